@@ -1,0 +1,164 @@
+"""Results: frozen dataclasses with a terminal, a notebook and a JSON face, written once.
+
+A result lists its `blocks()`, paragraphs and tables; every face is drawn from them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import io
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+__all__ = ["Paragraph", "Result", "Table", "number", "plain"]
+
+Tone = Literal["plain", "title", "good", "bad", "quiet"]
+
+_RICH_STYLE = {"plain": "", "title": "bold", "good": "green", "bad": "bold red", "quiet": "dim"}
+_CSS = {
+    "plain": "",
+    "title": "font-weight:600",
+    "good": "color:#1a7f37",
+    "bad": "color:#b3261e;font-weight:600",
+    "quiet": "opacity:0.7",
+}
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Lines of text in one tone."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; cells are strings (left-aligned) or numbers (right-aligned, four figures)."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float, ...], ...]
+    title: str = ""
+
+
+Block = Paragraph | Table
+
+
+def number(value: float) -> str:
+    """Write a number with four significant figures; an exact zero is a bare 0.
+
+    >>> number(0.53928), number(-4.248354255291589e-18), number(0.0), number(12)
+    ('0.5393', '-4.248e-18', '0', '12')
+    """
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if value == 0:
+        return "0"
+    return f"{value:.4g}"
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what strict JSON can hold; non-finite numbers become strings.
+
+    >>> plain({"g": np.array([1.0, np.inf]), "n": np.int64(3)})
+    {'g': [1.0, 'inf'], 'n': 3}
+    """
+    if isinstance(value, Result):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+class Result(ABC):
+    """Base of every result that is shown: subclasses are frozen dataclasses."""
+
+    schema: ClassVar[str]
+    """The name and version of the JSON form, such as ``"softgrad.check/1"``."""
+
+    @abstractmethod
+    def blocks(self) -> Iterable[Block]:
+        """Yield what a reader sees, top to bottom."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain Python values, with the schema's name."""
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        return {"schema": self.schema} | {f.name: plain(getattr(self, f.name)) for f in fields}
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return `to_dict()` as a string of strict JSON."""
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        for block in self.blocks():
+            if isinstance(block, Paragraph):
+                yield Text(block.text, style=_RICH_STYLE[block.tone])
+                continue
+            table = RichTable(title=block.title or None, title_justify="left", title_style="bold")
+            for name, cell in zip(block.columns, _first_row(block), strict=True):
+                table.add_column(Text(name), justify="left" if isinstance(cell, str) else "right")
+            for row in block.rows:
+                table.add_row(*(Text(_cell(cell)) for cell in row))
+            yield table
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        text = io.StringIO()
+        # A file has no width of its own: 100 columns, and no colour codes.
+        Console(file=text, width=100, no_color=True, color_system=None).print(self)
+        return text.getvalue().rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        parts = []
+        for block in self.blocks():
+            if isinstance(block, Paragraph):
+                text = html.escape(block.text).replace("\n", "<br>")
+                parts.append(f'<p style="margin:0.2em 0;{_CSS[block.tone]}">{text}</p>')
+            else:
+                parts.append(_html_table(block))
+        return f'<div class="softgrad">{"".join(parts)}</div>'
+
+
+def _cell(value: str | float) -> str:
+    return value if isinstance(value, str) else number(value)
+
+
+def _first_row(table: Table) -> tuple[str | float, ...]:
+    return table.rows[0] if table.rows else ("",) * len(table.columns)
+
+
+def _html_table(table: Table) -> str:
+    caption = f"<caption>{html.escape(table.title)}</caption>" if table.title else ""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
+    rows = []
+    for row in table.rows:
+        cells = []
+        for cell in row:
+            align = "left" if isinstance(cell, str) else "right"
+            cells.append(f'<td style="text-align:{align}">{html.escape(_cell(cell))}</td>')
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
