@@ -1,0 +1,86 @@
+"""Sums and products that keep their rounding errors, and the arg-max that rows are centred on.
+
+Array-API elementwise operations only, so that the bits of a row depend on nothing but that row.
+Sources: Knuth (1969) for TwoSum, Dekker (1971) for TwoProduct, Ogita, Rump & Oishi (2005).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from softgrad.arrays import Array, indices, namespace
+
+__all__ = ["FirstMax", "accurate_sum", "first_max", "two_diff", "two_product", "two_sum"]
+
+
+def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return s = fl(a + b) and the error e with a + b = s + e, exactly."""
+    s = a + b
+    b_part = s - a
+    return s, (a - (s - b_part)) + (b - b_part)
+
+
+def two_diff(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return d = fl(a − b) and the error e with a − b = d + e; e = 0 where d is not finite."""
+    xp = namespace(a, b)
+    d, e = two_sum(a, -b)
+    return d, xp.where(xp.isfinite(d), e, xp.zeros_like(e))
+
+
+def two_product(a: Array, b: float) -> tuple[Array, Array]:
+    """Return p = fl(a·b) and the error e with a·b = p + e, for a number b that `a`'s dtype holds.
+
+    The error is exact unless it underflows; it is 0 where splitting `a` overflows.
+    """
+    xp = namespace(a)
+    mantissa_bits = 24 if a.dtype == xp.float32 else 53
+    splitter = 2.0 ** ((mantissa_bits + 1) // 2) + 1.0
+    b_array = xp.zeros_like(a) + b
+    p = a * b
+    a_high, a_low = _split(a, splitter)
+    b_high, b_low = _split(b_array, splitter)
+    e = a_low * b_low - (((p - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    return p, xp.where(xp.isfinite(e), e, xp.zeros_like(e))
+
+
+def _split(a: Array, splitter: float) -> tuple[Array, Array]:
+    """Split a into two numbers of half its mantissa each."""
+    scaled = a * splitter
+    high = scaled - (scaled - a)
+    return high, a - high
+
+
+def accurate_sum(x: Array) -> Array:
+    """Sum over the last axis with twice the working precision: [..., K] to [...].
+
+    A tree of TwoSums: the error is one rounding of the result plus O(u² log K) of Σ|x|.
+    """
+    xp = namespace(x)
+    if x.shape[-1] == 0:
+        return xp.sum(x, axis=-1)
+    high, low = x, xp.zeros_like(x)
+    while high.shape[-1] > 1:
+        if high.shape[-1] % 2:
+            zero = xp.zeros_like(high[..., :1])
+            high, low = xp.concat([high, zero], axis=-1), xp.concat([low, zero], axis=-1)
+        half = high.shape[-1] // 2
+        high, error = two_sum(high[..., :half], high[..., half:])
+        low = low[..., :half] + low[..., half:] + error
+    total = high + low
+    return xp.where(xp.isfinite(low), total, high)[..., 0]  # an overflow has no error term
+
+
+class FirstMax(NamedTuple):
+    """The maximum of each row and where it stands first."""
+
+    value: Array  # [..., 1]
+    here: Array  # [..., K], True at one entry a row
+
+
+def first_max(x: Array) -> FirstMax:
+    """Find the first maximum of every row; NaN counts as the largest."""
+    xp = namespace(x)
+    if x.shape[-1] == 0:
+        return FirstMax(xp.zeros((*x.shape[:-1], 1), dtype=x.dtype) - xp.inf, x == x)
+    position = xp.argmax(x, axis=-1, keepdims=True)  # [..., 1]
+    return FirstMax(xp.max(x, axis=-1, keepdims=True), indices(x) == position)

@@ -1,0 +1,209 @@
+"""How arrays come in and go out: NumPy, PyTorch, JAX and any other array-API library alike.
+
+Formulas see rows: the class axis last, a dtype that can be computed in, C order. `Layout` takes an
+array there and back; nothing else in the library moves an axis or changes a dtype.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import array_api_compat
+import numpy as np
+
+from softgrad.errors import mismatch
+
+__all__ = [
+    "Array",
+    "Layout",
+    "boolean_mask",
+    "describe",
+    "dtype_name",
+    "indices",
+    "is_concrete",
+    "namespace",
+    "quiet",
+    "real_array",
+    "same_kind",
+]
+
+Array: TypeAlias = Any
+"""An array of any supported library; shapes stand beside the lines as ``# [N, K]``."""
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+def namespace(*arrays: Array) -> Any:
+    """Return the array-API namespace that the arrays share."""
+    return array_api_compat.array_namespace(*arrays)
+
+
+def dtype_name(x: Array) -> str:
+    """Return "float32" for NumPy's, PyTorch's and JAX's float32 alike."""
+    return getattr(x.dtype, "name", None) or str(x.dtype).rsplit(".", 1)[-1]
+
+
+def describe(x: Array) -> str:
+    """Write dtype and shape for an error message: "float64 (8, 3)"."""
+    return f"{dtype_name(x)} {tuple(x.shape)}" if hasattr(x, "shape") else repr(x)
+
+
+def as_array(name: str, x: Any) -> Array:
+    """Return an array as it is, and numbers or nested sequences of them as a NumPy array."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(
+            mismatch(name, "a plain array; give the mask as `where=`", "a numpy.ma.MaskedArray")
+        )
+    if array_api_compat.is_array_api_obj(x) and not isinstance(x, np.generic):
+        return x
+    try:
+        return np.asarray(x)
+    except ValueError as error:  # a ragged sequence
+        raise ValueError(mismatch(name, "an array", f"a ragged sequence ({error})")) from None
+
+
+def real_array(name: str, x: Any) -> Array:
+    """Return `x` as a real array; integers become the library's default float first.
+
+    Raises
+    ------
+    TypeError
+        `x` is boolean, complex, text, an object or a masked array.
+    """
+    x = as_array(name, x)
+    if dtype_name(x) in _FLOATS:
+        return x
+    xp = namespace(x) if x.dtype != object else None
+    if xp is None or dtype_name(x) == "bool" or not xp.isdtype(x.dtype, "integral"):
+        expected = "real numbers (float16, bfloat16, float32, float64 or integers)"
+        raise TypeError(mismatch(name, expected, describe(x)))
+    return xp.astype(x, xp.asarray(1.0).dtype)
+
+
+def same_kind(name: str, x: Any, like: Array) -> Array:
+    """Return `x` as an array of the library that `like` comes from.
+
+    Raises
+    ------
+    TypeError
+        `x` comes from another library: nothing is converted silently.
+    """
+    x = as_array(name, x)
+    try:
+        namespace(x, like)
+    except TypeError:
+        expected, got = type(like).__module__.split(".")[0], type(x).__module__.split(".")[0]
+        raise TypeError(mismatch(name, f"of the same kind ({expected})", got)) from None
+    return x
+
+
+def boolean_mask(name: str, mask: Any, like: Array) -> Array:
+    """Return a mask with the shape of `like`."""
+    mask = same_kind(name, mask, like)
+    xp = namespace(mask)
+    if dtype_name(mask) != "bool":
+        raise TypeError(mismatch(name, "boolean", describe(mask)))
+    try:
+        return xp.broadcast_to(mask, like.shape)
+    except (ValueError, RuntimeError):
+        expected = f"broadcastable to shape {tuple(like.shape)}"
+        raise ValueError(mismatch(name, expected, tuple(mask.shape))) from None
+
+
+def is_concrete(x: Array) -> bool:
+    """Tell whether values can be looked at: False inside `jax.jit` and its like."""
+    return not (array_api_compat.is_jax_array(x) and type(x).__name__.endswith("Tracer"))
+
+
+def indices(x: Array) -> Array:
+    """Return 0 … K−1 beside `x` [..., K], on its device."""  # [K]
+    xp = namespace(x)
+    if array_api_compat.is_jax_array(x):  # a tracer has no device to ask for
+        return xp.arange(x.shape[-1])
+    return xp.arange(x.shape[-1], device=array_api_compat.device(x))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence NumPy's warnings: infinities and NaN in a formula are decided, not accidents."""
+    with np.errstate(all="ignore"):
+        yield
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the class axis of an array is, and which dtype its results have."""
+
+    axis: int | None
+    """The class axis, counted from 0; None for a single number."""
+
+    dtype: Any
+    compute_dtype: Any
+
+    @classmethod
+    def of(cls, x: Array, axis: int) -> Layout:
+        """Return the layout of a real array.
+
+        Raises
+        ------
+        TypeError
+            `axis` is not an integer.
+        ValueError
+            `axis` is outside of `x`.
+        """
+        try:
+            axis = operator.index(axis)
+        except TypeError:
+            raise TypeError(mismatch("axis", "an integer", repr(axis))) from None
+        half = dtype_name(x) in ("float16", "bfloat16")
+        compute_dtype = namespace(x).float32 if half else x.dtype
+        if x.ndim == 0 and axis == -1:
+            return cls(None, x.dtype, compute_dtype)
+        if not -x.ndim <= axis < x.ndim:
+            expected = f"within the {x.ndim} axes of shape {tuple(x.shape)}"
+            raise ValueError(mismatch("axis", expected, axis))
+        return cls(axis % x.ndim, x.dtype, compute_dtype)
+
+    def to_rows(self, x: Array, class_axes: int = 1) -> Array:
+        """Move the class axis last, in C order and in the dtype that is computed in.
+
+        `class_axes` is 0 for an array whose class axis was summed away.
+        """
+        xp = namespace(x)
+        if dtype_name(x) != "bool" and x.dtype != self.compute_dtype:
+            x = xp.astype(x, self.compute_dtype)
+        if class_axes:
+            x = x[None] if self.axis is None else xp.moveaxis(x, self.axis, -1)
+        # An aligned copy in C order and native bytes: the same bits whatever the strides were.
+        if isinstance(x, np.ndarray):
+            return np.require(x, x.dtype.newbyteorder("="), ["C", "A"])
+        return x
+
+    def from_rows(self, y: Array, class_axes: int = 1) -> Array:
+        """Undo `to_rows` for a result with 0, 1 or 2 class axes at its end.
+
+        A matrix keeps its two class axes at the end: [*batch, K, K] for any class axis.
+        """
+        xp = namespace(y)
+        if y.dtype != self.dtype:
+            y = xp.astype(y, self.dtype)
+        if self.axis is None:
+            return y[(0,) * class_axes]
+        return xp.moveaxis(y, -1, self.axis) if class_axes == 1 else y
+
+    def shape_of(self, rows: tuple[int, ...], class_axes: int = 1) -> tuple[int, ...]:
+        """Return the shape that `from_rows` gives to rows of a shape."""
+        if not class_axes:
+            return rows
+        if self.axis is None:
+            return ()
+        batch = rows[:-1]
+        return (*batch[: self.axis], rows[-1], *batch[self.axis :])
+
+    def is_rows(self, shape: tuple[int, ...]) -> bool:
+        """Tell whether rows of a shape are the array itself: nothing to move, nothing to cast."""
+        return self.axis == len(shape) - 1 and bool(self.dtype == self.compute_dtype)

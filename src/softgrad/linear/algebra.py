@@ -1,0 +1,209 @@
+"""Linear maps made from others, and the few that stand for themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from softgrad.arrays import Array, Layout, namespace
+from softgrad.errors import mismatch
+from softgrad.linear.base import AbstractLinearMap, Shape
+from softgrad.linear.rows import eye, total, weighted
+
+__all__ = ["Composed", "Identity", "OnAxis", "Outer", "Scaled", "Sum", "Transposed"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Identity(AbstractLinearMap):
+    """The identity on arrays like one that is given."""
+
+    like: Array  # [..., K]; its values are not looked at
+
+    @property
+    def in_shape(self) -> Shape:
+        return tuple(self.like.shape)
+
+    @property
+    def out_shape(self) -> Shape:
+        return tuple(self.like.shape)
+
+    def apply(self, x_dot: Array) -> Array:
+        return x_dot
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return y_bar
+
+    def as_matrix(self) -> Array:
+        return matrix_by_columns(self, self.like)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Outer(AbstractLinearMap):
+    """u vᵀ, row by row."""
+
+    u: Array  # [..., K]
+    v: Array  # [..., K]
+
+    @property
+    def in_shape(self) -> Shape:
+        return tuple(self.v.shape)
+
+    @property
+    def out_shape(self) -> Shape:
+        return tuple(self.u.shape)
+
+    def apply(self, x_dot: Array) -> Array:
+        return self.u * total(weighted(self.v, x_dot))
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.v * total(weighted(self.u, y_bar))
+
+    def as_matrix(self) -> Array:
+        return self.u[..., :, None] * self.v[..., None, :]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scaled(AbstractLinearMap):
+    """c·A, for one number c or one a row."""
+
+    factor: Array | float  # a number, or [..., 1]
+    inner: AbstractLinearMap
+
+    @property
+    def in_shape(self) -> Shape:
+        return self.inner.in_shape
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.inner.out_shape
+
+    def apply(self, x_dot: Array) -> Array:
+        return self.factor * self.inner.apply(x_dot)
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.inner.apply_transpose(self.factor * y_bar)
+
+    def as_matrix(self) -> Array:
+        factor = self.factor if isinstance(self.factor, float) else self.factor[..., None]
+        return factor * self.inner.as_matrix()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sum(AbstractLinearMap):
+    """A + B."""
+
+    first: AbstractLinearMap
+    second: AbstractLinearMap
+
+    @property
+    def in_shape(self) -> Shape:
+        return self.first.in_shape
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.first.out_shape
+
+    def apply(self, x_dot: Array) -> Array:
+        return self.first.apply(x_dot) + self.second.apply(x_dot)
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.first.apply_transpose(y_bar) + self.second.apply_transpose(y_bar)
+
+    def as_matrix(self) -> Array:
+        return self.first.as_matrix() + self.second.as_matrix()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Composed(AbstractLinearMap):
+    """outer ∘ inner: the chain rule's product."""
+
+    outer: AbstractLinearMap
+    inner: AbstractLinearMap
+
+    def __post_init__(self) -> None:
+        if self.outer.in_shape != self.inner.out_shape:
+            expected = f"a linear map to shape {self.outer.in_shape}"
+            raise ValueError(mismatch("inner", expected, f"one to {self.inner.out_shape}"))
+
+    @property
+    def in_shape(self) -> Shape:
+        return self.inner.in_shape
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.outer.out_shape
+
+    def apply(self, x_dot: Array) -> Array:
+        return self.outer.apply(self.inner.apply(x_dot))
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.inner.apply_transpose(self.outer.apply_transpose(y_bar))
+
+    def as_matrix(self) -> Array:
+        return self.outer.as_matrix() @ self.inner.as_matrix()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Transposed(AbstractLinearMap):
+    """Aᵀ."""
+
+    inner: AbstractLinearMap
+
+    @property
+    def in_shape(self) -> Shape:
+        return self.inner.out_shape
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.inner.in_shape
+
+    def apply(self, x_dot: Array) -> Array:
+        return self.inner.apply_transpose(x_dot)
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.inner.apply(y_bar)
+
+    def as_matrix(self) -> Array:
+        matrix = self.inner.as_matrix()
+        if len(self.in_shape) != len(self.out_shape):  # a single row or column: no axis to swap
+            return matrix
+        return namespace(matrix).matrix_transpose(matrix)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OnAxis(AbstractLinearMap):
+    """A map of rows, applied to arrays that have another class axis or a narrower dtype."""
+
+    inner: AbstractLinearMap
+    layout: Layout
+
+    @property
+    def in_shape(self) -> Shape:
+        return self.layout.shape_of(self.inner.in_shape)
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.layout.shape_of(self.inner.out_shape, self.out_axes)
+
+    @property
+    def out_axes(self) -> int:
+        """The number of class axes in the output: 0 for the Jacobian of logsumexp."""
+        return 1 + len(self.inner.out_shape) - len(self.inner.in_shape)
+
+    def apply(self, x_dot: Array) -> Array:
+        y_dot = self.inner.apply(self.layout.to_rows(x_dot))
+        return self.layout.from_rows(y_dot, self.out_axes)
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        rows = self.layout.to_rows(y_bar, self.out_axes)
+        return self.layout.from_rows(self.inner.apply_transpose(rows))
+
+    def as_matrix(self) -> Array:
+        return self.layout.from_rows(self.inner.as_matrix(), 1 + self.out_axes)
+
+
+def matrix_by_columns(a: AbstractLinearMap, like: Array) -> Array:
+    """Apply a square map to every unit vector: K products for arrays of shape [..., K]."""
+    xp = namespace(like)
+    units = xp.astype(eye(like), like.dtype)  # [K, K]
+    columns = [a.apply(xp.broadcast_to(units[j, :], like.shape)) for j in range(like.shape[-1])]
+    return xp.stack(columns, axis=-1) if columns else xp.zeros((*like.shape, 0), dtype=like.dtype)

@@ -1,0 +1,101 @@
+"""What a linear map is.
+
+A map acts on the last axis, row by row: `mv` takes x_dot [..., n] to y_dot [..., m], and `rmv`
+takes y_bar [..., m] back to x_bar [..., n].
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from softgrad.arrays import Array, describe, quiet, real_array
+from softgrad.errors import mismatch
+
+__all__ = ["AbstractJacobian", "AbstractLinearMap"]
+
+Shape = tuple[int, ...]
+
+
+class AbstractLinearMap(ABC):
+    """A linear map between arrays of two fixed shapes, block by block over the batch."""
+
+    @property
+    @abstractmethod
+    def in_shape(self) -> Shape:
+        """The shape of what `mv` takes and `rmv` returns."""
+
+    @property
+    @abstractmethod
+    def out_shape(self) -> Shape:
+        """The shape of what `mv` returns and `rmv` takes."""
+
+    @abstractmethod
+    def apply(self, x_dot: Array) -> Array:
+        """Apply the map to an array that was checked."""
+
+    @abstractmethod
+    def apply_transpose(self, y_bar: Array) -> Array:
+        """Apply the transpose to an array that was checked."""
+
+    @abstractmethod
+    def as_matrix(self) -> Array:
+        """Return the dense blocks, [*batch, m, n]; an axis without classes is left out."""
+
+    def mv(self, x_dot: Any) -> Array:
+        """Apply the map: the Jacobian-vector product J·x_dot.
+
+        Raises
+        ------
+        ValueError
+            `x_dot` does not have the shape `in_shape`.
+        """
+        x_dot = _checked("x_dot", x_dot, self.in_shape)
+        with quiet():
+            return self.apply(x_dot)
+
+    def rmv(self, y_bar: Any) -> Array:
+        """Apply the transpose: the vector-Jacobian product Jᵀ·y_bar of backpropagation.
+
+        Raises
+        ------
+        ValueError
+            `y_bar` does not have the shape `out_shape`.
+        """
+        y_bar = _checked("y_bar", y_bar, self.out_shape)
+        with quiet():
+            return self.apply_transpose(y_bar)
+
+    @property
+    def T(self) -> AbstractLinearMap:
+        """The transpose; it shares this map's arrays."""
+        from softgrad.linear.algebra import Transposed
+
+        return Transposed(self)
+
+    def __matmul__(self, other: AbstractLinearMap) -> AbstractLinearMap:
+        """Compose: first `other`, then this map."""
+        from softgrad.linear.algebra import Composed
+
+        if not isinstance(other, AbstractLinearMap):
+            got = f"{type(other).__name__} (a map is applied to an array by `mv`)"
+            raise TypeError(mismatch("other", "a linear map", got))
+        return Composed(self, other)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.in_shape} -> {self.out_shape}>"
+
+
+class AbstractJacobian(AbstractLinearMap):
+    """The Jacobian of a map at a point: it knows how it changes as the point moves."""
+
+    @abstractmethod
+    def derivative(self, x_dot: Array) -> AbstractLinearMap:
+        """Return the rate of change of this linear map as its point moves along `x_dot`."""
+
+
+def _checked(name: str, x: Any, shape: Shape) -> Array:
+    x = real_array(name, x)
+    if tuple(x.shape) != shape:
+        raise ValueError(mismatch(name, f"of shape {shape}", describe(x)))
+    return x

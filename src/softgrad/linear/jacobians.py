@@ -1,0 +1,218 @@
+"""The Jacobians of the softmax family and of elementwise maps.
+
+One of them serves softmax, sparsemax and entmax alike, and its derivative in q gives their second
+derivatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from softgrad.arithmetic import accurate_sum, first_max
+from softgrad.arrays import Array, namespace
+from softgrad.linear.algebra import Outer, Scaled, matrix_by_columns
+from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shape
+from softgrad.linear.rows import centred, eye, mass, total, weighted, without
+
+__all__ = [
+    "Diagonal",
+    "DiagonalMinusOuter",
+    "IdentityMinusOuter",
+    "InnerProduct",
+    "InputScaled",
+]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DiagonalMinusOuter(AbstractJacobian):
+    """diag(q) − q qᵀ / (1ᵀq): the Jacobian of every map of the softmax family.
+
+    Symmetric, positive semi-definite, and it takes constant vectors to zero. The product uses that:
+    with v centred on its entry at the largest q the dominant term is exactly zero, and nothing
+    cancels on a saturated row.
+    """
+
+    q: Array  # [..., K], not negative
+    slope: Array | float = 1.0
+    """dq/dp, how q moves with the map's output p: 1 for softmax, 0 for sparsemax."""
+
+    @property
+    def in_shape(self) -> Shape:
+        return tuple(self.q.shape)
+
+    @property
+    def out_shape(self) -> Shape:
+        return tuple(self.q.shape)
+
+    def apply(self, x_dot: Array) -> Array:
+        w = centred(self.q, x_dot)
+        mean = total(weighted(self.q, w)) / mass(self.q)  # [..., 1]
+        return weighted(self.q, w - mean)
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.apply(y_bar)
+
+    def as_matrix(self) -> Array:
+        xp = namespace(self.q)
+        q, q_total, top = self.q, mass(self.q), first_max(self.q)
+        others = xp.where(top.here, total(without(top, q)), q_total - q)  # Σ_{i≠j} q_i
+        off_diagonal = 0 - q[..., :, None] * (q / q_total)[..., None, :]  # never −0
+        return xp.where(eye(q), (q * (others / q_total))[..., None], off_diagonal)
+
+    def derivative(self, x_dot: Array) -> AbstractLinearMap:
+        return DiagonalMinusOuterTangent(self.q, self.slope * self.apply(x_dot))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DiagonalMinusOuterTangent(AbstractLinearMap):
+    """The rate of change of diag(q) − q qᵀ / (1ᵀq) as q moves along q_dot; symmetric as well."""
+
+    q: Array  # [..., K]
+    q_dot: Array  # [..., K]
+
+    @property
+    def in_shape(self) -> Shape:
+        return tuple(self.q.shape)
+
+    @property
+    def out_shape(self) -> Shape:
+        return tuple(self.q.shape)
+
+    def apply(self, x_dot: Array) -> Array:
+        w = centred(self.q, x_dot)
+        q_total = mass(self.q)
+        w = w - total(weighted(self.q, w)) / q_total  # now ⟨q, w⟩ = 0
+        mean_dot = total(weighted(self.q_dot, w)) / q_total
+        return weighted(self.q_dot, w) - self.q * mean_dot
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.apply(y_bar)
+
+    def as_matrix(self) -> Array:
+        return matrix_by_columns(self, self.q)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IdentityMinusOuter(AbstractJacobian):
+    """I − 1 pᵀ: the Jacobian of log_softmax. Its transpose takes t to t − p·Σt."""
+
+    p: Array  # [..., K]
+    active: Array | None = None  # [..., K]
+    """False where log p is −inf: such an entry is constant and hears nothing."""
+
+    @property
+    def in_shape(self) -> Shape:
+        return tuple(self.p.shape)
+
+    @property
+    def out_shape(self) -> Shape:
+        return tuple(self.p.shape)
+
+    def apply(self, x_dot: Array) -> Array:
+        w = centred(self.p, x_dot)
+        return self._only_active(w - total(weighted(self.p, w)))
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        xp = namespace(self.p, y_bar)
+        y_bar, top = self._only_active(y_bar), first_max(self.p)
+        # At the largest p, y − p·Σy = y·(1 − p) − p·(Σy − y), both differences summed directly.
+        at_top = y_bar * total(without(top, self.p)) - self.p * total(without(top, y_bar))
+        return xp.where(top.here, at_top, y_bar - self.p * total(y_bar))
+
+    def as_matrix(self) -> Array:
+        return matrix_by_columns(self, self.p)
+
+    def derivative(self, x_dot: Array) -> AbstractLinearMap:
+        p_dot = DiagonalMinusOuter(self.p).apply(x_dot)
+        return Outer(self._only_active(-namespace(p_dot).ones_like(p_dot)), p_dot)
+
+    def _only_active(self, x: Array) -> Array:
+        if self.active is None:
+            return x
+        xp = namespace(x)
+        return xp.where(self.active, x, xp.zeros_like(x))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class InnerProduct(AbstractJacobian):
+    """x_dot ↦ ⟨p, x_dot⟩: the Jacobian of logsumexp; its matrix is the gradient p itself."""
+
+    p: Array  # [..., K]
+
+    @property
+    def in_shape(self) -> Shape:
+        return tuple(self.p.shape)
+
+    @property
+    def out_shape(self) -> Shape:
+        return tuple(self.p.shape[:-1])
+
+    def apply(self, x_dot: Array) -> Array:
+        return accurate_sum(weighted(self.p, x_dot))
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.p * y_bar[..., None]
+
+    def as_matrix(self) -> Array:
+        return self.p
+
+    def derivative(self, x_dot: Array) -> AbstractLinearMap:
+        return InnerProduct(DiagonalMinusOuter(self.p).apply(x_dot))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagonal(AbstractJacobian):
+    """diag(d): the Jacobian of an elementwise map with the slopes d."""
+
+    d: Array  # [..., K]
+    slope: Array | float = 0.0
+    """dd/dx, the elementwise map's second derivative."""
+
+    @property
+    def in_shape(self) -> Shape:
+        return tuple(self.d.shape)
+
+    @property
+    def out_shape(self) -> Shape:
+        return tuple(self.d.shape)
+
+    def apply(self, x_dot: Array) -> Array:
+        return self.d * x_dot
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.d * y_bar
+
+    def as_matrix(self) -> Array:
+        xp = namespace(self.d)
+        return xp.where(eye(self.d), self.d[..., None], xp.zeros_like(self.d)[..., None])
+
+    def derivative(self, x_dot: Array) -> AbstractLinearMap:
+        return Diagonal(self.slope * x_dot)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class InputScaled(AbstractJacobian):
+    """The Jacobian of x ↦ f(βx), from the Jacobian of f at βx."""
+
+    inner: AbstractJacobian
+    beta: float
+
+    @property
+    def in_shape(self) -> Shape:
+        return self.inner.in_shape
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.inner.out_shape
+
+    def apply(self, x_dot: Array) -> Array:
+        return self.beta * self.inner.apply(x_dot)
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.beta * self.inner.apply_transpose(y_bar)
+
+    def as_matrix(self) -> Array:
+        return self.beta * self.inner.as_matrix()
+
+    def derivative(self, x_dot: Array) -> AbstractLinearMap:
+        return Scaled(self.beta**2, self.inner.derivative(x_dot))

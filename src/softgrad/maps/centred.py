@@ -1,0 +1,74 @@
+"""One row of logits, centred on its arg-max: what softmax, its logarithm and the losses share.
+
+Every promise about digits comes from here. The maximum's own term is exactly 1 and is kept apart,
+so that log1p and the other terms see r = Σ_{j≠k} exp(x_j − x_k) itself and never 1 + r − 1; and
+the rounding error of x_j − x_k is kept, so that the range of the logits costs no digits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from softgrad.arithmetic import accurate_sum, first_max, two_diff, two_product
+from softgrad.arrays import Array, dtype_name, namespace
+
+__all__ = ["CentredRows", "centre"]
+
+
+@dataclass(frozen=True, eq=False)
+class CentredRows:
+    """β(x − m) = d + e,  E = exp(d + e),  S = 1 + r = Σ E, for the first maximum m of each row."""
+
+    m: Array  # [..., 1]
+    d: Array  # [..., K], not positive
+    e: Array  # [..., K]
+    E: Array  # [..., K], exactly 1 at the maximum
+    r: Array  # [..., 1], the sum of the others
+
+    @property
+    def probabilities(self) -> Array:
+        """p = E / S."""
+        return self.E / (1 + self.r)
+
+    @property
+    def log_probabilities(self) -> Array:
+        """log p = (d − log1p(r)) + e; at the maximum that is −log1p(r)."""
+        xp = namespace(self.d)
+        return (self.d - xp.log1p(self.r)) + self.e
+
+    @property
+    def logsumexp(self) -> Array:
+        """log Σ exp(x) = m + log1p(r); an infinite maximum is the answer."""  # [...]
+        xp = namespace(self.m)
+        value = xp.where(xp.isinf(self.m), self.m, self.m + xp.log1p(self.r))
+        return value[..., 0]
+
+
+def centre(x: Array, where: Array | None = None, temperature: float = 1.0) -> CentredRows:
+    """Centre rows x [..., K] on their first maximum.
+
+    A row with a NaN or +inf, or of −inf alone, has NaN in r and so in everything made from r.
+    """
+    xp = namespace(x)
+    if where is not None:
+        x = xp.where(where, x, xp.zeros_like(x) - xp.inf)
+    m, here = first_max(x)
+    d, e = two_diff(x, m)
+    if temperature != 1.0:
+        d, e = _divide(d, e, temperature)
+    E = xp.exp(d) * (1 + e)
+    # d is 0 at the maximum, and NaN where that is infinite or NaN: it takes E's place in the sum.
+    r = accurate_sum(xp.where(here, d, E))[..., None]
+    return CentredRows(m, d, e, E, r)
+
+
+def _divide(d: Array, e: Array, temperature: float) -> tuple[Array, Array]:
+    """Return (d + e)/T as a sum of two, with 1/T itself as a sum of two numbers of d's dtype."""
+    beta = 1 / Fraction(temperature)
+    high = float(np.dtype(dtype_name(d)).type(float(beta)))
+    low = float(beta - Fraction(high))
+    product, error = two_product(d, high)
+    return product, error + (d * low + e * high)

@@ -1,0 +1,26 @@
+"""Maps of single numbers: y_i = f(x_i), with the diagonal Jacobian f′(x_i)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from softgrad.arrays import Array
+from softgrad.errors import mismatch
+from softgrad.linear import AbstractJacobian, Diagonal
+from softgrad.maps.base import AbstractMap
+
+__all__ = ["AbstractElementwiseMap"]
+
+
+class AbstractElementwiseMap(AbstractMap):
+    """A map that treats every number by itself; it takes single numbers too, and no mask."""
+
+    @abstractmethod
+    def slopes(self, x: Array) -> tuple[Array, Array, Array]:
+        """Return f(x), f′(x) and f″(x)."""
+
+    def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
+        if where is not None:
+            raise TypeError(mismatch("where", "None for an elementwise map", "a mask"))
+        y, first, second = self.slopes(x)
+        return y, Diagonal(first, slope=second)

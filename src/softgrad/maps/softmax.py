@@ -1,0 +1,93 @@
+"""softmax: p_i = exp(x_i / T) / Σ_j exp(x_j / T)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from softgrad.arithmetic import accurate_sum
+from softgrad.arrays import Array, namespace
+from softgrad.linear import AbstractJacobian, DiagonalMinusOuter, InputScaled
+from softgrad.linear.rows import weighted
+from softgrad.maps.centred import centre
+from softgrad.maps.rows import (
+    EmptyRow,
+    check_empty_row,
+    check_temperature,
+    empty_rows,
+    fill_empty_rows,
+    fill_masked_rows,
+)
+from softgrad.maps.simplex import AbstractSimplexMap
+
+__all__ = ["Softmax", "softmax"]
+
+
+@dataclass(frozen=True)
+class Softmax(AbstractSimplexMap):
+    """The softmax map: positive numbers that sum to one along an axis.
+
+    Parameters
+    ----------
+    temperature : float
+        T > 0: small is sharp, large is flat.
+    empty_row : {"nan", "zero", "uniform", "raise"}
+        What a row of −inf alone becomes. A row that `where` masks whole is 0.
+
+    Derivative
+    ----------
+    J = (diag(p) − p pᵀ)/T, symmetric and dense: ∂p_i/∂x_j = p_i([i = j] − p_j)/T. It costs O(K)
+    to apply and K² only as a matrix. Adding the same to every x_j changes nothing: J·1 = 0.
+
+    Numerics
+    --------
+    p to 4 ulp in every normal component, J·v to 8 u·p_i(|w_i| + Σ p|w|) with w = v − v_k, for any
+    logits, also when the row is saturated (tests/test_promises.py).
+
+    References
+    ----------
+    Bridle, 1990; Blanchard, Higham & Higham, 2021, "Accurately computing the log-sum-exp and
+    softmax functions".
+
+    Examples
+    --------
+    >>> import softgrad as sg
+    >>> p, J = sg.softmax.linearize([2.0, 1.0, 0.0])
+    >>> p.round(4)
+    array([0.6652, 0.2447, 0.09  ])
+    >>> J.as_matrix().round(4)
+    array([[ 0.2227, -0.1628, -0.0599],
+           [-0.1628,  0.1848, -0.022 ],
+           [-0.0599, -0.022 ,  0.0819]])
+    >>> sg.softmax.vjp([40.0, 0.0], [1.0, 0.0])  # h(1 − h) would lose every digit of it
+    array([ 4.24835426e-18, -4.24835426e-18])
+    """
+
+    temperature: float = 1.0
+    empty_row: EmptyRow = "nan"
+
+    def __post_init__(self) -> None:
+        check_temperature(self.temperature)
+        check_empty_row(self.empty_row)
+
+    def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
+        xp = namespace(x)
+        p = fill_masked_rows(centre(x, where, self.temperature).probabilities, where, 0.0)
+        if self.empty_row == "nan":  # which p already is
+            return p, self._jacobian(p)
+        empty = empty_rows(x, where)
+        constant = xp.where(empty, xp.zeros_like(p), p)
+        return fill_empty_rows(p, empty, where, self.empty_row), self._jacobian(constant)
+
+    def _jacobian(self, p: Array) -> AbstractJacobian:
+        jacobian = DiagonalMinusOuter(p)
+        return jacobian if self.temperature == 1.0 else InputScaled(jacobian, 1 / self.temperature)
+
+    def fenchel_young_rows(self, x: Array, t: Array) -> Array:
+        """Return T·KL(t ‖ p), with 0·log 0 = 0."""
+        xp = namespace(x, t)
+        log_p = centre(x, None, self.temperature).log_probabilities
+        log_t = xp.log(xp.where(t > 0, t, xp.ones_like(t)))
+        return self.temperature * accurate_sum(weighted(t, log_t - log_p))
+
+
+softmax = Softmax()
