@@ -1,5 +1,14 @@
 """softgrad: the softmax layer and its gradient, computed, checked, shown and scaled."""
 
+from softgrad.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    FenchelYoung,
+    SquaredError,
+    binary_cross_entropy,
+    cross_entropy,
+    squared_error,
+)
 from softgrad.maps import (
     Entmax,
     LogSigmoid,
@@ -24,7 +33,10 @@ from softgrad.maps import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "BinaryCrossEntropy",
+    "CrossEntropy",
     "Entmax",
+    "FenchelYoung",
     "LogSigmoid",
     "LogSoftmax",
     "LogSumExp",
@@ -32,7 +44,10 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Sparsemax",
+    "SquaredError",
     "Tanh",
+    "binary_cross_entropy",
+    "cross_entropy",
     "entmax15",
     "log_sigmoid",
     "log_softmax",
@@ -41,5 +56,6 @@ __all__ = [
     "sigmoid",
     "softmax",
     "sparsemax",
+    "squared_error",
     "tanh",
 ]

@@ -20,6 +20,7 @@ from softgrad.errors import mismatch
 __all__ = [
     "Array",
     "Layout",
+    "as_array",
     "boolean_mask",
     "describe",
     "dtype_name",
@@ -62,8 +63,8 @@ def as_array(name: str, x: Any) -> Array:
         return x
     try:
         return np.asarray(x)
-    except ValueError as error:  # a ragged sequence
-        raise ValueError(mismatch(name, "an array", f"a ragged sequence ({error})")) from None
+    except ValueError:
+        raise ValueError(mismatch(name, "an array", "sequences of different lengths")) from None
 
 
 def real_array(name: str, x: Any) -> Array:
@@ -141,6 +142,8 @@ class Layout:
     axis: int | None
     """The class axis, counted from 0; None for a single number."""
 
+    rows_ndim: int
+
     dtype: Any
     compute_dtype: Any
 
@@ -162,11 +165,11 @@ class Layout:
         half = dtype_name(x) in ("float16", "bfloat16")
         compute_dtype = namespace(x).float32 if half else x.dtype
         if x.ndim == 0 and axis == -1:
-            return cls(None, x.dtype, compute_dtype)
+            return cls(None, 1, x.dtype, compute_dtype)
         if not -x.ndim <= axis < x.ndim:
             expected = f"within the {x.ndim} axes of shape {tuple(x.shape)}"
             raise ValueError(mismatch("axis", expected, axis))
-        return cls(axis % x.ndim, x.dtype, compute_dtype)
+        return cls(axis % x.ndim, x.ndim, x.dtype, compute_dtype)
 
     def to_rows(self, x: Array, class_axes: int = 1) -> Array:
         """Move the class axis last, in C order and in the dtype that is computed in.
@@ -188,12 +191,15 @@ class Layout:
 
         A matrix keeps its two class axes at the end: [*batch, K, K] for any class axis.
         """
-        xp = namespace(y)
         if y.dtype != self.dtype:
-            y = xp.astype(y, self.dtype)
+            y = namespace(y).astype(y, self.dtype)
+        return self.move_back(y, class_axes)
+
+    def move_back(self, y: Array, class_axes: int = 1) -> Array:
+        """Do what `from_rows` does, in the dtype that was computed in."""
         if self.axis is None:
             return y[(0,) * class_axes]
-        return xp.moveaxis(y, -1, self.axis) if class_axes == 1 else y
+        return namespace(y).moveaxis(y, -1, self.axis) if class_axes == 1 else y
 
     def shape_of(self, rows: tuple[int, ...], class_axes: int = 1) -> tuple[int, ...]:
         """Return the shape that `from_rows` gives to rows of a shape."""
@@ -204,6 +210,7 @@ class Layout:
         batch = rows[:-1]
         return (*batch[: self.axis], rows[-1], *batch[self.axis :])
 
-    def is_rows(self, shape: tuple[int, ...]) -> bool:
-        """Tell whether rows of a shape are the array itself: nothing to move, nothing to cast."""
-        return self.axis == len(shape) - 1 and bool(self.dtype == self.compute_dtype)
+    @property
+    def is_rows(self) -> bool:
+        """Whether rows are the array itself: nothing to move, nothing to cast."""
+        return self.axis == self.rows_ndim - 1 and bool(self.dtype == self.compute_dtype)

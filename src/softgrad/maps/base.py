@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from softgrad.arrays import Array, Layout, boolean_mask, describe, quiet, real_array, same_kind
 from softgrad.errors import mismatch
@@ -24,6 +24,9 @@ class AbstractMap(ABC):
     that is not an integer, or arrays of different libraries, and ValueError for shapes that differ.
     """
 
+    takes_numbers: ClassVar[bool] = False
+    """Whether a single number, without any axis, is an input."""
+
     @abstractmethod
     def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
         """Return y and the Jacobian at x [..., K]: float32 or float64, the class axis last."""
@@ -39,7 +42,7 @@ class AbstractMap(ABC):
         layout, y, rows = self._at(x, axis, where)
         jacobian = OnAxis(rows, layout)
         y = layout.from_rows(y, jacobian.out_axes)
-        return y, rows if layout.is_rows(rows.in_shape) else jacobian
+        return y, rows if layout.is_rows else jacobian
 
     def __call__(self, x: Any, *, axis: int = -1, where: Any = None) -> Array:
         """Return the value of the map."""
@@ -75,6 +78,8 @@ class AbstractMap(ABC):
     def _at(self, x: Any, axis: int, where: Any) -> tuple[Layout, Array, AbstractJacobian]:
         """Check the arguments, lay the rows out, and linearise there."""
         x = real_array("x", x)
+        if x.ndim == 0 and not self.takes_numbers:
+            raise ValueError(mismatch("x", "an array with a class axis", "a single number"))
         layout = Layout.of(x, axis)
         mask = None if where is None else layout.to_rows(boolean_mask("where", where, x))
         with quiet():

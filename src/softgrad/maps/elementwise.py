@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from softgrad.arrays import Array
 from softgrad.errors import mismatch
@@ -14,6 +15,8 @@ __all__ = ["AbstractElementwiseMap"]
 
 class AbstractElementwiseMap(AbstractMap):
     """A map that treats every number by itself; it takes single numbers too, and no mask."""
+
+    takes_numbers: ClassVar[bool] = True
 
     @abstractmethod
     def slopes(self, x: Array) -> tuple[Array, Array, Array]:

@@ -22,12 +22,14 @@ __all__ = [
 EmptyRow = Literal["nan", "zero", "uniform", "raise"]
 
 
-def check_real(name: str, value: float, above: float) -> None:
-    """Raise unless a setting is a finite number above a bound."""
-    expected = f"a finite number above {above:g}"
+def check_real(name: str, value: float, above: float, most: float = math.inf) -> None:
+    """Raise unless a setting is a finite number above one bound and not above another."""
+    expected = f"a finite number above {above:g}" + (
+        f", at most {most:g}" if most < math.inf else ""
+    )
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(mismatch(name, expected, repr(value)))
-    if not (math.isfinite(value) and value > above):
+    if not (math.isfinite(value) and above < value <= most):
         raise ValueError(mismatch(name, expected, repr(value)))
 
 

@@ -1,0 +1,155 @@
+"""What a loss is: one formula a row; reduction and weighting are written once, in `reduced`."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+from softgrad.arrays import Array, Layout, boolean_mask, quiet, real_array
+from softgrad.errors import mismatch
+from softgrad.linear import AbstractLinearMap
+from softgrad.losses.reduced import AbstractLossRows, OnEmpty, ReducedLoss, Reduction
+from softgrad.losses.targets import lay_out_targets, lay_out_weights
+
+__all__ = ["AbstractLoss", "Rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The arguments of a loss, checked and laid out with the class axis last."""
+
+    x: Array  # [..., K]
+    targets: Array  # [..., K], or class indices [...]
+    where: Array | None  # [..., K]
+    class_weights: Array | None  # [K]
+    row_weights: Array | None  # [...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbstractLoss(ABC):
+    """A loss of predictions x [..., K] and targets, reduced over the rows.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+        "none" keeps one loss a row, and its gradient is that of every row's own loss.
+    normalizer : {"weight", "count"} or float
+        What the mean divides by: the sum of the rows' weights, the number of rows that count, or a
+        number of your own, such as the number of rows of a batch that you split.
+    on_empty : {"zero", "nan", "raise"}
+        What the mean over nothing is; its gradient is 0.
+    """
+
+    reduction: Reduction = "mean"
+    normalizer: Literal["weight", "count"] | float = "weight"
+    on_empty: OnEmpty = "zero"
+
+    takes_numbers: ClassVar[bool] = False
+    """Whether x may be a single number, without a class axis."""
+
+    takes_indices: ClassVar[bool] = False
+    """Whether targets may be class indices."""
+
+    def __post_init__(self) -> None:
+        one_of("reduction", self.reduction, get_args(Reduction))
+        one_of("on_empty", self.on_empty, get_args(OnEmpty))
+        if isinstance(self.normalizer, str) or not isinstance(self.normalizer, numbers.Real):
+            one_of("normalizer", self.normalizer, ("weight", "count"))
+        elif not (math.isfinite(self.normalizer) and self.normalizer > 0):
+            raise ValueError(mismatch("normalizer", "positive and finite", self.normalizer))
+
+    @abstractmethod
+    def at_rows(self, rows: Rows) -> AbstractLossRows:
+        """Return the loss at checked arguments; raise for what the formula does not take."""
+
+    def __call__(self, x: Any, targets: Any, **options: Any) -> Array:
+        """Return the loss; the options are those of `value_and_gradient`."""
+        return self._at(x, targets, **options).value()
+
+    def value(self, x: Any, targets: Any, **options: Any) -> Array:
+        """Return the loss; the options are those of `value_and_gradient`."""
+        return self._at(x, targets, **options).value()
+
+    def gradient(self, x: Any, targets: Any, **options: Any) -> Array:
+        """Return the gradient in x of the reduced loss; options as in `value_and_gradient`."""
+        return self._at(x, targets, **options).gradient()
+
+    def value_and_gradient(self, x: Any, targets: Any, **options: Any) -> tuple[Array, Array]:
+        """Return the loss and its gradient in x, from one pass over the rows.
+
+        Parameters
+        ----------
+        x : array [..., K], real
+            Predictions; logits for the cross-entropies.
+        targets : array
+            Probabilities or values shaped like `x`; where the loss says so also class indices.
+        axis : int, −1
+            The class axis of `x`.
+        where : bool array that broadcasts to `x`, optional
+            False takes a class out of its row.
+        class_weights : array [K], optional
+        row_weights : array [...], optional
+            One weight a row; 0 is the same as leaving the row out.
+
+        Returns
+        -------
+        loss : array
+            A number, or [...] for the reduction "none"; float32 for half-precision input.
+        gradient : array
+            Shape and dtype of `x`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument has another kind, shape or dtype than it must have, or there are no classes.
+        IndexError
+            A class index is out of range; the message has the first position.
+        """
+        at = self._at(x, targets, **options)
+        return at.value(), at.gradient()
+
+    def hessian(self, x: Any, targets: Any, **options: Any) -> AbstractLinearMap:
+        """Return the Hessian in x as a linear map; options as in `value_and_gradient`.
+
+        It is block diagonal: ``as_matrix()`` returns the block of every row, [*batch, K, K].
+        """
+        return self._at(x, targets, **options).hessian()
+
+    def _at(
+        self,
+        x: Any,
+        targets: Any,
+        *,
+        axis: int = -1,
+        where: Any = None,
+        class_weights: Any = None,
+        row_weights: Any = None,
+    ) -> ReducedLoss:
+        """Check the arguments, lay the rows out, and take the loss there."""
+        x = real_array("x", x)
+        if x.ndim == 0 and not self.takes_numbers:
+            raise ValueError(mismatch("x", "an array with a class axis", "a single number"))
+        layout = Layout.of(x, axis)
+        x_rows = layout.to_rows(x)
+        if x_rows.shape[-1] == 0:
+            raise ValueError(mismatch("x", "of at least one class", f"shape {tuple(x.shape)}"))
+        batch, classes = tuple(x_rows.shape[:-1]), tuple(x_rows.shape[-1:])
+        rows = Rows(
+            x_rows,
+            lay_out_targets(targets, x, layout, batch if self.takes_indices else None),
+            None if where is None else layout.to_rows(boolean_mask("where", where, x)),
+            lay_out_weights("class_weights", class_weights, x_rows, classes),
+            lay_out_weights("row_weights", row_weights, x_rows, batch),
+        )
+        with quiet():
+            at = self.at_rows(rows)
+            return ReducedLoss.of(at, layout, self.reduction, self.normalizer, self.on_empty)
+
+
+def one_of(name: str, value: object, words: tuple[str, ...]) -> None:
+    """Raise unless a setting is one of the words."""
+    if value not in words:
+        raise ValueError(mismatch(name, " or ".join(map(repr, words)), repr(value)))

@@ -1,0 +1,73 @@
+"""Half the squared distance: ½ Σ_j (x_j − t_j)² a row, with the gradient x − t."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from softgrad.arithmetic import accurate_sum
+from softgrad.arrays import Array, namespace
+from softgrad.linear import AbstractLinearMap, Diagonal
+from softgrad.losses.base import AbstractLoss, Rows
+from softgrad.losses.reduced import AbstractLossRows
+from softgrad.losses.weights import element_weights, row_weights
+
+__all__ = ["SquaredError", "squared_error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredError(AbstractLoss):
+    """½ Σ_j c_j (x_j − t_j)² of every row, with optional class weights c.
+
+    Parameters
+    ----------
+    reduction, normalizer, on_empty
+        As in every loss; the mean is over rows, not over elements.
+
+    Derivative
+    ----------
+    The gradient is c(x − t), the Hessian diag(c).
+
+    References
+    ----------
+    Legendre, 1805; the factor ½ as in Bishop, 2006, eq. (1.2).
+
+    Examples
+    --------
+    >>> import softgrad as sg
+    >>> loss, gradient = sg.squared_error.value_and_gradient([[1.0, 2.0]], [[0.0, 0.0]])
+    >>> float(loss), gradient
+    (2.5, array([[1., 2.]]))
+    """
+
+    takes_numbers: ClassVar[bool] = True
+
+    def at_rows(self, rows: Rows) -> AbstractLossRows:
+        weights = row_weights(rows)
+        coefficients = element_weights(
+            Rows(rows.x, rows.targets, rows.where, rows.class_weights, None)
+        )
+        xp = namespace(rows.x)
+        used = (coefficients != 0) & (weights != 0)[..., None]
+        difference = xp.where(used, rows.x - rows.targets, xp.zeros_like(rows.x))
+        return SquaredErrorRows(weights, weights, difference, coefficients)
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredErrorRows(AbstractLossRows):
+    """The formulas."""
+
+    difference: Array  # [..., K]
+    coefficients: Array  # [..., K]
+
+    def value(self, factor: Array) -> Array:
+        return factor * accurate_sum(self.coefficients * self.difference**2) / 2
+
+    def gradient(self, factor: Array) -> Array:
+        return factor[..., None] * self.coefficients * self.difference
+
+    def hessian(self, factor: Array) -> AbstractLinearMap:
+        return Diagonal(factor[..., None] * self.coefficients)
+
+
+squared_error = SquaredError()

@@ -1,0 +1,24 @@
+"""The weights of rows, and of elements where a loss has one an element."""
+
+from __future__ import annotations
+
+from softgrad.arrays import Array, namespace
+from softgrad.losses.base import Rows
+
+__all__ = ["element_weights", "row_weights"]
+
+
+def row_weights(rows: Rows) -> Array:
+    """Return the weight of every row: [...]."""
+    if rows.row_weights is not None:
+        return rows.row_weights
+    return namespace(rows.x).ones_like(rows.x[..., 0])
+
+
+def element_weights(rows: Rows) -> Array:
+    """Return row weight times class weight, and 0 under the mask: [..., K]."""
+    xp = namespace(rows.x)
+    weights = row_weights(rows)[..., None] * xp.ones_like(rows.x)
+    if rows.class_weights is not None:
+        weights = weights * rows.class_weights
+    return weights if rows.where is None else xp.where(rows.where, weights, xp.zeros_like(weights))
