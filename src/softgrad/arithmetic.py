@@ -8,9 +8,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from softgrad.arrays import Array, indices, namespace
+from softgrad.arrays import Array, indices, namespace, wider_dtype
 
-__all__ = ["FirstMax", "accurate_sum", "first_max", "two_diff", "two_product", "two_sum"]
+__all__ = [
+    "FirstMax",
+    "accurate_sum",
+    "exp",
+    "first_max",
+    "log1p",
+    "two_diff",
+    "two_product",
+    "two_sum",
+]
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
@@ -68,6 +77,24 @@ def accurate_sum(x: Array) -> Array:
         low = low[..., :half] + low[..., half:] + error
     total = high + low
     return xp.where(xp.isfinite(low), total, high)[..., 0]  # an overflow has no error term
+
+
+def exp(d: Array, e: Array | float = 0.0) -> Array:
+    """Return exp(d + e) for an e below d's last bit.
+
+    Libraries' float32 exp is off by up to 2.5 ulp, so it is taken in float64 where there is one.
+    """
+    xp, wide = namespace(d), wider_dtype(d)
+    if wide is None:
+        return xp.exp(d) * (1 + e)
+    total = xp.astype(d, wide) + (e if isinstance(e, float) else xp.astype(e, wide))
+    return xp.astype(xp.exp(total), d.dtype)
+
+
+def log1p(x: Array) -> Array:
+    """Return log(1 + x), taken in float64 for float32 where there is one."""
+    xp, wide = namespace(x), wider_dtype(x)
+    return xp.log1p(x) if wide is None else xp.astype(xp.log1p(xp.astype(x, wide)), x.dtype)
 
 
 class FirstMax(NamedTuple):

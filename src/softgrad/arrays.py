@@ -30,6 +30,7 @@ __all__ = [
     "quiet",
     "real_array",
     "same_kind",
+    "wider_dtype",
 ]
 
 Array: TypeAlias = Any
@@ -126,6 +127,15 @@ def indices(x: Array) -> Array:
     if array_api_compat.is_jax_array(x):  # a tracer has no device to ask for
         return xp.arange(x.shape[-1])
     return xp.arange(x.shape[-1], device=array_api_compat.device(x))
+
+
+def wider_dtype(x: Array) -> Any:
+    """Return float64 for a float32 array whose library and device have it, else None."""
+    xp = namespace(x)
+    if x.dtype != xp.float32 or array_api_compat.is_jax_array(x):
+        # JAX has float64 only when told so, and then a user asks for it by the input's dtype.
+        return None
+    return None if str(array_api_compat.device(x)).startswith("mps") else xp.float64
 
 
 @contextmanager

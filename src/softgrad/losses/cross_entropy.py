@@ -6,7 +6,7 @@ import operator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from softgrad.arithmetic import accurate_sum
+from softgrad.arithmetic import accurate_sum, log1p
 from softgrad.arrays import Array, is_concrete, namespace
 from softgrad.errors import mismatch
 from softgrad.linear import (
@@ -124,7 +124,7 @@ class CrossEntropyRows(AbstractLossRows):
         # log Σ exp(x) · Σt − ⟨t, x⟩, both relative to the maximum: all terms have one sign
         t = self.t * factor[..., None]
         distance = accurate_sum(weighted(t, -(self.x.d + self.x.e)))
-        loss = accurate_sum(t) * namespace(t).log1p(self.x.r[..., 0]) + distance
+        loss = accurate_sum(t) * log1p(self.x.r[..., 0]) + distance
         return loss + factor * self.z_loss * self.x.logsumexp**2 if self.z_loss else loss
 
     def gradient(self, factor: Array) -> Array:

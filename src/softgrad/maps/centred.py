@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from softgrad.arithmetic import accurate_sum, first_max, two_diff, two_product
+from softgrad.arithmetic import accurate_sum, exp, first_max, log1p, two_diff, two_product
 from softgrad.arrays import Array, dtype_name, namespace
 
 __all__ = ["CentredRows", "centre"]
@@ -36,14 +36,13 @@ class CentredRows:
     @property
     def log_probabilities(self) -> Array:
         """log p = (d − log1p(r)) + e; at the maximum that is −log1p(r)."""
-        xp = namespace(self.d)
-        return (self.d - xp.log1p(self.r)) + self.e
+        return (self.d - log1p(self.r)) + self.e
 
     @property
     def logsumexp(self) -> Array:
         """log Σ exp(x) = m + log1p(r); an infinite maximum is the answer."""  # [...]
         xp = namespace(self.m)
-        value = xp.where(xp.isinf(self.m), self.m, self.m + xp.log1p(self.r))
+        value = xp.where(xp.isinf(self.m), self.m, self.m + log1p(self.r))
         return value[..., 0]
 
 
@@ -59,7 +58,7 @@ def centre(x: Array, where: Array | None = None, temperature: float = 1.0) -> Ce
     d, e = two_diff(x, m)
     if temperature != 1.0:
         d, e = _divide(d, e, temperature)
-    E = xp.exp(d) * (1 + e)
+    E = exp(d, e)
     # d is 0 at the maximum, and NaN where that is infinite or NaN: it takes E's place in the sum.
     r = accurate_sum(xp.where(here, d, E))[..., None]
     return CentredRows(m, d, e, E, r)

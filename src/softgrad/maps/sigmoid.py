@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from softgrad.arithmetic import exp, log1p
 from softgrad.arrays import Array, namespace
 from softgrad.maps.elementwise import AbstractElementwiseMap
 
@@ -13,7 +14,7 @@ __all__ = ["LogSigmoid", "Sigmoid", "log_sigmoid", "sigmoid", "sigmoid_pair"]
 def sigmoid_pair(x: Array) -> tuple[Array, Array]:
     """Return σ(x) and 1 − σ(x) = σ(−x), each to full relative accuracy."""
     xp = namespace(x)
-    E = xp.exp(-xp.abs(x))
+    E = exp(-xp.abs(x))
     large, small = 1 / (1 + E), E / (1 + E)
     return xp.where(x < 0, small, large), xp.where(x < 0, large, small)
 
@@ -74,7 +75,7 @@ class LogSigmoid(AbstractElementwiseMap):
     def slopes(self, x: Array) -> tuple[Array, Array, Array]:
         xp = namespace(x)
         p, one_minus_p = sigmoid_pair(x)
-        y = xp.where(x < 0, x, xp.zeros_like(x)) - xp.log1p(xp.exp(-xp.abs(x)))
+        y = xp.where(x < 0, x, xp.zeros_like(x)) - log1p(exp(-xp.abs(x)))
         return y, one_minus_p, -p * one_minus_p
 
 

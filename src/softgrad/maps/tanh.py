@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from softgrad.arithmetic import exp
 from softgrad.arrays import Array, namespace
 from softgrad.maps.elementwise import AbstractElementwiseMap
 
@@ -36,7 +37,7 @@ class Tanh(AbstractElementwiseMap):
 
     def slopes(self, x: Array) -> tuple[Array, Array, Array]:
         xp = namespace(x)
-        y, E = xp.tanh(x), xp.exp(-2 * xp.abs(x))
+        y, E = xp.tanh(x), exp(-2 * xp.abs(x))
         first = 4 * E / ((1 + E) * (1 + E))
         return y, first, -2 * y * first
 

@@ -59,7 +59,11 @@ def _bisected(z: Array, power: float) -> Array:
         terms = xp.where(above, z - middle, xp.zeros_like(z)) ** power
         too_low = accurate_sum(terms)[..., None] >= 1
         low, high = xp.where(too_low, middle, low), xp.where(too_low, high, middle)
-    return low
+    # A Newton step from the solution moves nothing, but tells automatic differentiation how τ moves.
+    above = z > low
+    distance = xp.where(above, z - low, xp.ones_like(z))
+    excess = _sum(above, distance**power) - 1
+    return low + excess / (power * _sum(above, distance ** (power - 1)))
 
 
 def _sorted_prefixes(z: Array) -> tuple[Array, Array, Array]:

@@ -1,0 +1,122 @@
+"""A data set for classification, and its split into training and validation rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from softgrad.errors import mismatch
+
+__all__ = ["Dataset", "split"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Rows of features, each with a class.
+
+    Parameters
+    ----------
+    name : str
+        What the data are called in what is printed.
+    X : float64 [N, D]
+        The features.
+    y : int64 [N]
+        The class of each row, an index into `classes`.
+    classes : tuple of str, length K
+        The names of the classes.
+    features : tuple of str, length D
+        The names of the columns of `X`.
+
+    Raises
+    ------
+    ValueError
+        The shapes do not belong together.
+
+    Examples
+    --------
+    >>> data = Dataset("toy", np.eye(2), np.array([0, 1]), ("no", "yes"), ("a", "b"))
+    >>> data.classes[data.y[1]]
+    'yes'
+    """
+
+    name: str
+    X: npt.NDArray[np.float64]
+    y: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    features: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.X.ndim != 2 or self.X.shape[1] != len(self.features):
+            expected = f"of shape [N, {len(self.features)}], a column for each feature"
+            raise ValueError(mismatch("X", expected, self.X.shape))
+        if self.y.shape != self.X.shape[:1]:
+            expected = f"of shape {self.X.shape[:1]}, a class for each row"
+            raise ValueError(mismatch("y", expected, self.y.shape))
+        if self.y.size and not 0 <= self.y.min() <= self.y.max() < len(self.classes):
+            expected = f"class indices from 0 to {len(self.classes) - 1}"
+            raise ValueError(mismatch("y", expected, f"{self.y.min()} to {self.y.max()}"))
+
+
+def split(dataset: Dataset, validation: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
+    """Split a data set into training and validation rows, stratified by class.
+
+    Each class gives its share of the validation rows, to within one row where its size allows,
+    and keeps at least one row for training. Rows stay in their order.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        At least one class must have two rows.
+    validation : float in (0, 1)
+        The share of the rows to validate on; at least one row is.
+    seed : int, at least 0
+        The same seed gives the same split.
+
+    Returns
+    -------
+    train, validation : Dataset
+        Both non-empty; together they hold every row once.
+
+    Raises
+    ------
+    ValueError
+        `validation` or `seed` is out of its range, or no class has two rows.
+
+    Examples
+    --------
+    >>> y = np.repeat([0, 1], [15, 5])
+    >>> data = Dataset("toy", np.arange(20.0)[:, None], y, ("no", "yes"), ("a",))
+    >>> train, held_out = split(data)
+    >>> np.bincount(train.y), np.bincount(held_out.y)
+    (array([12,  4]), array([3, 1]))
+    """
+    if not 0 < validation < 1:
+        raise ValueError(mismatch("validation", "between 0 and 1, both excluded", validation))
+    if seed < 0:
+        raise ValueError(mismatch("seed", "an integer of at least 0", seed))
+    counts = np.bincount(dataset.y, minlength=len(dataset.classes))  # [K]
+    if not np.any(counts >= 2):
+        raise ValueError(mismatch("dataset", "one with two rows of a class", "none"))
+
+    rng = np.random.default_rng(seed)
+    held_out = np.zeros(len(dataset.y), dtype=bool)
+    for k, count in enumerate(_validation_counts(counts, validation)):
+        held_out[rng.permutation(np.flatnonzero(dataset.y == k))[:count]] = True
+    return _rows(dataset, ~held_out), _rows(dataset, held_out)
+
+
+def _validation_counts(counts: npt.NDArray[np.int64], validation: float) -> npt.NDArray[np.int64]:
+    """Share the validation rows among the classes by largest remainders; [K] -> [K]."""
+    most = np.maximum(counts - 1, 0)  # one row of each class stays for training
+    total = min(max(round(validation * counts.sum()), 1), most.sum())
+    quota = counts * (total / counts.sum())
+    taken: npt.NDArray[np.int64] = np.minimum(np.floor(quota).astype(np.int64), most)
+    while taken.sum() < total:
+        taken[np.argmax(np.where(taken < most, quota - taken, -np.inf))] += 1
+    return taken
+
+
+def _rows(dataset: Dataset, mask: npt.NDArray[np.bool_]) -> Dataset:
+    return replace(dataset, X=dataset.X[mask], y=dataset.y[mask])

@@ -1,0 +1,58 @@
+"""Parquet files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from softgrad.learn.tables import AbstractTable, complaint, no_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["ParquetTable", "open_parquet"]
+
+# pandas stores the labels of its rows under such a name; they are no data.
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+
+
+@dataclass(frozen=True)
+class ParquetTable(AbstractTable):
+    """The rows of a Parquet file, each column with the type that it has there."""
+
+    def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        from pyarrow.parquet import ParquetFile
+
+        rows_before = 0
+        with _damage_named(self.path), ParquetFile(self.path) as file:
+            for batch in file.iter_batches(columns=list(columns)):
+                batch.validate(full=True)
+                yield rows_before, batch
+                rows_before += batch.num_rows
+            if rows_before != file.metadata.num_rows:
+                raise OSError(f"{rows_before} rows of {file.metadata.num_rows}")
+
+
+def open_parquet(path: str) -> ParquetTable:
+    """Read the names of a Parquet file's columns."""
+    from pyarrow.parquet import ParquetFile
+
+    with _damage_named(path), ParquetFile(path) as file:
+        names = tuple(n for n in file.schema_arrow.names if not _PANDAS_INDEX.fullmatch(n))
+        if file.metadata.num_rows == 0:
+            raise no_rows(path)
+    return ParquetTable(path, names)
+
+
+@contextmanager
+def _damage_named(path: str) -> Iterator[None]:
+    """Turn what pyarrow says of a damaged file into one line."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise complaint(path, "the file is damaged, cut short or not Parquet") from error

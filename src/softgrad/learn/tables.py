@@ -1,0 +1,64 @@
+"""Tables in files: the names of the columns, and the rows in batches.
+
+Both readers use pyarrow, which is imported when the first file is opened.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from softgrad.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["AbstractTable", "check_columns", "complaint", "no_rows"]
+
+_SHOWN_COLUMNS = 10
+
+
+@dataclass(frozen=True)
+class AbstractTable(ABC):
+    """A table with at least one row."""
+
+    path: str
+    names: tuple[str, ...]
+
+    @abstractmethod
+    def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield the number of rows read so far, and the named columns of the next rows."""
+
+
+def complaint(
+    path: str, message: str, column: str | None = None, row: int | None = None
+) -> UsageError:
+    """Return the error for a place in a file; rows count from 1, the header is not one.
+
+    >>> str(complaint("a.csv", "expected a number, got 'x'", column="age", row=3))
+    "a.csv, column 'age', row 3: expected a number, got 'x'"
+    """
+    in_column = "" if column is None else f", column {column!r}"
+    in_row = "" if row is None else f", row {row}"
+    return UsageError(f"{path}{in_column}{in_row}: {message}")
+
+
+def no_rows(path: str) -> UsageError:
+    """Return the error for a file that names columns and holds nothing else."""
+    return complaint(path, "there are no rows below the column names")
+
+
+def check_columns(where: str, names: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise unless each wanted column is there, and there once."""
+    counts = Counter(names)
+    for name in wanted:
+        if name not in counts:
+            shown = ", ".join(map(repr, names[:_SHOWN_COLUMNS]))
+            more = len(names) - _SHOWN_COLUMNS
+            rest = f" and {more} more" if more > 0 else ""
+            raise complaint(where, f"there is no column {name!r}; the columns are {shown}{rest}")
+        if counts[name] > 1:
+            raise complaint(where, f"{counts[name]} columns have the same name {name!r}")

@@ -1,0 +1,1 @@
+"""Results drawn: inline SVG from plain arrays, and one offline HTML page around it."""
