@@ -117,7 +117,8 @@ class Result(ABC):
             if isinstance(block, Paragraph):
                 yield Text(block.text, style=_RICH_STYLE[block.tone])
                 continue
-            table = RichTable(title=block.title or None, title_justify="left", title_style="bold")
+            title = Text(block.title) if block.title else None  # not markup: it may hold brackets
+            table = RichTable(title=title, title_justify="left", title_style="bold")
             for name, cell in zip(block.columns, _first_row(block), strict=True):
                 table.add_column(Text(name), justify="left" if isinstance(cell, str) else "right")
             for row in block.rows:

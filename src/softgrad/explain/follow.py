@@ -1,0 +1,238 @@
+"""`softgrad.follow`: gradient steps on an objective of a layer's outputs, with no loss."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from softgrad.arrays import quiet
+from softgrad.errors import mismatch
+from softgrad.explain.arguments import Vector
+from softgrad.explain.follow_words import outcome, words_for
+from softgrad.explain.layer import Layer, choose_layer
+from softgrad.explain.names import public_name
+from softgrad.explain.objectives import Objective, choose_objective, has_logarithm
+from softgrad.explain.tables import largest, milestones, part_of
+from softgrad.maps import AbstractElementwiseMap, AbstractMap, AbstractSimplexMap, Sigmoid, sigmoid
+from softgrad.maps.rows import check_real
+from softgrad.results import Block, Paragraph, Result, Table
+
+__all__ = ["Followed", "Trajectory", "follow"]
+
+_OUTPUTS, _PARAMETERS = 4, 24
+"""As many outputs, and as large a W, as a terminal holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """What was seen at each of S + 1 points: before each of S steps, and after the last."""
+
+    outputs_map: str
+    pre_activations: Vector  # [S + 1, K]
+    outputs: Vector  # [S + 1, K]
+    objective: Vector  # [S + 1]
+    gradient_size: Vector  # [S + 1]; the Euclidean norm over all that is moved
+    W: Vector | None  # [S + 1, K, D]
+    b: Vector | None  # [S + 1, K]
+
+
+@dataclass(frozen=True, eq=False)
+class Followed(Result):
+    """The result of `softgrad.follow`."""
+
+    schema: ClassVar[str] = "softgrad.follow/1"
+
+    objective: str
+    ascend: bool
+    lr: float
+    x: Vector | None  # [D]
+    trajectory: Trajectory
+    sigmoid: Trajectory | None
+    """The same with sigmoid outputs; None where `trajectory` has them already."""
+    words: tuple[str, ...]
+
+    def blocks(self) -> Iterable[Block]:
+        """Yield what is followed, some of the points, and what happened."""
+        way = "ascent" if self.ascend else "descent"
+        moved = "the pre-activations z"
+        if self.trajectory.W is not None:
+            moved = "W" if self.trajectory.b is None else "W and b"
+        yield Paragraph(
+            f"Gradient {way} on {self.objective}, with p = {self.trajectory.outputs_map}(z): "
+            f"{len(self.trajectory.objective) - 1} steps at rate {self.lr:g}, moving {moved}",
+            "title",
+        )
+        yield _table(self.objective, self.trajectory)
+        yield from _parameters(self.trajectory)
+        for sentence in self.words:
+            yield Paragraph(f"• {sentence}")
+        if self.sigmoid is not None:
+            yield _table(self.objective, self.sigmoid)
+
+
+def follow(
+    subject: AbstractMap,
+    objective: str,
+    *,
+    index: int | None = None,
+    weights: Any = None,
+    start: Any = None,
+    x: Any = None,
+    W: Any = None,
+    b: Any = None,
+    steps: int = 50,
+    lr: float = 1.0,
+    ascend: bool = True,
+) -> Followed:
+    """Follow the gradient of an objective of a layer's outputs, with no loss and no target.
+
+    Parameters
+    ----------
+    subject : map
+        What makes outputs p from pre-activations z: `softmax`, `sigmoid`, `sparsemax`, `tanh`, ….
+    objective : {"output", "weighted", "sum", "log", "entropy"}
+        p[index], Σ c[k]·p[k] with the weights c, Σ p[k], log p[index], or −Σ p[k]·log p[k]; the
+        last two for softmax and sigmoid.
+    index : int
+        The output, for ``"output"`` and ``"log"``.
+    weights : array [K]
+        c, for ``"weighted"``.
+    start : array [K]
+        The pre-activations to begin with: they are moved themselves. Or give `x` and `W`.
+    x : array [D]
+        The input of a layer z = W x + b, of which W and b are moved.
+    W : array [K, D]
+    b : array [K], optional
+    steps : int
+    lr : float
+        The length of a step in units of the gradient.
+    ascend : bool
+        False descends.
+
+    Returns
+    -------
+    Followed
+        Pre-activations, outputs, objective and gradient size before each step and at the end,
+        with W and b where they are moved; the same with sigmoid outputs beside it; and what
+        happened, in words made from the numbers.
+
+    Raises
+    ------
+    TypeError
+        An argument is of the wrong kind, missing, or not of use beside the others.
+    ValueError
+        A shape does not fit, a number is not finite, or the steps leave the range of floats.
+    IndexError
+        There is no output `index`.
+
+    Examples
+    --------
+    >>> import softgrad as sg
+    >>> from softgrad.explain import follow
+    >>> result = follow(sg.softmax, "output", index=0, start=[0.0, 1.0, 2.0])
+    >>> result.trajectory.outputs[[0, -1]].round(3)
+    array([[0.09 , 0.245, 0.665],
+           [0.982, 0.008, 0.01 ]])
+    >>> plain_sum = follow(sg.softmax, "sum", start=[0.0, 1.0, 2.0])
+    >>> float(plain_sum.trajectory.gradient_size.max())
+    0.0
+    """
+    if not isinstance(subject, (AbstractSimplexMap, AbstractElementwiseMap)):
+        expected = "a map to outputs of the same shape, such as softmax or sigmoid"
+        raise TypeError(mismatch("subject", expected, repr(subject)))
+    layer = choose_layer(start, x, W, b)
+    goal = choose_objective(objective, index, weights, layer.pre_activations.size)
+    if goal.kind in ("log", "entropy") and not has_logarithm(subject):
+        expected = f"softmax or sigmoid for the objective {objective!r}"
+        raise TypeError(mismatch("subject", expected, repr(subject)))
+    steps = _count(steps)
+    check_real("lr", lr, 0.0)
+    rate = float(lr) if ascend else -float(lr)
+    trajectory = _trajectory(subject, goal, layer, steps, rate)
+    beside = None
+    if not isinstance(subject, Sigmoid):
+        beside = _trajectory(sigmoid, goal, layer, steps, rate)
+    words = words_for(subject, goal, trajectory, bool(ascend))
+    if beside is not None:
+        words += [f"With sigmoid outputs: {outcome(goal, beside)}"]
+    return Followed(
+        goal.formula, bool(ascend), float(lr), layer.x, trajectory, beside, tuple(words)
+    )
+
+
+def _count(steps: Any) -> int:
+    """Return the number of steps, one at least."""
+    try:
+        count = operator.index(steps)
+    except TypeError:
+        count = None
+    if count is None or isinstance(steps, bool):
+        raise TypeError(mismatch("steps", "a positive integer", repr(steps)))
+    if count < 1:
+        raise ValueError(mismatch("steps", "a positive integer", count))
+    return count
+
+
+def _trajectory(
+    f: AbstractMap, goal: Objective, layer: Layer, steps: int, rate: float
+) -> Trajectory:
+    """Take the steps and write down what is seen at each point."""
+    layers, pre_activations, outputs, values, sizes = [], [], [], [], []
+    with quiet():
+        for step in range(steps + 1):
+            z = layer.pre_activations
+            value, p, z_bar = goal.at(f, z)
+            gradients = layer.gradients(z_bar)
+            size = math.sqrt(sum(float(np.vdot(g, g)) for g in gradients if g is not None))
+            if not (np.isfinite(z).all() and math.isfinite(value) and math.isfinite(size)):
+                expected = "small enough that all stays finite"
+                raise ValueError(mismatch("lr", expected, f"{abs(rate):g} (overflow, step {step})"))
+            layers.append(layer)
+            pre_activations.append(z)
+            outputs.append(p)
+            values.append(value)
+            sizes.append(size)
+            layer = layer.moved(rate, gradients)
+    return Trajectory(
+        public_name(f),
+        np.array(pre_activations),
+        np.array(outputs),
+        np.array(values),
+        np.array(sizes),
+        None if layer.x is None else np.array([at.W for at in layers]),
+        None if layer.x is None or layer.b is None else np.array([at.b for at in layers]),
+    )
+
+
+def _table(objective: str, seen: Trajectory) -> Table:
+    """Show the outputs at some of the points."""
+    outputs = largest(np.abs(seen.outputs[[0, -1]]).max(axis=0), _OUTPUTS)
+    columns = {f"p[{k}]": seen.outputs[:, k] for k in outputs}
+    columns = {objective: seen.objective, "gradient": seen.gradient_size} | columns
+    last = len(seen.objective) - 1
+    steps = milestones(last) if seen.gradient_size.any() else [0, last]
+    rows = tuple((step, *(values[step] for values in columns.values())) for step in steps)
+    title = f"{seen.outputs_map} outputs"
+    title += part_of(outputs, seen.outputs.shape[1], "of them, the largest")
+    return Table(("step", *columns), rows, title)
+
+
+def _parameters(seen: Trajectory) -> Iterable[Block]:
+    """Show W and b before and after, where they are small."""
+    if seen.W is None or seen.W[0].size > _PARAMETERS:
+        return
+    rows = []
+    for k in range(len(seen.W[0])):
+        rows.append((f"W[{k}]", _row(seen.W[0, k]), _row(seen.W[-1, k])))
+    if seen.b is not None:
+        rows.append(("b", _row(seen.b[0]), _row(seen.b[-1])))
+    yield Table(("parameter", "at first", "at the end"), tuple(rows))
+
+
+def _row(values: Vector) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)

@@ -1,0 +1,79 @@
+"""The faces of a result say the same, and foreign text stays text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from softgrad.results import Block, Paragraph, Result, Table, number, plain
+
+FOREIGN = "W[k, j] <b>&amp;</b> [bold]x[/bold]"
+
+
+@dataclass(frozen=True)
+class Sample(Result):
+    """A result with every kind of block and field."""
+
+    schema: ClassVar[str] = "softgrad.sample/1"
+
+    name: str
+    values: np.ndarray
+
+    def blocks(self) -> Iterable[Block]:
+        yield Paragraph(self.name, "bad")
+        yield Table((self.name, "value"), ((self.name, -0.05), ("n", 12)), self.name)
+        yield Table(("nothing",), ())
+
+
+SAMPLE = Sample(FOREIGN, np.array([1.5, np.inf, np.nan]))
+
+
+def test_terminal_shows_foreign_text_as_it_is() -> None:
+    assert str(SAMPLE).count(FOREIGN) == 4
+    assert "-0.05" in str(SAMPLE)
+
+
+def test_notebook_escapes_foreign_text() -> None:
+    html = SAMPLE._repr_html_()
+    assert "<b>" not in html
+    assert html.count("&lt;b&gt;&amp;amp;&lt;/b&gt;") == 4
+    assert "<script" not in html
+
+
+def test_json_is_strict_and_says_its_schema() -> None:
+    def refuse(constant: str) -> float:
+        raise ValueError(constant)
+
+    read = json.loads(SAMPLE.to_json(), parse_constant=refuse)
+    assert read == {
+        "schema": "softgrad.sample/1",
+        "name": FOREIGN,
+        "values": [1.5, "inf", "nan"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        ((1, [2.0, None]), [1, [2.0, None]]),
+        ({1: "a"}, {"1": "a"}),
+        (SAMPLE, {"schema": "softgrad.sample/1", "name": FOREIGN, "values": [1.5, "inf", "nan"]}),
+    ],
+)
+def test_plain_keeps_every_value(value: object, written: object) -> None:
+    assert plain(value) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0.0, "0"), (-0.0, "0"), (1234567.0, "1.235e+06"), (7, "7"), (np.int64(-3), "-3")],
+)
+def test_number_writes_four_figures(value: float, written: str) -> None:
+    assert number(value) == written
