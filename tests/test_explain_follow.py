@@ -197,3 +197,25 @@ def test_bad_arguments_are_named(options, error, message):
 def test_steps_that_overflow_name_the_rate():
     with pytest.raises(ValueError, match=r"`lr` must be small enough .* got 1\.5e\+308"):
         follow(sg.relu, "sum", start=[1.0, 1.0], lr=1.5e308)
+
+
+def test_network_is_followed_as_its_layer_and_stays_as_it_is() -> None:
+    W, b, x = [[1.0, -0.5], [0.25, 2.0]], [0.1, -0.2], [0.5, 1.5]
+    network = sg.nn.Network([sg.nn.Linear.of(W, b), sg.softmax])
+    by_network = follow(network, "output", index=0, x=x, steps=5)
+    by_layer = follow(sg.softmax, "output", index=0, x=x, W=W, b=b, steps=5)
+    assert by_network.to_json() == by_layer.to_json()
+    assert network.parameters["0.W"].tolist() == W
+    assert by_network.trajectory.W[-1].tolist() != W
+
+
+@pytest.mark.parametrize("layers", [[sg.softmax], [sg.nn.Linear.of([[1.0]]), sg.relu, sg.softmax]])
+def test_network_of_other_layers_is_refused(layers: list[object]) -> None:
+    with pytest.raises(TypeError, match="one linear layer and one map"):
+        follow(sg.nn.Network(layers), "sum", x=[1.0])
+
+
+def test_network_and_weights_together_are_refused() -> None:
+    network = sg.nn.Network([sg.nn.Linear.of([[1.0]]), sg.softmax])
+    with pytest.raises(TypeError, match="`subject` must be a map"):
+        follow(network, "sum", x=[1.0], W=[[1.0]])

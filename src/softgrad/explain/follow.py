@@ -14,12 +14,13 @@ from softgrad.arrays import quiet
 from softgrad.errors import mismatch
 from softgrad.explain.arguments import Vector
 from softgrad.explain.follow_words import outcome, words_for
-from softgrad.explain.layer import Layer, choose_layer
+from softgrad.explain.layer import Layer, choose_layer, parts_of
 from softgrad.explain.names import public_name
 from softgrad.explain.objectives import Objective, choose_objective, has_logarithm
 from softgrad.explain.tables import largest, milestones, part_of
 from softgrad.maps import AbstractElementwiseMap, AbstractMap, AbstractSimplexMap, Sigmoid, sigmoid
 from softgrad.maps.rows import check_real
+from softgrad.nn import Network
 from softgrad.results import Block, Paragraph, Result, Table
 
 __all__ = ["Followed", "Trajectory", "follow"]
@@ -76,7 +77,7 @@ class Followed(Result):
 
 
 def follow(
-    subject: AbstractMap,
+    subject: AbstractMap | Network,
     objective: str,
     *,
     index: int | None = None,
@@ -93,8 +94,9 @@ def follow(
 
     Parameters
     ----------
-    subject : map
+    subject : map or Network
         What makes outputs p from pre-activations z: `softmax`, `sigmoid`, `sparsemax`, `tanh`, ….
+        A network of one linear layer and one map brings its own W and b; it is left as it is.
     objective : {"output", "weighted", "sum", "log", "entropy"}
         p[index], Σ c[k]·p[k] with the weights c, Σ p[k], log p[index], or −Σ p[k]·log p[k]; the
         last two for softmax and sigmoid.
@@ -142,6 +144,12 @@ def follow(
     >>> float(plain_sum.trajectory.gradient_size.max())
     0.0
     """
+    if isinstance(subject, Network):
+        if not (start is W is b is None):
+            raise TypeError(
+                mismatch("subject", "a map where `start`, W or b is given", "a network")
+            )
+        subject, W, b = parts_of(subject)
     if not isinstance(subject, (AbstractSimplexMap, AbstractElementwiseMap)):
         expected = "a map to outputs of the same shape, such as softmax or sigmoid"
         raise TypeError(mismatch("subject", expected, repr(subject)))

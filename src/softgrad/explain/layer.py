@@ -11,8 +11,10 @@ from softgrad.arrays import quiet
 from softgrad.errors import mismatch
 from softgrad.explain.arguments import Vector, finite, linear_layer
 from softgrad.linear import Outer
+from softgrad.maps import AbstractMap
+from softgrad.nn import Activation, Linear, Network
 
-__all__ = ["Layer", "choose_layer"]
+__all__ = ["Layer", "choose_layer", "parts_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,22 @@ class Layer:
         W = self.W if self.W is None or W_bar is None else self.W + rate * W_bar
         b = self.b if self.b is None or b_bar is None else self.b + rate * b_bar
         return Layer(W, b, self.x)
+
+
+def parts_of(network: Network) -> tuple[AbstractMap, Vector, Vector | None]:
+    """Return the map, W and b of a network that is one linear layer and one map.
+
+    Raises
+    ------
+    TypeError
+        It has other layers.
+    """
+    match network.layers:
+        case (Linear() as linear, Activation() as activation):
+            parameters = linear.parameters
+            return activation.map, parameters["W"], parameters.get("b")
+    expected = "a map, or a network of one linear layer and one map"
+    raise TypeError(mismatch("subject", expected, f"the layers {network.layers}"))
 
 
 def choose_layer(start: Any, x: Any, W: Any, b: Any) -> Layer:
