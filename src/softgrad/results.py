@@ -28,8 +28,8 @@ _RICH_STYLE = {"plain": "", "title": "bold", "good": "green", "bad": "bold red",
 _CSS = {
     "plain": "",
     "title": "font-weight:600",
-    "good": "color:#1a7f37",
-    "bad": "color:#b3261e;font-weight:600",
+    "good": "color:#2c974b",
+    "bad": "color:#d64535;font-weight:600",
     "quiet": "opacity:0.7",
 }
 
@@ -129,8 +129,10 @@ class Result(ABC):
         from rich.console import Console
 
         text = io.StringIO()
-        # A file has no width of its own: 100 columns, and no colour codes.
-        Console(file=text, width=100, no_color=True, color_system=None).print(self)
+        # A string has no width of its own: 100 columns, no colours, also inside a notebook.
+        Console(file=text, width=100, no_color=True, color_system=None, force_jupyter=False).print(
+            self
+        )
         return text.getvalue().rstrip("\n")
 
     def _repr_html_(self) -> str:

@@ -58,8 +58,8 @@ class BinaryCrossEntropy(AbstractLoss):
         check_real("pos_weight", self.pos_weight, 0.0)
 
     def at_rows(self, rows: Rows) -> AbstractLossRows:
-        t, weights = rows.targets, element_weights(rows)
-        x = namespace(t).where(weights == 0, namespace(t).zeros_like(rows.x), rows.x)
+        xp, weights = namespace(rows.x), element_weights(rows)
+        x, t = (xp.where(weights == 0, xp.zeros_like(v), v) for v in (rows.x, rows.targets))
         return BinaryCrossEntropyRows(weights, weights, x, self.pos_weight * t, 1 - t)
 
 

@@ -37,7 +37,8 @@ class CrossEntropy(AbstractLoss):
     Parameters
     ----------
     reduction, normalizer, on_empty
-        As in every loss; the weight of a row is its row weight times Σ_j c_j t_j, without ε.
+        As in every loss; with class weights, the weight of a row is multiplied by Σ_j c_j t_j, where
+        t is the target before smoothing.
     label_smoothing : float
         ε in [0, 1], spread over the classes that `where` leaves in.
     ignore_index : int, optional
@@ -98,6 +99,9 @@ class CrossEntropy(AbstractLoss):
         weights = xp.astype(counts, rows.x.dtype)
         if rows.row_weights is not None:
             weights = xp.where(counts, rows.row_weights, xp.zeros_like(weights))
+        # A row without weight has no say, were its logits or its targets NaN.
+        unused = (weights == 0)[..., None]
+        x, t = (xp.where(unused, xp.zeros_like(v), v) for v in (rows.x, t))
         masses = weights
         if rows.class_weights is not None:
             masses = weights * accurate_sum(t * rows.class_weights)
@@ -107,8 +111,6 @@ class CrossEntropy(AbstractLoss):
             t = (1 - self.label_smoothing) * t + share * spread
         if rows.class_weights is not None:
             t = t * rows.class_weights
-        # A row without weight has no say, were its logits NaN.
-        x = xp.where((weights == 0)[..., None], xp.zeros_like(rows.x), rows.x)
         return CrossEntropyRows(weights, masses, centre(x, rows.where), t, self.z_loss)
 
 
@@ -129,7 +131,7 @@ class CrossEntropyRows(AbstractLossRows):
 
     def gradient(self, factor: Array) -> Array:
         p, t = self.x.probabilities, self.t * factor[..., None]
-        p_minus_t = -IdentityMinusOuter(p).apply_transpose(t)  # p·Σt − t
+        p_minus_t = 0 - IdentityMinusOuter(p).apply_transpose(t)  # p·Σt − t, and 0 for 0
         if not self.z_loss:
             return p_minus_t
         return p_minus_t + 2 * self.z_loss * (factor * self.x.logsumexp)[..., None] * p

@@ -68,7 +68,8 @@ class FenchelYoung(AbstractLoss):
         if t.ndim < rows.x.ndim:
             t, _ = one_hot(t, rows.x, None)
         xp = namespace(rows.x)
-        x = xp.where((weights == 0)[..., None], xp.zeros_like(rows.x), rows.x)
+        unused = (weights == 0)[..., None]
+        x, t = (xp.where(unused, xp.zeros_like(v), v) for v in (rows.x, t))
         return FenchelYoungRows(weights, weights, self.map, x, t)
 
 

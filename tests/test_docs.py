@@ -1,0 +1,82 @@
+"""The documentation: what its pages run, where they link to, and which tests they name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import softgrad
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)
+EXECUTED = [p for p in PAGES if "```{code-cell}" in p.read_text(encoding="utf-8")]
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(DOCS).as_posix()
+
+
+def script_of(page: Path) -> str:
+    """Return the page with its code cells alone; they keep their line numbers."""
+    lines, in_cell = [], False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        fence = line.startswith("```")
+        if fence:
+            in_cell = line == "```{code-cell}"
+        lines.append(line if in_cell and not fence else "")
+    return "\n".join(lines)
+
+
+def links_of(page: Path) -> list[str]:
+    """Return the pages that a page links to, in its text and in its tables of contents."""
+    text = page.read_text(encoding="utf-8")
+    prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)\s]+)\)", prose)
+    for contents in re.findall(r"```\{toctree\}\n(.*?)```", text, re.DOTALL):
+        entries = [line for line in contents.splitlines() if line and not line.startswith(":")]
+        links += [f"{entry}.md" for entry in entries]
+    return [link for link in links if "://" not in link]
+
+
+@pytest.mark.parametrize("page", EXECUTED, ids=name_of)
+def test_code_cells_run(page: Path) -> None:
+    exec(compile(script_of(page), str(page), "exec"), {"__name__": "__main__"})
+
+
+def test_cells_are_found() -> None:
+    """A parser that finds nothing would let every page pass."""
+    questions = [page for page in EXECUTED if page.parent.name == "questions"]
+    assert len(questions) == 6
+    for page in EXECUTED:
+        assert "import softgrad as sg" in script_of(page), name_of(page)
+        assert "```{code" not in script_of(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_to_files(page: Path) -> None:
+    missing = [link for link in links_of(page) if not (page.parent / link.split("#")[0]).exists()]
+    assert not missing
+
+
+def test_every_page_is_in_a_table_of_contents() -> None:
+    listed = {(page.parent / link).resolve() for page in PAGES for link in links_of(page)}
+    assert {page.resolve() for page in PAGES} - listed == {(DOCS / "index.md").resolve()}
+
+
+def test_named_tests_exist() -> None:
+    sources = "\n".join(p.read_text(encoding="utf-8") for p in Path(__file__).parent.glob("*.py"))
+    named = {
+        name
+        for page in PAGES
+        for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert not {name for name in named if f"def {name}(" not in sources}
+
+
+def test_reference_has_every_public_name() -> None:
+    reference = "\n".join(p.read_text(encoding="utf-8") for p in (DOCS / "reference").glob("*.md"))
+    missing = [n for n in softgrad.__all__ if not re.search(rf"[ `.]{n}\b", reference)]
+    assert not missing
