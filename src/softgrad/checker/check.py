@@ -1,0 +1,124 @@
+"""`softgrad.check`: a backward against differences of its forward, in a few dozen calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from softgrad.checker.arguments import make_subject
+from softgrad.checker.calls import Ended
+from softgrad.checker.examination import Examination
+from softgrad.checker.report import Cost, Finding, Report, verdict_of
+from softgrad.errors import mismatch
+
+__all__ = ["check"]
+
+
+def check(
+    forward: Any,
+    backward: Any = None,
+    *inputs: Any,
+    dtype: DTypeLike | None = None,
+    reference: Callable[..., Any] | None = None,
+    where: Any = None,
+    seed: int = 0,
+    thorough: bool = False,
+) -> Report:
+    """Check a backward against differences of its forward.
+
+    The backward is probed with random cotangents along random directions, so the cost does not
+    grow with the number of entries: at most 37 forward and 9 backward calls. The verdict compares
+    the error with a measured error bar; there is no tolerance to choose.
+
+    Parameters
+    ----------
+    forward : callable or layer
+        ``forward(*inputs)`` returns an array or a tuple of arrays; a scalar is fine. Or an object
+        with ``forward(*inputs)`` and ``backward(cotangent)``: then all that follows are inputs.
+    backward : callable
+        ``backward(*inputs, cotangent)`` returns the gradient, or a tuple with one entry for each
+        floating-point input (or for each input, None at the others). `cotangent` has the shape
+        and dtype of the output, and is a tuple when `forward` returns one.
+    *inputs : array or other
+        Where to check. Arrays, lists and numbers of float16, float32 or float64 are
+        differentiated; all else is handed on as it is.
+    dtype : dtype, optional
+        Cast the floating-point inputs to this dtype first.
+    reference : callable, optional
+        A forward that is right in float64. It is compared with `forward` and then takes its
+        place in the differences.
+    where : array of bool, or tuple of them, optional
+        True where the first floating-point input is probed, or one mask (or None) for each of
+        them. The other entries are neither moved nor compared, and may be infinite.
+    seed : int
+        Seed of the probes.
+    thorough : bool
+        Use 6 × 6 probes in place of 3 × 3; at most 74 forward and 12 backward calls.
+
+    Returns
+    -------
+    Report
+        Verdict ``"pass"``, ``"fail"`` or ``"inconclusive"``, the relative error with its bar, and
+        what was found, a sentence each. An exception in `forward` or `backward` is a finding.
+
+    Raises
+    ------
+    TypeError
+        `forward` or `backward` cannot be called, or does not deal in floating-point arrays.
+    ValueError
+        There is no floating-point input, a probed entry is not finite, or `where` does not fit.
+
+    Notes
+    -----
+    All probes mix all entries. An error in a part of the gradient whose size is below the error
+    bar of the whole is out of sight: in float64 a part 1e-10 times as large as the rest, in
+    float32 one 1e-5 times as large. Saturated rows of softmax are such parts; check them alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from softgrad.checker import check
+    >>> def softmax(z):
+    ...     e = np.exp(z - z.max(axis=-1, keepdims=True))
+    ...     return e / e.sum(axis=-1, keepdims=True)
+    >>> def diagonal_only(z, g):
+    ...     p = softmax(z)
+    ...     return g * p * (1 - p)
+    >>> def backward(z, g):
+    ...     p = softmax(z)
+    ...     return p * (g - (g * p).sum(axis=-1, keepdims=True))
+    >>> z = np.random.default_rng(0).normal(size=(4, 37))
+    >>> check(softmax, backward, z).verdict, check(softmax, diagonal_only, z).verdict
+    ('pass', 'fail')
+    """
+    started = time.perf_counter()
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(mismatch("seed", "an integer that is not negative", repr(seed)))
+    if reference is not None and not callable(reference):
+        raise TypeError(mismatch("reference", "callable", type(reference).__name__))
+    subject = make_subject(forward, backward, inputs, dtype, where)
+    examination = Examination(subject, int(seed), 6 if thorough else 3)
+    try:
+        # A non-finite number is found by looking at it; a warning about it would only repeat that.
+        with np.errstate(all="ignore"):
+            examination.run(reference)
+    except Ended as end:
+        examination.findings.append(end.finding)
+    findings = examination.findings + [Finding("fail", text) for text in sorted(subject.damage)]
+    findings.sort(key=lambda finding: ("fail", "doubt", "note").index(finding.level))
+    seconds = time.perf_counter() - started
+    return Report(
+        verdict=verdict_of(findings),
+        subject=subject.name,
+        relative_error=examination.relative[0],
+        error_bar=examination.relative[1],
+        oracle=examination.oracle,
+        findings=tuple(findings),
+        cost=Cost(subject.forward_calls, subject.backward_calls, seconds),
+        dtype=str(np.result_type(*subject.points)),
+        seed=int(seed),
+    )

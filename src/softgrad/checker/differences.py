@@ -1,0 +1,154 @@
+"""Differences of the oracle's outputs along the probes, refined level by level."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from softgrad.checker.calls import Ended
+from softgrad.checker.oracle import Oracle
+from softgrad.checker.probes import LEVELS, first_step
+from softgrad.checker.richardson import Estimate, Table, rms
+from softgrad.checker.subject import Subject, Vector, flat
+
+__all__ = ["Differences"]
+
+
+class Differences:
+    """Slopes of projected outputs along directions, refined level by level."""
+
+    def __init__(
+        self, subject: Subject, oracle: Oracle, directions: Vector, weights: Vector, calls: int
+    ) -> None:
+        self._subject = subject
+        self._oracle = oracle
+        self._directions = directions  # [D, inputs]
+        self._weights = weights  # [C, outputs]
+        self._calls = calls
+        self._epsilon = oracle.epsilon
+        self._step = first_step(oracle.epsilon)
+        self._table = Table(oracle.epsilon * self.scale)
+        self._jump = 0.0
+        """The smallest move seen of the projected outputs, RMS over the cotangents."""
+        self._frozen: float | None = None
+        """The first step at which the outputs did not move at all, nor at any later one."""
+
+    @property
+    def scale(self) -> float:
+        """RMS over the cotangents of ‖cotangent · output‖."""
+        return float(np.sqrt(np.mean(self._weights**2 @ self._oracle.outputs**2)))
+
+    @property
+    def _reach(self) -> float:
+        """RMS over the cotangents of their norm."""
+        return float(np.sqrt(np.mean(np.sum(self._weights**2, axis=1))))
+
+    @property
+    def hidden(self) -> float:
+        """The slopes that rounding hides in a forward that has stopped moving, else 0.
+
+        Outputs near zero may be what is left of larger numbers, and then move in jumps.
+        """
+        if self._frozen is None:
+            return 0.0
+        # If it has never moved, its outputs tell nothing: think of numbers near 1, in float32.
+        jump = self._jump or 2 * max(self._epsilon, 2.0**-23) * self._reach
+        return jump / (2 * self._frozen)
+
+    def refine(self, enough: float, relative: float) -> Estimate | None:
+        """Add levels until the bar is below `enough` + `relative`·slope, or the calls are spent."""
+        while True:
+            estimate, levels = self._table.estimate(), len(self._table.rows)
+            if estimate:
+                size = rms(estimate.value)
+                close = estimate.bar <= enough + relative * size
+                nothing = size <= estimate.bar and levels == LEVELS - 1
+                if close or nothing or levels == LEVELS:
+                    return estimate
+            spare = self._calls - self._subject.forward_calls
+            if spare < 2 * len(self._directions):
+                return estimate
+            self._add_level()
+            if self._table.kinked and spare >= 8 * len(self._directions):
+                self._jump_down()
+
+    def varies_elsewhere(self) -> bool:
+        """Whether the forward has another value at a distant point; one call."""
+        shrunk = flat(self._oracle.points) * (1 / 64 - 1)
+        values = self._run(np.where(self._directions[0] != 0, shrunk, 0.0) + self._directions[0])
+        if values is None:
+            return True
+        change = rms(self._weights @ (values - self._oracle.outputs))
+        return change > math.sqrt(self._epsilon) * self.scale
+
+    def _add_level(self) -> None:
+        slopes, bends = [], []
+        fresh = not self._table.rows
+        for direction in self._directions:
+            plus, minus = self._run(direction * self._step), self._run(direction * -self._step)
+            if plus is None or minus is None:
+                # Out of the forward's domain: begin again with a much smaller step.
+                self._table = Table(self._table.floor)
+                self._step /= 64
+                return
+            if fresh and self._admit(_rounding(plus)):
+                return
+            slopes.append(self._weights @ (plus - minus) / (2 * self._step))
+            bends.append(self._weights @ (plus + minus - 2 * self._oracle.outputs) / self._step)
+        self._watch([2 * self._step * rms(slope) for slope in slopes])
+        self._table.add(self._step, np.stack(slopes), np.stack(bends))
+        self._step /= 4
+
+    def _jump_down(self) -> None:
+        """Begin again, once, with steps so small that few kinks lie within them."""
+        small = 16 * math.sqrt(self._epsilon)
+        if small < self._step:
+            self._step = small
+            self._table = Table(self._table.floor)
+
+    def _watch(self, moves: list[float]) -> None:
+        seen = [move for move in moves if move > 0]
+        if seen:
+            self._jump = min([*seen, self._jump or np.inf])
+            self._frozen = None
+        elif self._frozen is None:
+            self._frozen = self._step
+
+    def _run(self, move: Vector) -> Vector | None:
+        """Return the outputs after a move, None where they are not finite."""
+        points, start = [], 0
+        for point in self._oracle.points:
+            part = move[start : start + point.size].reshape(point.shape)
+            points.append((point + part).astype(point.dtype))
+            start += point.size
+        try:
+            values = flat(self._subject.evaluate(tuple(points), self._oracle.function))
+        except Ended:
+            return None
+        if values.size != self._oracle.outputs.size or not np.isfinite(values).all():
+            return None
+        return values
+
+    def _admit(self, epsilon: float) -> bool:
+        """Take a coarser rounding than was thought, and with it larger steps."""
+        if epsilon <= self._epsilon:
+            return False
+        self._epsilon = epsilon
+        self._step = first_step(epsilon)
+        self._table = Table(epsilon * self.scale)
+        return True
+
+
+def _rounding(values: Vector) -> float:
+    """Return the epsilon of the narrowest dtype that holds all values, 0 where they are plain.
+
+    A forward may compute in float32 and return float64: nothing but its numbers gives it away.
+    """
+    if np.isin(values, (-1.0, 0.0, 0.5, 1.0)).all():  # exact in every dtype: they prove nothing
+        return 0.0
+    with np.errstate(over="ignore", under="ignore"):
+        for dtype in (np.float16, np.float32):
+            if (values.astype(dtype) == values).all():
+                return float(np.finfo(dtype).eps)
+    return 0.0

@@ -1,0 +1,106 @@
+"""Probes: random cotangents, random directions, and inputs moved by one unit in the last place."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softgrad.checker.subject import AnyArray, Arrays, Subject, Vector, flat, is_floating
+
+__all__ = [
+    "FINEST",
+    "LEVELS",
+    "SIZE",
+    "coarsest_epsilon",
+    "cotangents",
+    "directions",
+    "first_step",
+    "nudged",
+]
+
+LEVELS = 6
+FINEST = 4.0 ** (1 - LEVELS)
+SIZE = 1.5
+"""The RMS of a cotangent's entries."""
+
+
+def coarsest_epsilon(arrays: Arrays) -> float:
+    """Return the largest spacing at 1 among the floating-point arrays."""
+    return max(float(np.finfo(array.dtype).eps) for array in arrays if is_floating(array))
+
+
+def first_step(epsilon: float) -> float:
+    """Return the largest step, a power of two: 1/32 in float64, 1/4 in float32, 1/2 in float16."""
+    return float(2.0 ** round(np.log2(epsilon) / 10))
+
+
+def cotangents(rng: np.random.Generator, outputs: Arrays, count: int) -> list[Arrays]:
+    """Draw Gaussian cotangents, every second one off the constants along every axis.
+
+    Softmax's Jacobian maps constants to zero, so a uniform cotangent would see nothing.
+    """
+    drawn = []
+    for index in range(count):
+        drawn.append(tuple(_cotangent(rng, output, index % 2 == 1) for output in outputs))
+    return drawn
+
+
+def directions(rng: np.random.Generator, subject: Subject, points: Arrays, count: int) -> Vector:
+    """Draw directions in the inputs' own scales, one a row.
+
+    Entries are ± uniform in [1/2, 3/2]: of mean zero, and none is small enough to hide an entry.
+    """
+    return np.stack(
+        [
+            flat([_direction(rng, p, m) for p, m in zip(points, subject.masks, strict=True)])
+            for _ in range(count)
+        ]
+    )
+
+
+def nudged(rng: np.random.Generator, subject: Subject) -> Arrays:
+    """Return the inputs, every probed entry moved up or down to the next number of its dtype."""
+    return tuple(map(lambda p, m: _nudge(rng, p, m), subject.points, subject.masks))
+
+
+def _cotangent(rng: np.random.Generator, output: AnyArray, centred: bool) -> AnyArray:
+    if not is_floating(output):
+        return np.zeros_like(output)
+    noise = np.asarray(rng.standard_normal(output.shape))
+    for axis, length in enumerate(output.shape):
+        if centred and length > 1:
+            noise -= noise.mean(axis=axis, keepdims=True)
+    # All are of one size, so that the rounding seen with one tells of the others; and not of size
+    # 1, where a scalar cotangent would be ±1 and forgetting it might not show.
+    noise *= SIZE / math.sqrt(float(np.mean(noise**2)) or 1.0)
+    return noise.astype(output.dtype)
+
+
+def _direction(
+    rng: np.random.Generator, point: AnyArray, mask: NDArray[np.bool_] | None
+) -> AnyArray:
+    probed = point if mask is None else point[mask]
+    if probed.size == 0:
+        return np.zeros(point.shape)
+    epsilon = float(np.finfo(point.dtype).eps)
+    size = float(np.sqrt(np.mean(np.square(probed, dtype=np.float64))))
+    largest = float(np.abs(probed).max())
+    # The input's own scale, at most 1 (logits of 1e4 still vary over 1), and never so small
+    # that a step drowns in the spacing of the numbers.
+    scale = max(min(size, 1.0) or 1.0, 2.0**-13, 8.0 * largest * epsilon ** (2 / 3))
+    scale = 2.0 ** round(np.log2(scale))
+    signs = np.where(rng.random(point.shape) < 0.5, -1.0, 1.0)
+    entries = signs * scale * rng.uniform(0.5, 1.5, point.shape)
+    # Multiples of a power of two for which x + h·u and x − h·u are exact at every step.
+    spacing = np.spacing(np.abs(np.where(np.isfinite(point), point, 0))).astype(np.float64)
+    grain = np.clip(spacing / (first_step(epsilon) * FINEST), scale / 2**40, scale / 8)
+    entries = np.round(entries / grain) * grain
+    return entries if mask is None else np.where(mask, entries, 0.0)
+
+
+def _nudge(rng: np.random.Generator, point: AnyArray, mask: NDArray[np.bool_] | None) -> AnyArray:
+    limit = np.where(rng.random(point.shape) < 0.5, -np.inf, np.inf).astype(point.dtype)
+    moved = np.nextafter(point, limit)
+    return np.asarray(moved if mask is None else np.where(mask, moved, point))

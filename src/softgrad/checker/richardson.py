@@ -1,0 +1,91 @@
+"""Richardson's table: central differences at falling steps, extrapolated, with an error bar."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from softgrad.checker.subject import Vector
+
+__all__ = ["Estimate", "Table", "rms"]
+
+_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Slopes along the probes, and what is left open of them (RMS)."""
+
+    value: Vector
+    bar: float
+    kink: float
+    """The part of the bar that is due to one-sided slopes that differ."""
+
+
+@dataclass
+class Table:
+    """Rows of central differences D(h) at steps h, h/4, h/16, …; error series in h².
+
+    `floor` is the rounding error of a projected output, so that floor/h is that of a difference.
+    """
+
+    floor: float
+    steps: list[float] = field(default_factory=list)
+    rows: list[list[Vector]] = field(default_factory=list)
+    bends: list[float] = field(default_factory=list)
+
+    def add(self, step: float, slopes: Vector, bend: Vector) -> None:
+        """Add the row of `step`: D = Δf/2h, and the bend (f₊ + f₋ − 2f)/h."""
+        row = [slopes]
+        for column, above in enumerate(self.rows[-1][: _COLUMNS - 1] if self.rows else [], start=1):
+            row.append(row[-1] + (row[-1] - above) / (16.0**column - 1))
+        self.steps.append(step)
+        self.rows.append(row)
+        self.bends.append(rms(bend))
+
+    def estimate(self) -> Estimate | None:
+        """Return the entry with the smallest bar; None until there are three rows."""
+        if len(self.rows) < 3:
+            return None
+        gaps = [self._gaps(j) for j in range(1, len(self.rows))]
+        # Rounding makes every row uncertain by noise/h. One row may agree with its neighbours by
+        # luck, above all where outputs move in jumps: the second smallest gap is believed.
+        seen = sorted(min(row) * step for row, step in zip(gaps, self.steps[1:], strict=True))[1]
+        noise = max(seen, self.floor)
+        kinks = self._kinks()
+        bar, j, k = min(
+            (gap + noise / self.steps[j] + kinks[j], j, k)
+            for j, row in enumerate(gaps, start=1)
+            for k, gap in enumerate(row, start=1)
+        )
+        return Estimate(self.rows[j][k], bar, kinks[j])
+
+    @property
+    def kinked(self) -> bool:
+        """Whether the bend has not fallen, nor is it noise: a smooth function's falls fourfold."""
+        if len(self.bends) < 2:
+            return False
+        before, last = self.bends[-2:]
+        return before / 3 < last <= 2 * before and last > 16 * self.floor / self.steps[-1]
+
+    def _gaps(self, j: int) -> list[float]:
+        """Return how far each extrapolated entry of row j is from its two neighbours."""
+        row, above = self.rows[j], self.rows[j - 1]
+        return [
+            max(rms(row[k] - row[k - 1]), rms(row[k] - above[k - 1])) for k in range(1, len(row))
+        ]
+
+    def _kinks(self) -> list[float]:
+        """Return the part of each row's bend that a smooth function would not have."""
+        if self.kinked:
+            return self.bends
+        slope = self.bends[-1] / self.steps[-1]
+        rows = zip(self.bends, self.steps, strict=True)
+        return [b if b > 2 * slope * h + 16 * self.floor / h else 0.0 for b, h in rows]
+
+
+def rms(values: Vector) -> float:
+    """Return the root mean square."""
+    return math.sqrt(float(np.vdot(values, values)) / values.size)

@@ -1,0 +1,172 @@
+"""What is checked: a NumPy pair or a layer at one point, with its calls counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softgrad.checker.calls import Ended, guarded
+
+__all__ = ["AnyArray", "Arrays", "Entries", "Subject", "Vector", "flat", "is_floating", "strided"]
+
+AnyArray = NDArray[Any]
+Arrays = tuple[AnyArray, ...]
+Entries = tuple[AnyArray | None, ...]
+Vector = NDArray[np.float64]
+
+
+@dataclass
+class Subject:
+    """The two functions under check and the point at which they are checked."""
+
+    name: str
+    forward: Callable[..., Any]
+    vjp: Callable[..., Any]
+    """``vjp(*inputs, cotangent)``."""
+    values: tuple[Any, ...]
+    """Every input; the floating-point ones are arrays."""
+    floating: tuple[int, ...]
+    """The places of the inputs that are differentiated."""
+    masks: tuple[NDArray[np.bool_] | None, ...]
+    """One a floating input: True where it is probed; None probes it everywhere."""
+    forwards_per_vjp: int = 0
+    """1 for a layer, whose backward needs what its forward has just kept."""
+    forward_calls: int = 0
+    backward_calls: int = 0
+    several_outputs: bool = False
+    damage: set[str] = field(default_factory=set)
+
+    @property
+    def points(self) -> Arrays:
+        """The floating-point inputs."""
+        return tuple(self.values[place] for place in self.floating)
+
+    def first_outputs(self) -> Arrays:
+        """Run the forward at the inputs as given; note whether it returns a tuple.
+
+        Raises
+        ------
+        Ended
+            The forward raised.
+        TypeError
+            It does not return floating-point arrays.
+        """
+        arguments = self._arguments(self.points)
+        self.forward_calls += 1
+        result = guarded("The forward", "doubt", self.forward, arguments)
+        self._note_damage("forward", arguments, self.points)
+        self.several_outputs = isinstance(result, tuple)
+        outputs = _as_arrays(result)
+        if not any(map(is_floating, outputs)) or any(o.dtype.kind not in "fiub" for o in outputs):
+            kinds = ", ".join(str(output.dtype) for output in outputs) or "an empty tuple"
+            raise TypeError(f"`forward` must return floating-point arrays, got {kinds}")
+        return outputs
+
+    def evaluate(self, points: Arrays, function: Callable[..., Any] | None = None) -> Arrays:
+        """Run the forward, or `function` in its place, at other floating-point inputs."""
+        self.forward_calls += 1
+        arguments = self._arguments(points)
+        return _as_arrays(guarded("The forward", "doubt", function or self.forward, arguments))
+
+    def pull_back(self, points: Arrays, cotangent: Arrays, scattered: bool = False) -> Entries:
+        """Run the backward; return one entry for each floating-point input.
+
+        Raises
+        ------
+        Ended
+            It raised, or the number, shape or dtype of its entries is wrong.
+        """
+        self.backward_calls += 1
+        self.forward_calls += self.forwards_per_vjp
+        arguments = self._arguments(points)
+        own = tuple(strided(c) if scattered else np.array(c) for c in cotangent)
+        handed = own if self.several_outputs else own[0]
+        who = "With a non-contiguous cotangent the backward" if scattered else "The backward"
+        result = guarded(who, "fail", self.vjp, [*arguments, handed])
+        self._note_damage("backward", arguments, points)
+        if any(map(_differ, own, cotangent)):
+            self.damage.add("The backward overwrites the cotangent that it is given.")
+        return self._entries(result)
+
+    def vector(self, entries: Entries) -> Vector:
+        """Lay the entries end to end in float64; None and what is not probed become zeros."""
+        pieces = []
+        for entry, point, mask in zip(entries, self.points, self.masks, strict=True):
+            array = np.zeros(point.shape) if entry is None else entry
+            pieces.append(array if mask is None else np.where(mask, array, 0.0))
+        return flat(pieces)
+
+    def _arguments(self, points: Arrays) -> list[Any]:
+        arguments = [np.array(v) if isinstance(v, np.ndarray) else v for v in self.values]
+        for place, point in zip(self.floating, points, strict=True):
+            arguments[place] = np.array(point)
+        return arguments
+
+    def _note_damage(self, role: str, arguments: Sequence[Any], points: Arrays) -> None:
+        originals = list(self.values)
+        for place, point in zip(self.floating, points, strict=True):
+            originals[place] = point
+        for place, (now, before) in enumerate(zip(arguments, originals, strict=True)):
+            if isinstance(before, np.ndarray) and _differ(now, before):
+                self.damage.add(f"The {role} overwrites its input {place}.")
+
+    def _entries(self, result: Any) -> Entries:
+        wanted = len(self.floating)
+        several = isinstance(result, tuple) or (isinstance(result, list) and wanted > 1)
+        raw = list(result) if several else [result]
+        # Another custom is one entry for every input, None at the integer ones.
+        if len(raw) == len(self.values) != wanted:
+            rest = [entry for place, entry in enumerate(raw) if place not in self.floating]
+            if all(entry is None for entry in rest):
+                raw = [raw[place] for place in self.floating]
+        if len(raw) != wanted:
+            message = "The backward must return one entry for each floating-point input"
+            raise Ended("fail", f"{message}, {wanted}, got {len(raw)}.")
+        return tuple(map(_entry, self.floating, raw, self.points))
+
+
+def is_floating(array: AnyArray) -> bool:
+    """Whether an array holds float16, float32 or float64 numbers."""
+    return array.dtype.kind == "f" and array.dtype.itemsize <= 8
+
+
+def flat(arrays: Iterable[AnyArray]) -> Vector:
+    """Lay arrays end to end in float64; integer ones, which have no derivative, as zeros."""
+    pieces = [
+        np.asarray(a if is_floating(a) else np.zeros(a.shape), np.float64).reshape(-1)
+        for a in arrays
+    ]
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def strided(array: AnyArray) -> AnyArray:
+    """Return a copy that is not contiguous: every second number of a wider buffer."""
+    buffer = np.zeros((*array.shape, 2), array.dtype)
+    buffer[..., 0] = array
+    return buffer[..., 0]
+
+
+def _as_arrays(result: Any) -> Arrays:
+    return tuple(map(np.asarray, result if isinstance(result, tuple) else (result,)))
+
+
+def _entry(place: int, entry: Any, point: AnyArray) -> AnyArray | None:
+    if entry is None:
+        return None
+    array = np.asarray(entry)
+    what = f"The gradient of input {place} must have"
+    if array.shape != point.shape:
+        raise Ended("fail", f"{what} the input's shape {point.shape}, got {array.shape}.")
+    # A wider dtype loses nothing: NumPy widens easily, so it is noted and not refused.
+    if not is_floating(array) or array.dtype.itemsize < point.dtype.itemsize:
+        raise Ended("fail", f"{what} the input's dtype {point.dtype}, got {array.dtype}.")
+    return array
+
+
+def _differ(now: AnyArray, before: AnyArray) -> bool:
+    # Bit for bit, so that NaN in an excluded entry equals itself.
+    return now.shape != before.shape or now.tobytes() != before.tobytes()

@@ -1,0 +1,164 @@
+"""The verdict: what the backward says against what the differences say, with no fixed tolerance."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from softgrad.checker.report import Finding
+from softgrad.checker.richardson import Estimate, rms
+from softgrad.checker.subject import Vector
+from softgrad.results import number
+
+__all__ = ["Comparison", "backward_noise"]
+
+SAFETY = 8.0
+"""An error is one that exceeds the error bar this many times."""
+RESOLUTION = 0.01
+"""The error bar, times SAFETY, must be below this part of the slopes for a pass (or 64 epsilon)."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Slopes from the backward and from differences; the bars that belong to both."""
+
+    analytic: Vector  # [D, C]
+    numeric: Estimate
+    noise: float
+    """The backward's own rounding, as an RMS of slopes."""
+    scale: float
+    """The slopes of a function that varies by its own size over its inputs' own size."""
+    epsilon: float
+    """The coarsest spacing at 1 in the backward's arithmetic."""
+    hidden: float
+    """Slopes that a forward which did not move at all may hide; 0 where it moved."""
+    double_agrees: bool = False
+    """Whether the same backward, run in float64, agrees with the differences."""
+    constant: bool = False
+    """Whether the forward has the same value far from here."""
+
+    @property
+    def bar(self) -> float:
+        """The RMS error that a right backward may show."""
+        return self.numeric.bar + self.noise
+
+    @property
+    def error(self) -> float:
+        """RMS(analytic − numeric)."""
+        return rms(self.analytic - self.numeric.value)
+
+    @property
+    def size(self) -> float:
+        """RMS(numeric)."""
+        return rms(self.numeric.value)
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the error is beyond the bar."""
+        return self.error > SAFETY * self.bar + self.hidden
+
+    @property
+    def resolves(self) -> bool:
+        """Whether the bar is small against the slopes."""
+        limit = max(RESOLUTION, 64 * self.epsilon) * self.size
+        return self.size > 0 and SAFETY * self.bar + self.hidden <= limit
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether both are zero to within a bar that is itself at the level of rounding."""
+        limit = SAFETY * self.bar
+        both = max(self.size, rms(self.analytic)) <= limit
+        return both and limit <= np.sqrt(self.epsilon) * self.scale
+
+    def relative(self) -> tuple[float | None, float | None]:
+        """Return error and bar relative to the slopes; None where those are mere rounding."""
+        if self.size <= SAFETY * self.numeric.bar and self.size <= np.sqrt(2.0**-52) * self.scale:
+            return None, None
+        return self.error / self.size, self.bar / self.size
+
+    def finding(self) -> Finding:
+        """Say in one sentence what the comparison shows."""
+        if self.disagrees:
+            return self._failure()
+        if self.resolves:
+            return Finding("note", "The backward agrees with the differences of the forward.")
+        if self.vanishes:
+            text = "The gradient is zero to within rounding, in the backward and in the differences"
+            if self.constant:
+                return Finding("note", f"{text}, and the forward is constant.")
+            advice = "check at a point where it has a slope that can be seen"
+            return Finding("doubt", f"{text}, but the forward is not constant: {advice}.")
+        if self.double_agrees:
+            return self._rounded()
+        return Finding("doubt", self._doubt())
+
+    def _rounded(self) -> Finding:
+        text = "The same backward run in float64 agrees with the differences; its rounding here is"
+        small = self.error <= max(0.01, 32 * self.epsilon) * self.size
+        return Finding("note" if small else "doubt", f"{text} {self._part(self.error)}.")
+
+    def explained(self, given: Vector, double: Vector, probes: Vector) -> Comparison | None:
+        """Widen the noise by what `double`, the same backward run in float64, says of it.
+
+        None where that run is wrong too, or too near to the gradient `given` to explain the error.
+        """
+        error = rms(probes @ double - self.numeric.value[:, 0])
+        exact = backward_noise(double[None], np.zeros_like(double), probes, 2.0**-52)
+        if error > SAFETY * (self.numeric.bar + exact) + self.hidden:
+            return None
+        rounding = _response(given - double, probes) + 4 * self.epsilon * self.scale
+        wider = replace(self, noise=self.noise + rounding, double_agrees=True)
+        return None if wider.disagrees else wider
+
+    def _failure(self) -> Finding:
+        size = rms(self.analytic)
+        if size == 0:
+            text = "The backward returns zero, and the forward does change."
+        elif self.size <= SAFETY * self.numeric.bar:
+            text = "The backward returns a gradient where the differences of the forward show none."
+        else:
+            text = "The backward disagrees with the differences of the forward."
+        return Finding("fail", text)
+
+    def _doubt(self) -> str:
+        if self.hidden:
+            return "The forward does not move at all at small steps: rounding may hide a slope."
+        if self.numeric.kink > self.bar / 2:
+            return (
+                "The forward has different slopes on both sides of this point (a kink or a tie): "
+                "it is not differentiable here, and differences cannot judge the backward."
+            )
+        if self.numeric.bar > self.noise:
+            return (
+                "The differences of the forward do not settle: their error bar is "
+                f"{self._part(self.numeric.bar)} (rounding, noise, or variation over tiny steps)."
+            )
+        return (
+            "The backward changes by more than its size can bear when its inputs move by one unit "
+            f"in the last place: by {self._part(self.noise)} (rounding, a kink or a tie)."
+        )
+
+    def _part(self, bar: float) -> str:
+        return f"{bar / self.size:.1g} of the slopes" if self.size else f"{bar:.1g} and the slope 0"
+
+
+def backward_noise(gradients: Vector, change: Vector, probes: Vector, epsilon: float) -> float:
+    """Return the RMS rounding of the backward's slopes.
+
+    `change` is how its answer moved when the inputs moved by one unit in the last place; entries
+    of the answer also carry a rounding of their own, and long sums in them some more.
+    """
+    own = np.linalg.norm(_rms_rows(gradients) * _rms_rows(probes))
+    factor = epsilon * (4 + np.sqrt(gradients.shape[1]) / 16)
+    return _response(change, probes) + float(factor * own)
+
+
+def _response(change: Vector, probes: Vector) -> float:
+    """Return what a change of the gradient makes of the slopes, entries together and apart."""
+    return math.hypot(rms(probes @ change), float(np.linalg.norm(change * _rms_rows(probes))))
+
+
+def _rms_rows(rows: Vector) -> Vector:
+    return np.asarray(np.sqrt(np.mean(rows**2, axis=0)))

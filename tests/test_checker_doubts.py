@@ -1,0 +1,148 @@
+"""Where differences cannot tell, the checker neither passes nor fails."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from softgrad.checker import check
+from softgrad.checker.probes import cotangents
+from wrong_rules import OPERATIONS, cross_entropy, cross_entropy_backward, softmax, softmax_backward
+
+
+def said(report):
+    return " ".join(finding.message for finding in report.findings)
+
+
+def test_saturated_softmax_is_no_silent_pass():
+    z = np.array([[400.0, 0.0, -300.0], [10.0, -500.0, 900.0]])
+    for backward in (softmax_backward, lambda z, g: 0 * g):
+        report = check(softmax, backward, z)
+        assert report.verdict == "inconclusive"
+        assert "the forward is not constant" in said(report)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_truly_zero_gradient(dtype):
+    z = np.random.default_rng(0).normal(size=(4, 9)).astype(dtype)
+
+    def total(z):
+        return softmax(z).sum(axis=-1)
+
+    def chained(z, g):
+        return softmax_backward(z, np.repeat(g[:, None], z.shape[-1], axis=1))
+
+    for right in (chained, lambda z, g: 0 * z):
+        report = check(total, right, z)
+        assert report.passed, str(report)
+        assert "the forward is constant" in said(report)
+        assert report.relative_error is None
+    report = check(total, lambda z, g: softmax(z) * g[:, None], z)
+    assert report.verdict == "fail"
+
+
+def test_forward_that_never_moves():
+    x = -np.arange(1.0, 6.0)
+
+    def relu(x):
+        return np.maximum(x, 0)
+
+    report = check(relu, lambda x, g: g * (x > 0), x)
+    assert report.verdict == "inconclusive"
+    assert "not constant" in said(report)
+    assert check(lambda x: 0 * x, lambda x, g: 0 * g, x).passed
+    assert check(relu, lambda x, g: 0.01 * g, x).verdict == "fail"
+    assert check(relu, lambda x, g: 1e-12 * g, x).verdict == "inconclusive"
+
+
+def test_kinks_are_not_false_alarms():
+    def relu(x):
+        return np.maximum(x, 0)
+
+    def right(x, g):
+        return g * (x > 0)
+
+    for near in (0.0, 1e-3, 1e-6, 1e-9, -1e-9):
+        report = check(relu, right, np.array([near, 1.0, -2.0]))
+        assert report.verdict != "fail", str(report)
+    assert check(relu, right, np.array([0.0])).verdict == "inconclusive"
+    large = np.random.default_rng(0).normal(size=100_000)
+    assert check(relu, right, large).passed
+    assert check(relu, lambda x, g: g * (x < 0), large).verdict == "fail"
+    assert check(relu, lambda x, g: 1.2 * g * (x > 0), np.array([0.3, -0.4, 2])).verdict == "fail"
+
+
+def test_tie_is_left_open():
+    def largest(x):
+        return x.max()
+
+    def backward(x, g):
+        return g * (x == x.max())
+
+    assert check(largest, backward, np.array([1.0, 2.0, 2.0])).verdict == "inconclusive"
+    assert check(largest, backward, np.array([1.0, 2.0, 3.0])).verdict == "pass"
+
+
+def test_noisy_forward_is_left_open():
+    rng = np.random.default_rng(0)
+    report = check(lambda x: x + rng.normal(size=x.shape), lambda x, g: g, np.ones(5))
+    assert report.verdict == "inconclusive"
+    assert "do not settle" in said(report)
+
+
+def test_non_finite_forward_is_left_open():
+    with np.errstate(over="ignore"):
+        report = check(lambda x: np.exp(x), lambda x, g: g * np.exp(x), np.array([1.0, 800.0]))
+    assert report.verdict == "inconclusive"
+    assert "1 of the forward's 2 output numbers are not finite" in said(report)
+    assert report.relative_error is None
+
+
+def test_edge_of_the_domain():
+    def entropy(p):
+        return -(p * np.log(p)).sum()
+
+    def backward(p, g):
+        return -g * (np.log(p) + 1)
+
+    p = np.array([1e-3, 0.3, 0.699])
+    assert check(entropy, backward, p).passed
+    assert check(entropy, lambda p, g: -g * np.log(p), p).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "scale", "seed"),
+    [
+        # A loss near zero moves in jumps, and here two neighbouring steps agree by luck.
+        ("float64", (1, 3), 14.830808527483054, 424416645),
+        ("float32", (1, 2), 25.456563052801634, 970383987),
+        # Here it stops moving at small steps.
+        ("float64", (1, 2), 57.91193224722079, 351267307),
+        ("float64", (1, 4), 28.26275661649833, 798035879),
+    ],
+)
+def test_saturated_loss_is_no_false_alarm(dtype, shape, scale, seed):
+    inputs = OPERATIONS["cross_entropy"].sample(np.random.default_rng(seed), shape, scale, dtype)
+    report = check(cross_entropy, cross_entropy_backward, *inputs, seed=seed)
+    assert report.verdict != "fail", str(report)
+
+
+def test_rounding_of_large_logits_in_the_backward_is_no_false_alarm():
+    # One unit in the last place of 1e4 is 1e-3 in float32, and exp turns it into 1e-3 of p.
+    z = (1e4 + np.random.default_rng(0).normal(size=(4, 9))).astype(np.float32)
+
+    def backward(z, g):
+        z, g = z.astype(np.float32), g.astype(np.float32)  # no float64 run is to be had
+        high = z.max(axis=-1, keepdims=True)
+        lse = high + np.log(np.exp(z - high).sum(axis=-1, keepdims=True))
+        p = np.exp(z - lse)
+        return p * (g - (g * p).sum(axis=-1, keepdims=True))
+
+    assert check(softmax, backward, z).verdict != "fail"
+    assert check(softmax, lambda z, g: backward(z, g) * np.float32(1.2), z).verdict == "fail"
+
+
+def test_every_second_cotangent_has_no_constant_part():
+    drawn = cotangents(np.random.default_rng(0), (np.zeros((3, 4, 1)),), 3)
+    sums = [max(abs(v[0].sum(axis=axis)).max() for axis in (0, 1)) for v in drawn]
+    assert sums[1] < 1e-14 < 0.1 < min(sums[0], sums[2])

@@ -1,0 +1,192 @@
+"""What the checker says: sentences, faces, and complaints about its own arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from softgrad.checker import Report, check
+from softgrad.testing import assert_gradient
+from wrong_rules import OPERATIONS, linear, linear_backward, softmax, softmax_backward
+
+Z = np.random.default_rng(0).normal(size=(4, 9))
+
+
+def said(report):
+    return " ".join(finding.message for finding in report.findings)
+
+
+def doubled(z, g):
+    return 2 * softmax_backward(z, g)
+
+
+def test_report_is_a_frozen_result():
+    report = check(softmax, doubled, Z)
+    assert isinstance(report, Report)
+    assert (report.subject, report.dtype, report.seed) == ("doubled", "float64", 0)
+    assert not report.passed
+    assert report.relative_error == pytest.approx(1, rel=1e-9)
+    assert 0 < report.error_bar < 1e-8
+    assert report.cost.seconds > 0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.verdict = "pass"
+
+
+def test_faces_agree():
+    report = check(softmax, doubled, Z)
+    assert str(report).startswith("FAIL  doubled  relative error 1 ±")
+    assert "disagrees with the differences" in str(report)
+    assert "float64 Richardson" in report._repr_html_()
+    read = json.loads(report.to_json())
+    assert read["schema"] == "softgrad.check/1"
+    assert read["verdict"] == "fail"
+    assert read["findings"][0]["level"] == "fail"
+    assert read["cost"]["forward"] == report.cost.forward
+
+
+def test_save_html_is_one_offline_page(tmp_path):
+    def named(z, g):
+        return doubled(z, g)
+
+    named.__name__ = "<script>alert(1)</script>"
+    path = tmp_path / "report.html"
+    check(softmax, named, Z).save_html(path)
+    page = path.read_text()
+    assert page.startswith("<!doctype html>")
+    assert "<script" not in page
+    assert "http://" not in page
+    assert "https://" not in page
+    assert len(page) < 20_000
+
+
+def test_exception_in_the_backward_is_a_finding():
+    def broken(z, g):
+        raise RuntimeError("no\nsuch thing")
+
+    report = check(softmax, broken, Z)
+    assert report.verdict == "fail"
+    assert "The backward raised RuntimeError: no such thing (test_checker_report.py:" in said(
+        report
+    )
+
+
+def test_exception_in_the_forward_is_a_doubt():
+    def broken(z):
+        return np.linalg.inv(z)
+
+    report = check(broken, softmax_backward, Z)
+    assert report.verdict == "inconclusive"
+    assert "The forward raised LinAlgError" in said(report)
+    assert "test_checker_report.py:" in said(report)
+
+
+def test_call_that_does_not_fit_names_the_function():
+    report = check(softmax, lambda z: z, Z)
+    assert report.verdict == "fail"
+    assert "TypeError" in said(report)
+    assert "test_checker_report.py:" in said(report)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda x, W, b: (x, W), "one entry for each floating-point input, 3, got 2."),
+        (lambda x, W, b: (x, W.T, b), "gradient of input 1 must have the input's shape (7, 9)"),
+        (lambda x, W, b: (x, W, None), "The gradient of input 2 is None"),
+        (lambda x, W, b: (x.astype(int), W, b), "input 0 must have the input's dtype float64"),
+        (lambda x, W, b: (x.astype("f4"), W, b), "dtype float64, got float32"),
+        (lambda x, W, b: (np.nan * x, W, b), "36 of the gradient's 106 entries are not finite"),
+    ],
+)
+def test_wrong_entries_are_named(change, sentence):
+    inputs = OPERATIONS["linear"].sample(np.random.default_rng(0), (4, 9), 1, "float64")
+    report = check(linear, lambda *a: change(*linear_backward(*a)), *inputs)
+    assert report.verdict == "fail"
+    assert sentence in said(report)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    [
+        ("zero", "The backward returns zero"),
+        ("constant added", "A zero cotangent must give a zero gradient, got entries up to 0.01"),
+        ("cotangent squared", "16 times the cotangent must give 16 times the gradient"),
+        ("cotangent's size", "Minus the cotangent must give minus the gradient"),
+        ("cotangent overwritten", "The backward overwrites the cotangent that it is given."),
+        ("input overwritten", "The backward overwrites its input 0."),
+        ("accumulating", "must give the same gradient"),
+        ("diagonal only", "The backward disagrees with the differences of the forward"),
+    ],
+)
+def test_sentence_tells_the_mistake(mistake, sentence):
+    report = check(softmax, OPERATIONS["softmax"].wrong[mistake](), Z)
+    assert report.findings[0].level == "fail"
+    assert sentence in said(report)
+
+
+def test_zero_cotangent_must_give_exact_zeros():
+    report = check(softmax, lambda z, g: softmax_backward(z, g) + 1e-17, Z)
+    assert report.verdict == "fail"
+    assert "A zero cotangent" in said(report)
+
+
+def test_wider_gradient_is_only_noted():
+    z = Z.astype(np.float32)
+    report = check(softmax, lambda z, g: softmax_backward(z, g).astype(np.float64), z)
+    assert report.passed
+    assert "The gradient of input 0 is float64, the input is float32." in said(report)
+
+
+def test_memory_layout_of_the_cotangent_matters():
+    def reads_the_buffer(z, g):
+        flat = np.lib.stride_tricks.as_strided(g, (g.size,), (g.itemsize,))
+        return softmax_backward(z, flat.reshape(z.shape))
+
+    report = check(softmax, reads_the_buffer, Z)
+    assert report.verdict == "fail"
+    assert "not contiguous" in said(report)
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "arguments", "options"),
+    [
+        (TypeError, "`forward` must be callable, got ndarray", (Z, softmax_backward, Z), {}),
+        (TypeError, "`backward` must be callable, got NoneType", (softmax,), {}),
+        (TypeError, "`backward` must be callable, got ndarray", (softmax, Z), {}),
+        (ValueError, "`inputs` must be", (softmax, softmax_backward), {}),
+        (ValueError, "`inputs` must be", (softmax, softmax_backward, np.arange(3)), {}),
+        (TypeError, r"`inputs\[0\]` must be .*complex128", (softmax, softmax_backward, Z + 1j), {}),
+        (ValueError, r"`inputs\[0\]` must be finite", (softmax, softmax_backward, Z * np.nan), {}),
+        (TypeError, "`dtype` must be", (softmax, softmax_backward, Z), {"dtype": "int32"}),
+        (TypeError, "`reference` must be", (softmax, softmax_backward, Z), {"reference": 1}),
+        (ValueError, "`seed` must be", (softmax, softmax_backward, Z), {"seed": -1}),
+        (ValueError, "`where` must be booleans", (softmax, softmax_backward, Z), {"where": [True]}),
+        (ValueError, "`where` must be True", (softmax, softmax_backward, Z), {"where": Z > 99}),
+        (
+            ValueError,
+            "`where` must be one mask",
+            (softmax, softmax_backward, Z),
+            {"where": (None, None)},
+        ),
+        (
+            TypeError,
+            "`forward` must return floating-point arrays, got int64",
+            (lambda z: z.argmax(), softmax_backward, Z),
+            {},
+        ),
+    ],
+)
+def test_wrong_use_names_the_argument(error, match, arguments, options):
+    with pytest.raises(error, match=match):
+        check(*arguments, **options)
+
+
+def test_assert_gradient_raises_with_the_report():
+    assert_gradient(softmax, softmax_backward, Z)
+    with pytest.raises(AssertionError, match="FAIL  doubled  relative error 1 "):
+        assert_gradient(softmax, doubled, Z)
+    with pytest.raises(AssertionError, match="INCONCLUSIVE"):
+        assert_gradient(np.abs, lambda x, g: g * np.sign(x), np.zeros(3))
