@@ -10,7 +10,6 @@ import numpy as np
 from softgrad.checker.report import Finding
 from softgrad.checker.richardson import Estimate, rms
 from softgrad.checker.subject import Vector
-from softgrad.results import number
 
 __all__ = ["Comparison", "backward_noise"]
 

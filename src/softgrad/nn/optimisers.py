@@ -1,0 +1,154 @@
+"""Optimisers: how parameters move, given their gradients."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+
+from softgrad.arrays import Array, describe
+from softgrad.errors import mismatch
+
+__all__ = ["SGD", "AbstractOptimiser", "Adam"]
+
+
+class AbstractOptimiser(ABC):
+    """A rule that turns the gradient of a parameter into its change.
+
+    The settings are fields. What a rule remembers is in `state`, arrays by names that begin with
+    the parameter's, so that it can be saved; given to the constructor, it goes on from there.
+    """
+
+    state: dict[str, Array]
+
+    @abstractmethod
+    def change(self, name: str, gradient: Array) -> Array:
+        """Return what is added to the parameter `name`, and remember what the next step needs."""
+
+    def step(self, parameters: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
+        """Move every parameter in place.
+
+        Raises
+        ------
+        ValueError
+            The names or the shapes of parameters and gradients differ; nothing has moved then.
+        """
+        if parameters.keys() != gradients.keys():
+            expected = f"of {', '.join(parameters)}"
+            raise ValueError(mismatch("gradients", expected, f"those of {', '.join(gradients)}"))
+        for name, parameter in parameters.items():
+            if gradients[name].shape != parameter.shape:
+                expected, got = f"of shape {parameter.shape}", describe(gradients[name])
+                raise ValueError(mismatch(f"gradients[{name!r}]", expected, got))
+        for name, parameter in parameters.items():
+            parameter += self.change(name, gradients[name])
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SGD(AbstractOptimiser):
+    """Stochastic gradient descent with heavy-ball momentum: v ← μv + g, θ ← θ − ηv.
+
+    Parameters
+    ----------
+    lr : float
+        η > 0.
+    momentum : float
+        μ in [0, 1).
+
+    References
+    ----------
+    Polyak, 1964.
+
+    Examples
+    --------
+    >>> W, optimiser = np.array([1.0]), SGD(lr=0.1, momentum=0.9)
+    >>> for _ in range(2):
+    ...     optimiser.step({"W": W}, {"W": np.array([1.0])})
+    >>> W  # 1 − 0.1·1 − 0.1·1.9
+    array([0.71])
+    """
+
+    lr: float = 0.1
+    momentum: float = 0.0
+    state: dict[str, Array] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_positive("lr", self.lr)
+        _check_fraction("momentum", self.momentum)
+
+    def change(self, name: str, gradient: Array) -> Array:
+        if self.momentum == 0:
+            return -self.lr * gradient
+        v = gradient + self.momentum * self.state.get(f"{name}.v", 0.0)
+        self.state[f"{name}.v"] = v
+        return -self.lr * v
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Adam(AbstractOptimiser):
+    """Adam: steps of about η, whatever the gradient's scale.
+
+    m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²,  θ ← θ − η·m̂/(√v̂ + ε), where m̂ = m/(1 − β₁ᵗ) and
+    v̂ = v/(1 − β₂ᵗ) take off that both began at 0.
+
+    Parameters
+    ----------
+    lr : float
+        η > 0.
+    betas : (float, float)
+        β₁ and β₂ in [0, 1).
+    eps : float
+        ε > 0.
+
+    References
+    ----------
+    Kingma & Ba, 2015, algorithm 1.
+
+    Examples
+    --------
+    >>> W = np.array([1.0, 1.0])
+    >>> Adam(lr=0.1).step({"W": W}, {"W": np.array([1e-3, -1e3])})
+    >>> W.round(4)
+    array([0.9, 1.1])
+    """
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    state: dict[str, Array] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_positive("lr", self.lr)
+        _check_positive("eps", self.eps)
+        if not isinstance(self.betas, tuple) or len(self.betas) != 2:
+            raise TypeError(mismatch("betas", "a pair of numbers", repr(self.betas)))
+        for i, beta in enumerate(self.betas):
+            _check_fraction(f"betas[{i}]", beta)
+
+    def change(self, name: str, gradient: Array) -> Array:
+        keys = [f"{name}.{what}" for what in ("t", "m", "v")]
+        t, m, v = (self.state.get(key, 0.0) for key in keys)
+        beta1, beta2 = self.betas
+        t = np.asarray(int(t) + 1)
+        m = beta1 * m + (1 - beta1) * gradient
+        v = beta2 * v + (1 - beta2) * gradient**2
+        self.state.update(zip(keys, (t, m, v), strict=True))
+        m_hat, v_hat = m / (1 - beta1 ** int(t)), v / (1 - beta2 ** int(t))
+        return -self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+        raise ValueError(mismatch(name, "positive and finite", repr(value)))
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not isinstance(value, numbers.Real) or not 0 <= value < 1:
+        raise ValueError(mismatch(name, "at least 0 and below 1", repr(value)))

@@ -1,0 +1,103 @@
+"""Optimisers against torch.optim, and from a saved state."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from softgrad.nn import SGD, Adam
+
+STEPS = 7
+
+
+def _gradients(dtype):
+    """Gradients of very different sizes: [STEPS, 2, 3]."""
+    rng = np.random.default_rng(0)
+    scales = 10.0 ** rng.integers(-4, 5, (STEPS, 2, 3))
+    return (scales * rng.normal(size=(STEPS, 2, 3))).astype(dtype)
+
+
+def _rules():
+    torch = pytest.importorskip("torch")
+    return {
+        "sgd": (SGD(lr=0.1), lambda p: torch.optim.SGD(p, lr=0.1)),
+        "momentum": (
+            SGD(lr=0.1, momentum=0.9),
+            lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+        ),
+        "adam": (Adam(), lambda p: torch.optim.Adam(p)),
+        "adam, own betas": (
+            Adam(lr=0.01, betas=(0.5, 0.9), eps=1e-3),
+            lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.5, 0.9), eps=1e-3),
+        ),
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("rule", ["sgd", "momentum", "adam", "adam, own betas"])
+def test_steps_match_torch(rule, dtype):
+    torch = pytest.importorskip("torch")
+    ours, make_theirs = _rules()[rule]
+    W = np.array([[1.0, -2.0, 3.0], [0.5, 0.0, -1.0]], dtype=dtype)
+    theirs = torch.tensor(W.copy(), requires_grad=True)
+    optimiser = make_theirs([theirs])
+    for gradient in _gradients(dtype):
+        before = W.copy()
+        ours.step({"W": W}, {"W": gradient})
+        theirs.grad = torch.tensor(gradient)
+        optimiser.step()
+        assert np.any(before != W)
+        tolerance = 1e-12 if dtype == np.float64 else 1e-5
+        np.testing.assert_allclose(W, theirs.detach().numpy(), rtol=tolerance, atol=tolerance)
+    assert W.dtype == dtype
+    assert all(array.dtype == dtype for name, array in ours.state.items() if name != "W.t")
+
+
+@pytest.mark.parametrize("make", [lambda s: SGD(0.1, 0.9, s), lambda s: Adam(0.1, state=s)])
+def test_saved_state_goes_on_where_it_was(make):
+    gradients = _gradients(np.float64)
+    W, through = np.ones((2, 3)), make({})
+    for gradient in gradients:
+        through.step({"W": W}, {"W": gradient})
+    V, first = np.ones((2, 3)), make({})
+    for gradient in gradients[:3]:
+        first.step({"W": V}, {"W": gradient})
+    second = make({name: np.array(array) for name, array in first.state.items()})
+    for gradient in gradients[3:]:
+        second.step({"W": V}, {"W": gradient})
+    np.testing.assert_array_equal(V, W)
+    assert np.any(W != 1)
+
+
+def test_optimisers_share_no_state():
+    one, two = Adam(), Adam()
+    one.step({"W": np.ones(1)}, {"W": np.ones(1)})
+    assert not two.state
+    assert one.state
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: SGD(lr=0.0), ValueError, "`lr` must be positive and finite, got 0.0"),
+        (lambda: Adam(lr=float("nan")), ValueError, "`lr` must be positive and finite, got nan"),
+        (lambda: Adam(lr="fast"), ValueError, "`lr` must be positive and finite, got 'fast'"),
+        (lambda: SGD(momentum=1.0), ValueError, "`momentum` must be at least 0 and below 1"),
+        (lambda: Adam(betas=(0.9, 1.0)), ValueError, r"`betas\[1\]` must be at least 0"),
+        (lambda: Adam(betas=0.9), TypeError, "`betas` must be a pair of numbers, got 0.9"),
+        (lambda: Adam(eps=0), ValueError, "`eps` must be positive"),
+        (
+            lambda: SGD().step({"W": np.ones(2)}, {"V": np.ones(2)}),
+            ValueError,
+            "`gradients` must be of W, got those of V",
+        ),
+        (
+            lambda: SGD().step({"W": np.ones(2)}, {"W": np.ones(3)}),
+            ValueError,
+            r"`gradients\['W'\]` must be of shape \(2,\), got float64 \(3,\)",
+        ),
+    ],
+)
+def test_bad_settings_are_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
