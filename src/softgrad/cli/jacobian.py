@@ -1,0 +1,124 @@
+"""`softgrad jacobian`: a map's outputs, its Jacobian, and what it does to a cotangent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from softgrad.cli.command import Output, command
+from softgrad.cli.parameters import (
+    NEGATIVE_NUMBERS,
+    map_option,
+    named_map,
+    numbers,
+    temperature_option,
+)
+from softgrad.errors import UsageError
+from softgrad.results import number
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_NARROWEST = 6
+"""No column is narrower, in characters."""
+
+
+@command(context_settings=NEGATIVE_NUMBERS)
+@click.argument("logits", type=numbers)
+@map_option
+@temperature_option
+@click.option(
+    "--cotangent", type=numbers, help="Numbers g, one an output: print the VJP, Jᵀ·g, too."
+)
+def jacobian(
+    output: Output,
+    logits: npt.NDArray[np.float64],
+    name: str,
+    temperature: float | None,
+    cotangent: npt.NDArray[np.float64] | None,
+) -> None:
+    """Print the outputs of a map at LOGITS, and its Jacobian.
+
+    LOGITS are numbers with commas between them: softgrad jacobian 2,1,0
+    """
+    y, J = named_map(name, temperature).linearize(logits)
+    outputs, matrix = np.atleast_1d(y), np.atleast_2d(J.as_matrix())  # [R], [R, C]
+    if cotangent is not None and cotangent.size != outputs.size:
+        expected = f"one number for each of the {outputs.size} outputs"
+        raise UsageError(f"--cotangent: expected {expected}, got {cotangent.size}")
+    row_sums = np.atleast_1d(J.mv(np.ones_like(logits)))
+    vjp = None if cotangent is None else J.rmv(cotangent.reshape(np.shape(y)))
+    output.document(
+        {
+            "schema": "softgrad.jacobian/1",
+            "map": name,
+            "temperature": temperature,
+            "logits": logits,
+            "outputs": outputs,
+            "jacobian": matrix,
+            "row_sums": row_sums,
+            "cotangent": cotangent,
+            "vjp": vjp,
+        }
+    )
+    at_temperature = "" if temperature is None else f", temperature {number(temperature)}"
+    title = f"{name} at z = {_tuple(logits)}{at_temperature}"
+    _draw(output, title, outputs, matrix, row_sums)
+    if cotangent is not None and vjp is not None:
+        output.print(f"cotangent g = {_tuple(cotangent)}", f"VJP    Jᵀ·g = {_tuple(vjp)}")
+
+
+def _draw(
+    output: Output,
+    title: str,
+    outputs: npt.NDArray[np.float64],
+    matrix: npt.NDArray[np.float64],
+    row_sums: npt.NDArray[np.float64],
+) -> None:
+    """Print as large a part of the matrix as the terminal is wide."""
+    from rich.text import Text
+
+    room = output.stdout.width
+    side = max(1, min(max(matrix.shape), room // _NARROWEST))
+    table = _part(side, outputs, matrix, row_sums)
+    boundless = output.stdout.options.update(max_width=10_000)
+    while side > 1 and output.stdout.measure(table, options=boundless).maximum > room:
+        side -= 1
+        table = _part(side, outputs, matrix, row_sums)
+    output.print(
+        Text(title, style="bold"),
+        "Row i, column j: the slope of output i in z[j], ∂y[i]/∂z[j]. Row sum: J·1.",
+        table,
+    )
+    if max(matrix.shape) > side:
+        whole = " × ".join(map(str, matrix.shape))
+        shown = f"The first {min(side, len(matrix))} × {min(side, matrix.shape[1])} entries"
+        output.print(f"{shown} of {whole}; --json gives all of them.")
+
+
+def _part(
+    side: int,
+    outputs: npt.NDArray[np.float64],
+    matrix: npt.NDArray[np.float64],
+    row_sums: npt.NDArray[np.float64],
+) -> Table:
+    from softgrad.cli.matrix import coloured_matrix
+
+    part = matrix[:side, :side]
+    R, C = part.shape
+    return coloured_matrix(
+        part,
+        [f"i = {i}" for i in range(R)],
+        [f"j = {j}" for j in range(C)],
+        before=("output", outputs[:R]),
+        after=("row sum", row_sums[:R]),
+    )
+
+
+def _tuple(values: npt.NDArray[np.float64]) -> str:
+    shown = [number(v) for v in values[:12].tolist()]
+    more = f", … {values.size} in all" if values.size > 12 else ""
+    return f"({', '.join(shown)}{more})"

@@ -1,0 +1,57 @@
+"""A matrix in the terminal: cells coloured by sign and size, blue below zero, orange above."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from softgrad.report.colours import diverging, hexadecimal, ink
+from softgrad.results import number
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["coloured_matrix"]
+
+
+def coloured_matrix(
+    matrix: npt.NDArray[np.float64],  # [R, C]
+    rows: Sequence[str],
+    columns: Sequence[str],
+    before: tuple[str, npt.NDArray[np.float64]],
+    after: tuple[str, npt.NDArray[np.float64]],
+) -> Table:
+    """Return a table of the matrix, with a plain column [R] before its own and one after."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    # The colour fills a cell: what parts the columns stands inside the cells.
+    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for name in (before[0], *columns, after[0]):
+        table.add_column(f" {name} ", justify="right", no_wrap=True)
+    texts = [[number(value) for value in row] for row in matrix.tolist()]
+    widths = [max(map(len, column)) for column in zip(columns, *texts, strict=True)]
+    limit = float(np.abs(matrix).max())
+    for i, label in enumerate(rows):
+        cells = (
+            _cell(text.rjust(width), value, limit)
+            for text, width, value in zip(texts[i], widths, matrix[i].tolist(), strict=True)
+        )
+        ends = (f" {number(values[i])} " for _, values in (before, after))
+        table.add_row(label, next(ends), *cells, next(ends))
+    return table
+
+
+def _cell(text: str, value: float, limit: float) -> Text:
+    from rich.style import Style
+    from rich.text import Text
+
+    colour = diverging(value, limit)
+    # A terminal's colours have six digits.
+    figure = "#" + "".join(2 * digit for digit in ink(colour)[1:])
+    return Text(f" {text} ", style=Style(color=figure, bgcolor=hexadecimal(colour)))

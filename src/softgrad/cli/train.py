@@ -1,0 +1,131 @@
+"""`softgrad train`: a network trained on a table, its gradients checked first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from softgrad.cli.command import Output, command
+from softgrad.cli.parameters import (
+    file_to_write,
+    positive,
+    refuse_overwriting,
+    seed_option,
+    sizes,
+    writing,
+)
+
+if TYPE_CHECKING:
+    from softgrad.cli.fitting import Fit
+
+CHECK_FAILED, INTERRUPTED = 1, 130
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Read the widths of hidden layers: ``64,32``; ``none`` for no hidden layer."""
+    return () if text == "none" else sizes(text)
+
+
+@command()
+@click.argument("data")
+@click.option("--target", metavar="COLUMN", help="The column of labels.  [default: the last]")
+@click.option("--hidden", type=widths, default="64,32", show_default=True)
+@click.option(
+    "--activation",
+    type=click.Choice(
+        ("relu", "tanh", "sigmoid", "softmax", "log_softmax", "sparsemax", "entmax15")
+    ),
+    default="relu",
+    show_default=True,
+)
+@click.option(
+    "--head", type=click.Choice(("softmax", "sigmoid")), default="softmax", show_default=True
+)
+@click.option("--epochs", type=click.IntRange(min=1), metavar="N", default=40, show_default=True)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), metavar="N", default=32, show_default=True
+)
+@click.option("--lr", type=positive, help="Learning rate.  [default: 0.003 for adam, 0.05 for sgd]")
+@click.option(
+    "--optimizer",
+    type=click.Choice(("adam", "sgd")),
+    default="adam",
+    show_default=True,
+    help="sgd has momentum 0.9.",
+)
+@click.option(
+    "--validation", type=float, default=0.2, show_default=True, help="Share of rows held out."
+)
+@seed_option
+@click.option(
+    "-o",
+    "--output",
+    "model_file",
+    type=file_to_write,
+    metavar="FILE",
+    default="softgrad-model.safetensors",
+    show_default=True,
+    help="Where the model is written.",
+)
+@click.option("--report", type=file_to_write, metavar="FILE", help="Write an HTML report, too.")
+def train(
+    output: Output,
+    data: str,
+    model_file: Path,
+    report: Path | None,
+    **settings: Any,
+) -> int:
+    """Train a network on DATA; first check its gradients.
+
+    DATA is digits, iris, wine, breast-cancer, or a CSV or Parquet file: a column of labels, and
+    features that are numbers.
+    """
+    from softgrad.cli.fitting import Fit, Settings
+    from softgrad.cli.verdicts import verdicts_pass
+    from softgrad.learn import load
+
+    refuse_overwriting(data, model_file, report)
+    chosen = Settings(**settings)
+    fit = Fit(load(data, chosen.target), chosen)
+    if not verdicts_pass(output, fit):
+        return CHECK_FAILED
+    fit.train(output)
+    if fit.interrupted:
+        return _interrupted(output, fit, model_file)
+    return _finish(output, fit, model_file, report)
+
+
+def _interrupted(output: Output, fit: Fit, model_file: Path) -> int:
+    if not fit.epochs:
+        output.notice("softgrad: interrupted before the first epoch ended; nothing was written")
+        return INTERRUPTED
+    _save(fit, model_file)
+    done, epochs = len(fit.epochs), fit.settings.epochs
+    output.notice(f"softgrad: interrupted; {model_file} is the model of epoch {done} of {epochs}")
+    return INTERRUPTED
+
+
+def _finish(output: Output, fit: Fit, model_file: Path, report: Path | None) -> int:
+    training = fit.result()
+    _save(fit, model_file)
+    if report is not None:
+        from softgrad.report.page import write
+        from softgrad.report.training import training_page
+
+        with writing(report):
+            write(training_page(training), report)
+    output.print(training, f"model   {model_file}")
+    if report is not None:
+        output.print(f"report  {report}")
+    files = {"model": str(model_file), "report": None if report is None else str(report)}
+    output.document(training.to_dict() | files)
+    return 0
+
+
+def _save(fit: Fit, model_file: Path) -> None:
+    from softgrad.learn.model_file import save_model
+
+    with writing(model_file):
+        save_model(model_file, fit.model)

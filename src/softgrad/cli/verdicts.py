@@ -1,0 +1,50 @@
+"""What the checker says of the layers of a network before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from softgrad.cli.command import Output
+from softgrad.cli.fitting import Fit
+from softgrad.explain.layer_checks import LayerCheck
+from softgrad.results import number
+
+__all__ = ["verdicts_pass"]
+
+_STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
+
+
+def verdicts_pass(output: Output, fit: Fit) -> bool:
+    """Check and print every layer; tell whether none failed."""
+    checks = fit.check()
+    rows, held_out = len(fit.rows.y), len(fit.held_out.y)
+    output.print(
+        f"{fit.rows.name}: {rows} rows to train on, {held_out} to validate on; "
+        f"{len(fit.model.features)} features, {len(fit.model.classes)} classes",
+        f"Seed {fit.settings.seed}. Gradients against differences, "
+        f"on a mini-batch of {min(rows, fit.settings.batch_size)} rows:",
+        _table(checks),
+    )
+    failed = [at for at in checks if at.report.verdict == "fail"]
+    for at in failed:
+        output.print(f"{at.name}:", at.report)
+    if failed:
+        output.document({"schema": "softgrad.train/1", "checks": checks})
+        output.notice("softgrad: a gradient is wrong; nothing was trained and nothing written")
+    return not failed
+
+
+def _table(checks: Sequence[LayerCheck]) -> Table:
+    """Return one line a layer: its verdict, its error and the error bar."""
+    table = Table("layer", "gradient")
+    table.add_column("relative error", justify="right")
+    for at in checks:
+        report = at.report
+        error = ""
+        if report.relative_error is not None and report.error_bar is not None:
+            error = f"{number(report.relative_error)} ± {report.error_bar:.1g}"
+        table.add_row(at.name, Text(report.verdict, style=_STYLES[report.verdict]), error)
+    return table

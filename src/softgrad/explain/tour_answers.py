@@ -1,0 +1,199 @@
+"""The answers of the tour: plain words around numbers that were just computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from softgrad.arrays import Array
+from softgrad.explain.arguments import Vector
+from softgrad.explain.compare import Comparison
+from softgrad.explain.follow import Followed
+from softgrad.explain.hidden_softmax import HiddenSoftmax
+from softgrad.explain.tables import largest, milestones
+from softgrad.losses import CrossEntropy
+from softgrad.maps import softmax
+from softgrad.nn import Network
+from softgrad.results import Block, Paragraph, Table, number
+
+__all__ = [
+    "Answer",
+    "Sample",
+    "how_it_becomes_a_vector",
+    "how_it_passes_a_hidden_softmax",
+    "what_differs_with_sigmoid",
+    "what_follows_the_output",
+    "why_a_matrix",
+]
+
+_SHOWN = 4
+"""As many classes does a table show."""
+_NUDGE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A question and its answer."""
+
+    question: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One row of data at the last layer of a network."""
+
+    features: Vector  # [D]
+    target: int
+    classes: tuple[str, ...]
+    logits: Vector  # [K]
+    p: Vector  # [K]
+    jacobian: Vector  # [K, K]
+
+    @classmethod
+    def of(cls, network: Network, x: Array, target: int, classes: tuple[str, ...]) -> Sample:
+        """Return what a network with a last softmax layer makes of a row x [D]."""
+        logits = network.activations(x)[-2]
+        p, J = softmax.linearize(logits)
+        return cls(x, target, classes, logits, p, J.as_matrix())
+
+    @property
+    def shown(self) -> list[int]:
+        """The likeliest classes, the target among them."""
+        return largest(self.p, _SHOWN, always=self.target)
+
+    def name(self, k: int) -> str:
+        """Return the name of class k, and whether it is the target."""
+        return f"{self.classes[k]} (target)" if k == self.target else self.classes[k]
+
+
+def why_a_matrix(sample: Sample) -> Answer:
+    """Show that one logit moves every output."""
+    p, K = sample.p, sample.p.size
+    j = int(np.argmax(p))
+    moved = (softmax(sample.logits + _NUDGE * (np.arange(K) == j)) - p) / _NUDGE
+    name = sample.classes[j]
+    rows = tuple(
+        (sample.name(k), p[k], moved[k], sample.jacobian[k, j], p[k] * (1 - p[k]) * (k == j))
+        for k in sample.shown
+    )
+    return Answer(
+        "Why is the derivative of softmax a matrix?",
+        (
+            Paragraph(
+                f"All {K} outputs share one sum, so each of them depends on all {K} logits: "
+                f"{K} × {K} slopes, ∂p[i]/∂z[j] = p[i]·([i = j] − p[j]). Here the logit of class "
+                f"{name} alone is raised by {_NUDGE:g}, in the row that the network is least sure "
+                "of, and every output moves:"
+            ),
+            Table(("class", "p", "measured Δp/Δz", f"column {name} of J", "h(1 − h) alone"), rows),
+            Paragraph(
+                f"h(1 − h) is the diagonal: right for 1 output, and it misses the {K - 1} others, "
+                f"−p[i]·p[j], which weigh as much: the column sums to zero."
+            ),
+        ),
+    )
+
+
+def how_it_becomes_a_vector(sample: Sample) -> Answer:
+    """Show that Jᵀ·g is p − t."""
+    p, K, target = sample.p, sample.p.size, sample.target
+    t = (np.arange(K) == target).astype(np.float64)
+    g = -t / p
+    product = softmax.vjp(sample.logits, g)
+    fused = CrossEntropy(reduction="sum").gradient(sample.logits, target)
+    rows = tuple((sample.name(k), p[k], g[k] + 0.0, product[k], fused[k]) for k in sample.shown)
+    error = float(np.abs(product - fused).max())
+    return Answer(
+        "How does a matrix become a vector that fits backpropagation?",
+        (
+            Paragraph(
+                f"By a product: backpropagation brings g = ∂L/∂p, {K} numbers, and needs only "
+                f"Jᵀ·g = p·(g − Σ g p), {K} numbers again; the {K * K} are never written down. "
+                "For L = −log p[target], g is −1/p at the target, and the product is p − t."
+            ),
+            Table(("class", "p", "g = ∂L/∂p", "Jᵀ·g", "p − t"), rows),
+            Paragraph(f"Largest difference between the last two columns: {number(error)}."),
+        ),
+    )
+
+
+def what_differs_with_sigmoid(sample: Sample, comparison: Comparison) -> Answer:
+    """Put the gradients of two heads side by side."""
+    one, other = comparison.heads
+    rows = tuple(
+        (sample.name(k), one.outputs[k], one.logits_bar[k], other.outputs[k], other.logits_bar[k])
+        for k in sample.shown
+    )
+    zero = int((~other.W_bar.any(axis=1)).sum())
+    return Answer(
+        "What differs when the last layer is sigmoid?",
+        (
+            Paragraph(
+                "Each cell of sigmoid depends on its own logit alone. Here are the same logits and "
+                f"the same target under −log softmax(z)[{sample.target}] and "
+                f"−log σ(z)[{sample.target}]:"
+            ),
+            Table(("class", "softmax p", "∂L/∂z", "sigmoid p", "∂L/∂z"), rows),
+            Paragraph(
+                f"With softmax every class gets a gradient: the target is raised, all others are "
+                f"lowered. With sigmoid {zero} of the {sample.p.size} rows of the gradient in W "
+                "are exactly zero: nothing tells the other classes that they were wrong."
+            ),
+        ),
+    )
+
+
+def what_follows_the_output(
+    classes: tuple[str, ...], followed: Followed, followed_sum: Followed
+) -> Answer:
+    """Show steps along an output's gradient, and along that of the sum."""
+    seen = followed.trajectory
+    steps = milestones(len(seen.objective) - 1)
+    rows = tuple((s, *seen.outputs[s].tolist(), float(seen.gradient_size[s])) for s in steps)
+    names = ", ".join(classes[:-1])
+    columns = ("step", *(f"p({name})" for name in classes), "gradient")
+    return Answer(
+        "What happens when one follows the gradient of the output itself?",
+        (
+            Paragraph(
+                f"Take the three likeliest classes, {names} and {classes[-1]}, and climb on "
+                f"p({classes[1]}), with no loss:"
+            ),
+            Table(columns, rows),
+            Paragraph(
+                f"p({classes[1]}) goes from {number(seen.objective[0])} to "
+                f"{number(seen.objective[-1])}, and the gradient dies as it nears 1, since its "
+                f"slope is p(1 − p). {followed_sum.words[0]} {followed_sum.words[-1]}"
+            ),
+        ),
+    )
+
+
+def how_it_passes_a_hidden_softmax(hidden: HiddenSoftmax) -> Answer:
+    """Show δ behind a hidden softmax, in front of it, and what differences say."""
+    columns = (hidden.p, hidden.p_bar, hidden.z_bar, hidden.measured, hidden.diagonal_only)
+    rows = tuple(
+        (unit, *(float(values[unit]) for values in columns))
+        for unit in largest(np.abs(hidden.z_bar), _SHOWN)
+    )
+    size = float(np.linalg.norm(hidden.z_bar))
+    right, wrong = (
+        float(np.linalg.norm(values - hidden.measured)) / size
+        for values in (hidden.z_bar, hidden.diagonal_only)
+    )
+    return Answer(
+        "How does the gradient pass a softmax that is not the last layer?",
+        (
+            Paragraph(
+                "There is no p − t there, and no short cut: the incoming δ is multiplied by Jᵀ, "
+                f"as at any layer. In {' → '.join(hidden.layers)}, at the first softmax:"
+            ),
+            Table(("unit", "p", "δ behind", "Jᵀ·δ", "measured", "h(1 − h)·δ"), rows),
+            Paragraph(
+                f"Against differences of the loss, Jᵀ·δ is off by {right:.1g} of its size, and "
+                f"h(1 − h)·δ by {100 * wrong:.0f} %."
+            ),
+        ),
+    )
