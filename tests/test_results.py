@@ -77,3 +77,17 @@ def test_plain_keeps_every_value(value: object, written: object) -> None:
 )
 def test_number_writes_four_figures(value: float, written: str) -> None:
     assert number(value) == written
+
+
+def test_terminal_hangs_the_folds_of_a_bullet() -> None:
+    @dataclass(frozen=True)
+    class Bullets(Result):
+        schema: ClassVar[str] = "softgrad.bullets/1"
+
+        def blocks(self) -> Iterable[Block]:
+            yield Paragraph("• " + "word " * 30)
+            yield Paragraph("  " + "word " * 30)
+            yield Paragraph("word " * 30)
+
+    starts = [line[:3] for line in str(Bullets()).splitlines()]
+    assert starts == ["• w", "  w", "  w", "  w", "wor", "wor"]

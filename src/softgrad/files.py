@@ -17,7 +17,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
     OSError
         The folder is missing or not writable, or the disk is full; `path` is then as it was.
     """
-    target = Path(path)
+    target = Path(path).resolve()  # a link stays a link
     data = content.encode() if isinstance(content, str) else content
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:

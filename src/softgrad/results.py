@@ -10,6 +10,7 @@ import html
 import io
 import json
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,11 +20,14 @@ import numpy as np
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table as RichTable
+    from rich.text import Text
 
 __all__ = ["Paragraph", "Result", "Table", "number", "plain"]
 
 Tone = Literal["plain", "title", "good", "bad", "quiet"]
 
+_BULLET = re.compile(r" +|• ")
 _RICH_STYLE = {"plain": "", "title": "bold", "good": "green", "bad": "bold red", "quiet": "dim"}
 _CSS = {
     "plain": "",
@@ -115,7 +119,7 @@ class Result(ABC):
 
         for block in self.blocks():
             if isinstance(block, Paragraph):
-                yield Text(block.text, style=_RICH_STYLE[block.tone])
+                yield _paragraph(block)
                 continue
             title = Text(block.title) if block.title else None  # not markup: it may hold brackets
             table = RichTable(title=title, title_justify="left", title_style="bold")
@@ -133,7 +137,7 @@ class Result(ABC):
         Console(file=text, width=100, no_color=True, color_system=None, force_jupyter=False).print(
             self
         )
-        return text.getvalue().rstrip("\n")
+        return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
     def _repr_html_(self) -> str:
         parts = []
@@ -144,6 +148,20 @@ class Result(ABC):
             else:
                 parts.append(_html_table(block))
         return f'<div class="softgrad">{"".join(parts)}</div>'
+
+
+def _paragraph(block: Paragraph) -> Text | RichTable:
+    """Return a paragraph for the terminal; a bullet's or an indented line's folds hang under it."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    style = _RICH_STYLE[block.tone]
+    bullet = _BULLET.match(block.text)
+    if bullet is None:
+        return Text(block.text, style=style)
+    hanging = RichTable.grid()
+    hanging.add_row(Text(bullet[0], style), Text(block.text[bullet.end() :], style))
+    return hanging
 
 
 def _cell(value: str | float) -> str:

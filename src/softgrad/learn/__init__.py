@@ -1,7 +1,19 @@
-"""Learning from data: built-in data sets, CSV and Parquet files, splits, standardised columns."""
+"""Learning from data: readers of data sets, splits, standardised columns, and model files."""
 
 from softgrad.learn.datasets import Dataset, split
+from softgrad.learn.model_file import Model, load_model, predict, save_model
 from softgrad.learn.sources import BUILT_IN, load, load_features
 from softgrad.learn.standardizer import Standardizer
 
-__all__ = ["BUILT_IN", "Dataset", "Standardizer", "load", "load_features", "split"]
+__all__ = [
+    "BUILT_IN",
+    "Dataset",
+    "Model",
+    "Standardizer",
+    "load",
+    "load_features",
+    "load_model",
+    "predict",
+    "save_model",
+    "split",
+]
