@@ -1,0 +1,87 @@
+"""The page of one gradient check: the verdict, what was found, the numbers, the cost."""
+
+from __future__ import annotations
+
+from softgrad.checker import Report
+from softgrad.explain.layer_checks import LayerCheck
+from softgrad.report.checks import errors_chart, tone_of
+from softgrad.report.page import Figure, Fold, Page, Section
+from softgrad.report.scales import pretty
+from softgrad.report.sentences import named
+from softgrad.results import Block, Paragraph, Table, Tone
+
+__all__ = ["check_page"]
+
+_SENTENCES = {
+    "pass": "The gradient of {} passes",
+    "fail": "The gradient of {} is wrong",
+    "inconclusive": "The check of {} is inconclusive",
+}
+_TONES: dict[str, Tone] = {"fail": "bad", "doubt": "plain", "note": "plain"}
+
+
+def check_page(report: Report, command: str = "") -> Page:
+    """Return the page of one check.
+
+    Parameters
+    ----------
+    report : Report
+    command : str
+        What repeats the check; a line of Python where none is given.
+
+    Returns
+    -------
+    Page
+        For `softgrad.report.page.write`.
+    """
+    subject = named(report.subject)
+    verdict = f"{_SENTENCES[report.verdict].format(subject)}{_error(report)}."
+    findings: tuple[Block, ...] = tuple(
+        Paragraph(finding.message, _TONES[finding.level]) for finding in report.findings
+    )
+    sections = (
+        Section("What was found", findings, _figures(report)),
+        Section("Numbers", (_numbers(report),), folds=(_cost(report),)),
+    )
+    command = command or f"softgrad.check(forward, {report.subject}, *inputs, seed={report.seed})"
+    title = f"Gradient check of {subject}"
+    return Page(title, Paragraph(verdict, tone_of([report])), sections, command)
+
+
+def _error(report: Report) -> str:
+    if report.relative_error is None:
+        return ""
+    return f": relative error {pretty(report.relative_error, 2)}"
+
+
+def _figures(report: Report) -> tuple[Figure, ...]:
+    if report.relative_error is None:
+        return ()
+    svg = errors_chart([LayerCheck(report.subject, report)], "Error of the gradient")
+    caption = (
+        "How far the gradient is from the differences of the forward, as a part of their size. "
+        "Grey is what rounding explains: a dot beyond it is an error."
+    )
+    return (Figure(svg, caption),)
+
+
+def _numbers(report: Report) -> Table:
+    sizes = (("relative error", report.relative_error), ("error bar", report.error_bar))
+    rows = (
+        ("verdict", report.verdict),
+        *((name, "nothing to compare" if size is None else pretty(size)) for name, size in sizes),
+        ("compared with", report.oracle),
+        ("numbers", report.dtype),
+        ("seed", str(report.seed)),
+    )
+    return Table(("what", "value"), rows)
+
+
+def _cost(report: Report) -> Fold:
+    cost = report.cost
+    rows = (
+        ("calls of the forward", cost.forward),
+        ("calls of the backward", cost.backward),
+        ("milliseconds", 1e3 * cost.seconds),
+    )
+    return Fold("Cost", (Table(("what", "value"), rows),))

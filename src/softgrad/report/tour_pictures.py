@@ -1,0 +1,197 @@
+"""The pictures of the tour, each with a caption that says what is to be seen in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from softgrad.explain.arguments import Vector
+from softgrad.explain.hidden_softmax import HiddenSoftmax
+from softgrad.explain.tables import largest
+from softgrad.explain.tour import Tour
+from softgrad.maps import softmax
+from softgrad.report.heat_map import Panel, heat_map, heat_maps
+from softgrad.report.lines import Line, line_chart
+from softgrad.report.page import Figure
+from softgrad.report.scales import pretty
+from softgrad.report.sentences import course, named
+from softgrad.report.simplex import Path, simplex
+
+__all__ = [
+    "DIAGONAL",
+    "followed_figures",
+    "heads_figure",
+    "hidden_figure",
+    "jacobian_figure",
+    "misses",
+    "product_figure",
+]
+
+DIAGONAL = "h(1\u00a0−\u00a0h)"
+"""Kept on one line."""
+_COLUMNS = 6
+"""As many columns of a gradient in W are drawn."""
+
+
+def jacobian_figure(tour: Tour) -> Figure:
+    """Draw the Jacobian of softmax at the sample."""
+    sample = tour.sample
+    K, J = sample.p.size, sample.jacobian
+    order = _likeliest_first(sample.p)
+    names = [sample.classes[k] for k in order]
+    svg = heat_map(
+        J[np.ix_(order, order)],
+        "Jacobian of softmax at one row",
+        names,
+        names,
+        row_title="output p of class",
+        column_title="when the logit of this class is raised",
+    )
+    zeros = int((J == 0).sum())
+    return Figure(
+        svg,
+        "How fast each output changes when one logit is raised: orange grows, blue shrinks. "
+        f"{K * K - zeros} of the {K * K} slopes are not zero; the likeliest classes come first. "
+        f"Every row sums to 0 ({_to_rounding(J.sum(axis=1))}): raising all logits alike changes no "
+        "output. The matrix is symmetric, so the columns sum to 0 too: what one output gains the "
+        f"others lose. {DIAGONAL} is the diagonal, {K} numbers of {K * K}.",
+    )
+
+
+def _likeliest_first(p: Vector) -> list[int]:
+    return [int(k) for k in np.argsort(-p, kind="stable")]
+
+
+def _to_rounding(sums: Vector) -> str:
+    largest_sum = float(np.abs(sums).max())
+    return "exactly" if largest_sum == 0 else f"the largest sum is {pretty(largest_sum, 2)}"
+
+
+def product_figure(tour: Tour) -> Figure:
+    """Draw p, t, their difference, and the product that is equal to it."""
+    sample = tour.sample
+    t = (np.arange(sample.p.size) == sample.target).astype(np.float64)  # [K]
+    product = softmax.vjp(sample.logits, -t / sample.p)
+    columns = np.stack([sample.p, t, sample.p - t, product], axis=1) + 0.0  # [K, 4], no −0
+    order = _likeliest_first(sample.p)
+    svg = heat_map(
+        columns[order],
+        "From matrix to vector",
+        [sample.classes[k] for k in order],
+        ("p", "t", "p − t", "Jᵀ·g"),
+        row_title="class",
+    )
+    gap = float(np.abs(columns[:, 2] - columns[:, 3]).max())
+    same = "exactly the same" if gap == 0 else f"the same, up to {pretty(gap, 2)}"
+    return Figure(
+        svg,
+        "p: what the network says. t: what is right. p − t: their difference. Jᵀ·g: the matrix "
+        f"times the gradient of −log p that arrives. The last two columns are {same}: softmax and "
+        "cross-entropy together send back p − t, a vector and no matrix.",
+    )
+
+
+def heads_figure(tour: Tour) -> Figure:
+    """Draw the gradients in W of all heads on one colour scale."""
+    comparison, sample = tour.comparison, tour.sample
+    K, D = comparison.W.shape
+    columns = largest(np.abs(comparison.x), _COLUMNS)
+    labels = [f"x[{j}]" for j in columns]
+    names = [sample.name(k) for k in range(K)]
+    panels = [
+        Panel(head.W_bar[:, columns], f"{head.name} head", names, labels, "row of W, by class")
+        for head in comparison.heads
+    ]
+    zeros = [
+        f"{int((~head.W_bar.any(axis=1)).sum())} of {K} with {head.name}"
+        for head in comparison.heads
+    ]
+    part = f" Drawn are {len(columns)} of {D} columns, those with the largest inputs." * (
+        len(columns) < D
+    )
+    return Figure(
+        heat_maps(panels),
+        "The gradient of the loss in the last layer's weights, for two heads on the same row, in "
+        "the same colours. A step moves orange weights down and blue ones up. Rows that are zero "
+        f"exactly, in every column: {', '.join(zeros)}.{part}",
+    )
+
+
+def followed_figures(tour: Tour) -> tuple[Figure, ...]:
+    """Draw the steps in the triangle and as curves, and the sum that does not move."""
+    return (_triangle(tour), _curves(tour), _sums(tour))
+
+
+def _triangle(tour: Tour) -> Figure:
+    seen, still = tour.followed.trajectory.outputs, tour.followed_sum.trajectory.outputs
+    names = tour.followed_classes
+    target = named(names[1])
+    paths = [Path(f"climbing on p({target})", seen), Path("climbing on the sum", still)]
+    ends = ", ".join(pretty(value, 2) for value in seen[-1].tolist())
+    moved = float(np.abs(still[-1] - still[0]).max())
+    rest = "does not move at all" if moved == 0 else f"moves by {pretty(moved, 2)}"
+    return Figure(
+        simplex(paths, [f"all on {named(name)}" for name in names], "Outputs on the triangle"),
+        "Each point of the triangle is three outputs that sum to 1; in a corner one class has all. "
+        f"Climbing on p({target}) ends at ({ends}) for ({', '.join(map(named, names))}). "
+        f"Climbing on the sum of the three {rest}.",
+    )
+
+
+def _curves(tour: Tour) -> Figure:
+    seen = tour.followed.trajectory
+    lines = [
+        Line(f"p({named(name)})", seen.outputs[:, k])
+        for k, name in enumerate(tour.followed_classes)
+    ]
+    lines.append(Line("gradient size", seen.gradient_size))
+    peak = int(seen.gradient_size.argmax())
+    return Figure(
+        line_chart(lines, "Outputs and gradient by step", x_label="step", y_label="p, or size"),
+        f"The same climb, step by step. p({named(tour.followed_classes[1])}) "
+        f"{course(seen.objective.tolist())}. Its gradient is largest at step {peak}, "
+        f"{pretty(seen.gradient_size[peak])}, and is {pretty(seen.gradient_size[-1])} at the end.",
+    )
+
+
+def _sums(tour: Tour) -> Figure:
+    runs = [tour.followed_sum.trajectory, tour.followed_sum.sigmoid]
+    seen = [run for run in runs if run is not None]
+    ends = [f"with {run.outputs_map} it {course(run.objective.tolist())}" for run in seen]
+    return Figure(
+        line_chart(
+            [Line(run.outputs_map, run.objective) for run in seen],
+            "The plain sum by step",
+            x_label="step",
+            y_label="sum of three outputs",
+        ),
+        f"Climbing on the plain sum of the outputs: {', '.join(ends)}. The outputs of softmax sum "
+        "to 1 whatever the logits are, so there is no way up.",
+    )
+
+
+def hidden_figure(tour: Tour) -> Figure:
+    """Draw the gradient in front of a hidden softmax: measured, right and wrong."""
+    hidden = tour.hidden
+    right, wrong = misses(hidden)
+    svg = heat_map(
+        np.stack([hidden.measured, hidden.z_bar, hidden.diagonal_only], axis=1),  # [H, 3]
+        "The gradient in front of a hidden softmax",
+        columns=("measured", "Jᵀ·δ", f"{DIAGONAL}·δ"),
+        row_title="hidden unit",
+    )
+    return Figure(
+        svg,
+        "Left: how the loss changes when each input of the softmax is moved. Middle: the full "
+        f"product, which is off by {pretty(right, 2)} of the size of the left. Right: {DIAGONAL} "
+        f"alone, which is off by {pretty(wrong, 2)}.",
+    )
+
+
+def misses(hidden: HiddenSoftmax) -> tuple[float, float]:
+    """Return how far Jᵀ·δ and h(1 − h)·δ are from what was measured, relative to its size."""
+    size = float(np.linalg.norm(hidden.measured)) or 1.0
+    right, wrong = (
+        float(np.linalg.norm(values - hidden.measured)) / size
+        for values in (hidden.z_bar, hidden.diagonal_only)
+    )
+    return right, wrong

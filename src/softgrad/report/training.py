@@ -1,0 +1,164 @@
+"""The report of `softgrad train`: how good it is, what it mistakes, whether its gradients hold."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from softgrad.explain.training import Training
+from softgrad.report.checks import checks_table, errors_chart, tone_of, verdicts
+from softgrad.report.learning import (
+    accuracy_figure,
+    confusion_figure,
+    gradients_figure,
+    loss_figure,
+    mistake,
+)
+from softgrad.report.page import Figure, Fold, Page, Section
+from softgrad.report.scales import pretty
+from softgrad.report.sentences import named, percent
+from softgrad.results import Paragraph, Table
+
+__all__ = ["checks_fold", "history_fold", "train_command", "training_page"]
+
+_ROWS = 50
+"""As many rows has a table, about."""
+
+
+def training_page(training: Training) -> Page:
+    """Return the report of a training run.
+
+    Parameters
+    ----------
+    training : Training
+
+    Returns
+    -------
+    Page
+        For `softgrad.report.page.write`.
+    """
+    reports = [check.report for check in training.checks]
+    right, total = int(np.trace(training.confusion)), training.validation_rows
+    verdict = (
+        f"{percent(training.validation_accuracy)} of the validation rows are right, {right} of "
+        f"{total}. {verdicts(reports)}."
+    )
+    sections = (
+        Section(
+            "How did it learn?",
+            (),
+            (loss_figure(training), accuracy_figure(training)),
+            (history_fold(training),),
+        ),
+        Section(
+            "What does it mistake?",
+            (Paragraph(mistake(training)),),
+            (confusion_figure(training),),
+            (_classes_fold(training),),
+        ),
+        Section(
+            "Are its gradients right?",
+            (_checking(training), checks_table(training.checks)),
+            (_errors_figure(training), gradients_figure(training)),
+            (checks_fold(training),),
+        ),
+        Section("What was trained?", (_subject(training),), folds=(_settings_fold(training),)),
+    )
+    tone = tone_of(reports)
+    title = f"Training on {named(training.data)}"
+    return Page(title, Paragraph(verdict, tone), sections, train_command(training))
+
+
+def train_command(training: Training) -> str:
+    """Return the command that repeats the run, with every setting."""
+    return shlex.join(["softgrad", "train", training.data, *_options(training.settings)])
+
+
+def _options(settings: Mapping[str, Any]) -> list[str]:
+    """Write settings as on the command line.
+
+    >>> _options({"hidden": (64, 32), "batch_size": 8, "target": None})
+    ['--hidden', '64,32', '--batch-size', '8']
+    """
+    words = []
+    for name, value in settings.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", _written(value)]
+    return words
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(str, value)) or "none"
+    return str(value)
+
+
+def history_fold(training: Training) -> Fold:
+    """Return the numbers behind the curves; of many epochs, every so many, and the last."""
+    epochs = training.history.epochs
+    every = math.ceil(len(epochs) / _ROWS)
+    kept = tuple(e for e in epochs if (e.number - 1) % every == 0 or e is epochs[-1])
+    tables = tuple(type(training.history)(kept).blocks())
+    return Fold("Every epoch" if every == 1 else f"One epoch of {every}", tables)
+
+
+def checks_fold(training: Training) -> Fold:
+    """Return what the checker found in each layer, in its own words."""
+    rows = tuple(
+        (check.name, finding.level, finding.message)
+        for check in training.checks
+        for finding in check.report.findings
+    )
+    return Fold("What the checker found", (Table(("gradient of", "weight", "finding"), rows),))
+
+
+def _checking(training: Training) -> Paragraph:
+    return Paragraph(
+        "Before the first step the gradient of every layer, and of the loss, was compared with "
+        "differences of its forward pass, on a mini-batch of the real data."
+    )
+
+
+def _errors_figure(training: Training) -> Figure:
+    checks = training.checks
+    svg = errors_chart(checks, "Error of each gradient")
+    errors = [c.report.relative_error for c in checks if c.report.relative_error is not None]
+    worst = f" The largest error is {pretty(max(errors), 2)}." if errors else ""
+    words = (
+        "How far each gradient is from the differences of its forward, as a part of their size. "
+        "Grey is what rounding explains: a dot in it is right, one beyond it is wrong."
+    )
+    return Figure(svg, words + worst)
+
+
+def _classes_fold(training: Training) -> Fold:
+    """Return the classes with the smallest shares of right answers first."""
+    counts, right = training.confusion.sum(axis=1), np.diag(training.confusion)
+    shares = right / np.maximum(counts, 1)  # [K]
+    rows = tuple(
+        (named(training.classes[k]), int(right[k]), int(counts[k]), percent(shares[k]))
+        for k in np.argsort(shares, kind="stable")[:_ROWS].tolist()
+    )
+    title = "" if len(rows) == len(counts) else f"{len(rows)} of {len(counts)} classes, the worst"
+    table = Table(("class", "right", "of", "share"), rows, title)
+    return Fold("Every class, the worst first", (table,))
+
+
+def _subject(training: Training) -> Paragraph:
+    return Paragraph(
+        f"{' → '.join(training.layers)}, on {training.rows} rows of {named(training.data)} with "
+        f"{training.features} features and {len(training.classes)} classes; "
+        f"{training.validation_rows} rows were held out. "
+        f"{len(training.history.epochs)} epochs took {training.seconds:.1f} s."
+    )
+
+
+def _settings_fold(training: Training) -> Fold:
+    rows = tuple(
+        (name.replace("_", " "), _written(value)) for name, value in training.settings.items()
+    )
+    return Fold("Settings", (Table(("setting", "value"), rows),))
