@@ -153,7 +153,11 @@ BAD_FILES = {
         "`model` must be a model, got ReLU",
     ),
     "unknown kind": (_set(*LAYERS, 1, "map", "kind", to="os.system"), None, "no kind 'os.system'"),
-    "abstract kind": (_set(*LAYERS, 1, "map", "kind", to="AbstractMap"), None, "no kind 'Abstract"),
+    "abstract kind": (
+        _set(*LAYERS, 1, "map", "kind", to="AbstractLoss"),
+        None,
+        "no kind 'Abstract",
+    ),
     "odd kind": (_set(*LAYERS, 1, "map", "kind", to=["ReLU"]), None, r"no kind \['ReLU'\]"),
     "unknown setting": (_set(*LAYERS, 1, "map", "slope", to=0.1), None, "ReLU: .*'slope'"),
     "bad setting": (_set(*LAYERS, 5, "map", "temperature", to=-1), None, "`temperature` must be"),

@@ -76,13 +76,22 @@ def test_backward_belongs_to_the_last_forward():
     np.testing.assert_array_equal(layer.backward([1.0, 0.0]), [0.25, -0.25])
 
 
-def test_strides_do_not_change_bits():
-    layer = Linear(40, 30, seed=0)
-    x = np.random.default_rng(2).normal(size=(50, 40))
-    (y, pullback), (y2, pullback2) = layer.linearize(x), layer.linearize(np.asfortranarray(x))
+LAYOUTS = {
+    "columns": np.asfortranarray,
+    "every second": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "reversed": lambda a: a[..., ::-1].copy()[..., ::-1],
+}
+
+
+@pytest.mark.parametrize("rows", [1, 50])  # one row alone takes another way through BLAS
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_strides_do_not_change_bits(layout, rows):
+    layer, lay = Linear(64, 10, seed=0), LAYOUTS[layout]
+    x = np.random.default_rng(2).normal(size=(rows, 64))
+    (y, pullback), (y2, pullback2) = layer.linearize(x), layer.linearize(lay(x))
     np.testing.assert_array_equal(y, y2)
     y_bar = np.random.default_rng(3).normal(size=y.shape)
-    (x_bar, bars), (x_bar2, bars2) = pullback(y_bar), pullback2(np.asfortranarray(y_bar))
+    (x_bar, bars), (x_bar2, bars2) = pullback(y_bar), pullback2(lay(y_bar))
     np.testing.assert_array_equal(x_bar, x_bar2)
     np.testing.assert_array_equal(bars["W"], bars2["W"])
     assert bars["W"].any()

@@ -152,6 +152,14 @@ def test_a_loss_that_is_not_finite_stops_the_training():
     np.testing.assert_array_equal(network.parameters["0.W"], W)
 
 
+def test_a_last_step_that_diverges_is_no_success():
+    X, y = _toy()
+    network = build_mlp(2, 2, hidden=(), seed=0)
+    with pytest.raises(UsageError, match="the loss became"):
+        train(network, SGD(lr=1e308), 100 * X, y, epochs=1, batch_size=len(X))
+    assert np.isfinite(evaluate(network, X, y)[0])
+
+
 def test_training_stops_at_the_first_loss_that_is_not_finite():
     X, y = _toy(rows=40)
     network = Network([Linear(2, 1, seed=0)], sg.squared_error)

@@ -21,6 +21,7 @@ __all__ = [
     "Array",
     "Layout",
     "as_array",
+    "as_integer",
     "boolean_mask",
     "describe",
     "dtype_name",
@@ -49,23 +50,39 @@ def dtype_name(x: Array) -> str:
     return getattr(x.dtype, "name", None) or str(x.dtype).rsplit(".", 1)[-1]
 
 
+def as_integer(name: str, value: Any) -> int:
+    """Return an integer of any library as Python's; a bool is none."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise TypeError(mismatch(name, "an integer", repr(value)))
+
+
 def describe(x: Array) -> str:
     """Write dtype and shape for an error message: "float64 (8, 3)"."""
     return f"{dtype_name(x)} {tuple(x.shape)}" if hasattr(x, "shape") else repr(x)
 
 
 def as_array(name: str, x: Any) -> Array:
-    """Return an array as it is, and numbers or nested sequences of them as a NumPy array."""
+    """Return an array as it is, and numbers or nested sequences of them as a NumPy array.
+
+    An array of foreign byte order becomes a native one.
+    """
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(
             mismatch(name, "a plain array; give the mask as `where=`", "a numpy.ma.MaskedArray")
         )
-    if array_api_compat.is_array_api_obj(x) and not isinstance(x, np.generic):
-        return x
-    try:
-        return np.asarray(x)
-    except ValueError:
-        raise ValueError(mismatch(name, "an array", "sequences of different lengths")) from None
+    if not array_api_compat.is_array_api_obj(x) or isinstance(x, np.generic):
+        try:
+            x = np.asarray(x)
+        except ValueError:
+            got = "sequences of different lengths"
+            raise ValueError(mismatch(name, "an array", got)) from None
+    if isinstance(x, np.ndarray) and not x.dtype.isnative:
+        return x.astype(x.dtype.newbyteorder("="))
+    return x
 
 
 def real_array(name: str, x: Any) -> Array:
@@ -168,10 +185,7 @@ class Layout:
         ValueError
             `axis` is outside of `x`.
         """
-        try:
-            axis = operator.index(axis)
-        except TypeError:
-            raise TypeError(mismatch("axis", "an integer", repr(axis))) from None
+        axis = as_integer("axis", axis)
         half = dtype_name(x) in ("float16", "bfloat16")
         compute_dtype = namespace(x).float32 if half else x.dtype
         if x.ndim == 0 and axis == -1:
@@ -191,9 +205,9 @@ class Layout:
             x = xp.astype(x, self.compute_dtype)
         if class_axes:
             x = x[None] if self.axis is None else xp.moveaxis(x, self.axis, -1)
-        # An aligned copy in C order and native bytes: the same bits whatever the strides were.
+        # An aligned copy in C order: the same bits whatever the strides were.
         if isinstance(x, np.ndarray):
-            return np.require(x, x.dtype.newbyteorder("="), ["C", "A"])
+            return np.require(x, requirements=["C", "A"])
         return x
 
     def from_rows(self, y: Array, class_axes: int = 1) -> Array:

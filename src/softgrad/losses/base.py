@@ -56,7 +56,8 @@ class AbstractLoss(ABC):
     def __post_init__(self) -> None:
         one_of("reduction", self.reduction, get_args(Reduction))
         one_of("on_empty", self.on_empty, get_args(OnEmpty))
-        if isinstance(self.normalizer, str) or not isinstance(self.normalizer, numbers.Real):
+        word = isinstance(self.normalizer, str | bool)
+        if word or not isinstance(self.normalizer, numbers.Real):
             one_of("normalizer", self.normalizer, ("weight", "count"))
         elif not (math.isfinite(self.normalizer) and self.normalizer > 0):
             raise ValueError(mismatch("normalizer", "positive and finite", self.normalizer))

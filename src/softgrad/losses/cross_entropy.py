@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from softgrad.arithmetic import accurate_sum, log1p
-from softgrad.arrays import Array, is_concrete, namespace
+from softgrad.arrays import Array, as_integer, is_concrete, namespace
 from softgrad.errors import mismatch
 from softgrad.linear import (
     AbstractLinearMap,
@@ -37,8 +36,8 @@ class CrossEntropy(AbstractLoss):
     Parameters
     ----------
     reduction, normalizer, on_empty
-        As in every loss; with class weights, the weight of a row is multiplied by Σ_j c_j t_j, where
-        t is the target before smoothing.
+        As in every loss; with class weights, the weight of a row is multiplied by Σ_j c_j t_j for
+        the target t before smoothing.
     label_smoothing : float
         ε in [0, 1], spread over the classes that `where` leaves in.
     ignore_index : int, optional
@@ -86,7 +85,7 @@ class CrossEntropy(AbstractLoss):
             if value != 0:
                 check_real(name, value, 0.0, most)
         if self.ignore_index is not None:
-            operator.index(self.ignore_index)
+            as_integer("ignore_index", self.ignore_index)
 
     def at_rows(self, rows: Rows) -> AbstractLossRows:
         xp = namespace(rows.x)

@@ -75,11 +75,11 @@ def one_hot(labels: Array, like: Array, ignore_index: int | None) -> tuple[Array
     """
     xp = namespace(labels, like)
     index, classes = indices(like), like.shape[-1]
-    labels = xp.astype(labels, index.dtype)
+    given, labels = labels, xp.astype(labels, index.dtype)
     counts = xp.ones_like(labels) == 1 if ignore_index is None else labels != ignore_index
     in_range = (labels >= 0) & (labels < classes) | ~counts
     if is_concrete(in_range) and not bool(xp.all(in_range)):
-        position, value = _first_bad(in_range, labels)
+        position, value = _first_bad(in_range, given)
         expected = f"class indices from 0 to {classes - 1}"
         raise IndexError(mismatch("targets", expected, f"{value} at position {position}"))
     hit = (labels[..., None] == index) & counts[..., None]

@@ -31,7 +31,7 @@ class Entmax(AbstractSimplexMap):
     Numerics
     --------
     τ is exact for α = 1.5 and 2, and bisected to its last bit otherwise; p then has an absolute
-    error of a few u·p^(2−α)/(α − 1) (tests/test_promises.py).
+    error of a few u·max p^(2−α)/(α − 1) over the support (tests/test_promises.py).
 
     References
     ----------

@@ -55,7 +55,7 @@ class LogSoftmax(AbstractMap):
         jacobian = IdentityMinusOuter(p, active=~xp.isinf(y))
         if self.temperature == 1.0:
             return y, jacobian
-        return y, InputScaled(jacobian, 1 / self.temperature)
+        return y, InputScaled(jacobian, 1 / float(self.temperature))
 
 
 log_softmax = LogSoftmax()

@@ -34,8 +34,10 @@ def check_real(name: str, value: float, above: float, most: float = math.inf) ->
 
 
 def check_temperature(temperature: float) -> None:
-    """Raise unless the temperature is a positive number."""
+    """Raise unless the temperature is a positive number with an inverse in every dtype."""
     check_real("temperature", temperature, 0.0)
+    if not 1e-30 <= temperature <= 1e30:
+        raise ValueError(mismatch("temperature", "from 1e-30 to 1e30", repr(temperature)))
 
 
 def check_empty_row(empty_row: str) -> None:

@@ -26,7 +26,7 @@ class Sigmoid(AbstractElementwiseMap):
     Derivative
     ----------
     Diagonal: σ′ = σ(x)·σ(−x), which is h(1 − h) without the subtraction; the second derivative is
-    σ′·(σ(−x) − σ(x)).
+    −σ′·tanh(x/2).
 
     Numerics
     --------
@@ -46,7 +46,7 @@ class Sigmoid(AbstractElementwiseMap):
     def slopes(self, x: Array) -> tuple[Array, Array, Array]:
         p, one_minus_p = sigmoid_pair(x)
         first = p * one_minus_p
-        return p, first, first * (one_minus_p - p)
+        return p, first, first * namespace(x).tanh(-x / 2)  # σ(−x) − σ(x), without cancelling at 0
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,11 @@ class Softmax(AbstractSimplexMap):
 
     def _jacobian(self, p: Array) -> AbstractJacobian:
         jacobian = DiagonalMinusOuter(p)
-        return jacobian if self.temperature == 1.0 else InputScaled(jacobian, 1 / self.temperature)
+        return (
+            jacobian
+            if self.temperature == 1.0
+            else InputScaled(jacobian, 1 / float(self.temperature))
+        )
 
     def fenchel_young_rows(self, x: Array, t: Array) -> Array:
         """Return T·KL(t ‖ p), with 0·log 0 = 0."""

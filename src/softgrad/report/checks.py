@@ -91,7 +91,7 @@ def errors_chart(checks: Sequence[LayerCheck], title: str) -> Markup:
         raise ValueError(mismatch("checks", "at least one LayerCheck", "none"))
     shown = list(checks)
     if len(checks) > _MOST:
-        worst = sorted(range(len(checks)), key=lambda i: _error(checks[i].report))[:_MOST]
+        worst = sorted(range(len(checks)), key=lambda i: -_error(checks[i].report))[:_MOST]
         shown = [checks[i] for i in sorted(worst)]
     left = max(width_of(shorten(check.name, _LONGEST_LABEL)) for check in shown) + LABEL_GAP
     compared = [check.report for check in shown if check.report.relative_error is not None]

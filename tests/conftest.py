@@ -1,0 +1,25 @@
+"""What every test may ask for: a generator of its own, and mpmath at many digits."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import mpmath
+import numpy as np
+import pytest
+
+import oracles
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Return a generator seeded by the test's own name: no test moves another's numbers."""
+    return np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture(autouse=True)
+def digits() -> Iterator[None]:
+    """Let mpmath compute with the digits that the oracles' differences need."""
+    with mpmath.workdps(oracles.DIGITS):
+        yield
