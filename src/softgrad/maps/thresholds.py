@@ -59,7 +59,7 @@ def _bisected(z: Array, power: float) -> Array:
         terms = xp.where(above, z - middle, xp.zeros_like(z)) ** power
         too_low = accurate_sum(terms)[..., None] >= 1
         low, high = xp.where(too_low, middle, low), xp.where(too_low, high, middle)
-    # A Newton step from the solution moves nothing, but tells automatic differentiation how τ moves.
+    # One Newton step from the solution: automatic differentiation sees how τ moves with z.
     above = z > low
     distance = xp.where(above, z - low, xp.ones_like(z))
     excess = _sum(above, distance**power) - 1

@@ -1,0 +1,1 @@
+"""Benchmarks: side by side in one process, interleaved, medians; nothing wrong is timed."""
