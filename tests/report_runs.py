@@ -11,7 +11,6 @@ from softgrad.cli.command import Output
 from softgrad.cli.fitting import Fit, Settings
 from softgrad.explain.tour import Tour, take_tour
 from softgrad.explain.training import Training
-from softgrad.learn import load
 from softgrad.report.page import Page, render
 
 FOREIGN = "<img src=x onerror=alert(1)>\"'&</title></svg>"
@@ -19,7 +18,7 @@ FOREIGN = "<img src=x onerror=alert(1)>\"'&</title></svg>"
 
 @cache
 def trained(data: str, settings: str = "{}") -> Fit:
-    fit = Fit(load(data), Settings(**json.loads(settings)))
+    fit = Fit(data, Settings(**json.loads(settings)))
     fit.check()
     fit.train(Output.standard(as_json=True))
     return fit

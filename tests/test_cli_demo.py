@@ -12,12 +12,11 @@ from softgrad import nn
 from softgrad.cli.command import Output
 from softgrad.cli.fitting import Fit, Settings
 from softgrad.explain.tour import take_tour
-from softgrad.learn import load
 
 
 @pytest.fixture(scope="module")
 def fit():
-    made = Fit(load("iris"), Settings(epochs=10))
+    made = Fit("iris", Settings(epochs=10))
     made.check()
     made.train(Output.standard(as_json=True))
     return made

@@ -160,7 +160,8 @@ def test_a_layer_without_a_gradient_is_named():
 def test_foreign_names_are_text():
     run = training()
     classes = (FOREIGN, *run.classes[1:])
-    run = replace(run, data=FOREIGN, classes=classes, settings=run.settings | {"target": FOREIGN})
+    settings = run.settings | {"target": FOREIGN}
+    run = replace(run, data=FOREIGN, source=FOREIGN, classes=classes, settings=settings)
     page = training_page(run)
     assert_nothing_runs(page)
     assert FOREIGN in Elements(page).text

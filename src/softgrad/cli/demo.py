@@ -32,11 +32,10 @@ def demo(output: Output, seed: int, file: Path) -> int:
     from softgrad.cli.fitting import Fit, Settings
     from softgrad.cli.verdicts import verdicts_pass
     from softgrad.explain.tour import take_tour
-    from softgrad.learn import load
     from softgrad.report.page import write
     from softgrad.report.tour import tour_page
 
-    fit = Fit(load("digits"), Settings(seed=seed))
+    fit = Fit("digits", Settings(seed=seed))
     if not verdicts_pass(output, fit):
         return CHECK_FAILED
     fit.train(output)

@@ -13,7 +13,7 @@ import numpy as np
 from softgrad.cli.command import Output, bad_values_are_bad_usage
 from softgrad.explain.layer_checks import LayerCheck, check_layers, layer_name
 from softgrad.explain.training import Training, confusion_counts
-from softgrad.learn import Dataset, Standardizer, split
+from softgrad.learn import Standardizer, load, split
 from softgrad.learn.model_file import Model, predict
 from softgrad.nn import SGD, AbstractOptimiser, Adam, Epoch, History, build_mlp, train
 
@@ -59,8 +59,9 @@ class Settings:
 class Fit:
     """One training run: `check`, then `train`, then `result`."""
 
-    def __init__(self, data: Dataset, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, source: str, settings: Settings) -> None:
+        self.source, self.settings = source, settings
+        data = load(source, settings.target)
         self.epochs: list[Epoch] = []
         self.interrupted = False
         with bad_values_are_bad_usage():
@@ -121,6 +122,7 @@ class Fit:
         predicted = predict(self.model, self.held_out.X).argmax(axis=-1)
         return Training(
             data=self.rows.name,
+            source=self.source,
             classes=self.model.classes,
             features=len(self.model.features),
             rows=len(self.rows.y),

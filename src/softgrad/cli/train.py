@@ -84,11 +84,9 @@ def train(
     """
     from softgrad.cli.fitting import Fit, Settings
     from softgrad.cli.verdicts import verdicts_pass
-    from softgrad.learn import load
 
     refuse_overwriting(data, model_file, report)
-    chosen = Settings(**settings)
-    fit = Fit(load(data, chosen.target), chosen)
+    fit = Fit(data, Settings(**settings))
     if not verdicts_pass(output, fit):
         return CHECK_FAILED
     fit.train(output)

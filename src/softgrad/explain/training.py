@@ -39,6 +39,8 @@ class Training(Result):
     schema: ClassVar[str] = "softgrad.train/1"
 
     data: str
+    source: str
+    """The name or path that `data` was read from."""
     classes: tuple[str, ...]
     features: int
     rows: int

@@ -75,7 +75,7 @@ def training_page(training: Training) -> Page:
 
 def train_command(training: Training) -> str:
     """Return the command that repeats the run, with every setting."""
-    return shlex.join(["softgrad", "train", training.data, *_options(training.settings)])
+    return shlex.join(["softgrad", "train", training.source, *_options(training.settings)])
 
 
 def _options(settings: Mapping[str, Any]) -> list[str]:
