@@ -87,7 +87,7 @@ def exp(d: Array, e: Array | float = 0.0) -> Array:
     xp, wide = namespace(d), wider_dtype(d)
     if wide is None:
         E = xp.exp(d)
-        return E + E * e  # this way round an underflow is never −0
+        return xp.where(E == 0, E, E * (1 + e))  # far below, e < −1 would make it −0
     total = xp.astype(d, wide) + (e if isinstance(e, float) else xp.astype(e, wide))
     return xp.astype(xp.exp(total), d.dtype)
 
