@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
+from asserts import assert_same_bits
 from specs import Spec, each, probe, where_holds
 
 REAL = "real numbers (float16, bfloat16, float32, float64 or integers)"
@@ -261,7 +263,9 @@ def test_settings_of_every_loss(make: Any) -> None:
 
 def test_settings_of_cross_entropy() -> None:
     for smoothing in (-0.1, 1.5, float("nan")):
-        with pytest.raises(ValueError, match=r"`label_smoothing` must be .*, at most 1, got"):
+        with pytest.raises(
+            ValueError, match=r"`label_smoothing` must be a finite number from 0 to 1, got"
+        ):
             sg.CrossEntropy(label_smoothing=smoothing)
     for z_loss in (-1.0, float("inf")):
         with pytest.raises(ValueError, match=r"`z_loss` must be a finite number .*, got"):
@@ -280,3 +284,17 @@ def test_what_fenchel_young_does_not_take() -> None:
         assert_says(TypeError, message, lambda n=name, v=value: loss(X, LABELS, **{n: v}))
     message = "`map` must be a simplex map, got Tanh"
     assert_says(TypeError, message, lambda: sg.FenchelYoung(map=sg.tanh))
+
+
+def test_setting_given_as_an_option_of_a_loss_is_refused_with_a_hint() -> None:
+    message = r"`options` must be one of axis, where, .* got 'reduction' .*CrossEntropy\(reduction"
+    with pytest.raises(TypeError, match=message):
+        sg.cross_entropy([[1.0, 2.0]], [0], reduction="sum")
+
+
+@pytest.mark.parametrize("half", [np.float32(0.5), Fraction(1, 2)])
+def test_temperature_is_any_real_number(half: object) -> None:
+    z = np.array([0.3, -1.0, 2.0])
+    by_type, by_float = sg.Softmax(temperature=half), sg.Softmax(temperature=0.5)
+    assert_same_bits(by_type(z), by_float(z))
+    assert_same_bits(by_type.hvp(z, z[::-1], z**2), by_float.hvp(z, z[::-1], z**2))

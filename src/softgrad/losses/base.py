@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, TypedDict, Unpack, get_args
 
 from softgrad.arrays import Array, Layout, boolean_mask, quiet, real_array
 from softgrad.errors import mismatch
@@ -26,6 +26,15 @@ class Rows:
     where: Array | None  # [..., K]
     class_weights: Array | None  # [K]
     row_weights: Array | None  # [...]
+
+
+class Options(TypedDict, total=False):
+    """The arguments that every loss takes by name."""
+
+    axis: int
+    where: Any
+    class_weights: Any
+    row_weights: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,19 +75,21 @@ class AbstractLoss(ABC):
     def at_rows(self, rows: Rows) -> AbstractLossRows:
         """Return the loss at checked arguments; raise for what the formula does not take."""
 
-    def __call__(self, x: Any, targets: Any, **options: Any) -> Array:
+    def __call__(self, x: Any, targets: Any, **options: Unpack[Options]) -> Array:
         """Return the loss; the options are those of `value_and_gradient`."""
-        return self._at(x, targets, **options).value()
+        return self._at(x, targets, options).value()
 
-    def value(self, x: Any, targets: Any, **options: Any) -> Array:
+    def value(self, x: Any, targets: Any, **options: Unpack[Options]) -> Array:
         """Return the loss; the options are those of `value_and_gradient`."""
-        return self._at(x, targets, **options).value()
+        return self._at(x, targets, options).value()
 
-    def gradient(self, x: Any, targets: Any, **options: Any) -> Array:
+    def gradient(self, x: Any, targets: Any, **options: Unpack[Options]) -> Array:
         """Return the gradient in x of the reduced loss; options as in `value_and_gradient`."""
-        return self._at(x, targets, **options).gradient()
+        return self._at(x, targets, options).gradient()
 
-    def value_and_gradient(self, x: Any, targets: Any, **options: Any) -> tuple[Array, Array]:
+    def value_and_gradient(
+        self, x: Any, targets: Any, **options: Unpack[Options]
+    ) -> tuple[Array, Array]:
         """Return the loss and its gradient in x, from one pass over the rows.
 
         Parameters
@@ -109,31 +120,28 @@ class AbstractLoss(ABC):
         IndexError
             A class index is out of range; the message has the first position.
         """
-        at = self._at(x, targets, **options)
+        at = self._at(x, targets, options)
         return at.value(), at.gradient()
 
-    def hessian(self, x: Any, targets: Any, **options: Any) -> AbstractLinearMap:
+    def hessian(self, x: Any, targets: Any, **options: Unpack[Options]) -> AbstractLinearMap:
         """Return the Hessian in x as a linear map; options as in `value_and_gradient`.
 
         It is block diagonal: ``as_matrix()`` returns the block of every row, [*batch, K, K].
         """
-        return self._at(x, targets, **options).hessian()
+        return self._at(x, targets, options).hessian()
 
-    def _at(
-        self,
-        x: Any,
-        targets: Any,
-        *,
-        axis: int = -1,
-        where: Any = None,
-        class_weights: Any = None,
-        row_weights: Any = None,
-    ) -> ReducedLoss:
+    def _at(self, x: Any, targets: Any, options: Options) -> ReducedLoss:
         """Check the arguments, lay the rows out, and take the loss there."""
+        for name in options.keys() - Options.__annotations__:
+            settings = ", ".join(f.name for f in fields(self))
+            expected = f"one of {', '.join(Options.__annotations__)}"
+            hint = f"{name!r} (settings are fields: {type(self).__name__}({settings}))"
+            raise TypeError(mismatch("options", expected, hint))
+        where = options.get("where")
         x = real_array("x", x)
         if x.ndim == 0 and not self.takes_numbers:
             raise ValueError(mismatch("x", "an array with a class axis", "a single number"))
-        layout = Layout.of(x, axis)
+        layout = Layout.of(x, options.get("axis", -1))
         x_rows = layout.to_rows(x)
         if x_rows.shape[-1] == 0:
             raise ValueError(mismatch("x", "of at least one class", f"shape {tuple(x.shape)}"))
@@ -142,8 +150,8 @@ class AbstractLoss(ABC):
             x_rows,
             lay_out_targets(targets, x, layout, batch if self.takes_indices else None),
             None if where is None else layout.to_rows(boolean_mask("where", where, x)),
-            lay_out_weights("class_weights", class_weights, x_rows, classes),
-            lay_out_weights("row_weights", row_weights, x_rows, batch),
+            lay_out_weights("class_weights", options.get("class_weights"), x_rows, classes),
+            lay_out_weights("row_weights", options.get("row_weights"), x_rows, batch),
         )
         with quiet():
             at = self.at_rows(rows)

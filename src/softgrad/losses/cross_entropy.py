@@ -80,10 +80,8 @@ class CrossEntropy(AbstractLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, most in (("label_smoothing", 1.0), ("z_loss", float("inf"))):
-            value = getattr(self, name)
-            if value != 0:
-                check_real(name, value, 0.0, most)
+        check_real("label_smoothing", self.label_smoothing, least=0, most=1)
+        check_real("z_loss", self.z_loss, least=0)
         if self.ignore_index is not None:
             as_integer("ignore_index", self.ignore_index)
 

@@ -22,14 +22,22 @@ __all__ = [
 EmptyRow = Literal["nan", "zero", "uniform", "raise"]
 
 
-def check_real(name: str, value: float, above: float, most: float = math.inf) -> None:
-    """Raise unless a setting is a finite number above one bound and not above another."""
-    expected = f"a finite number above {above:g}" + (
-        f", at most {most:g}" if most < math.inf else ""
-    )
+def check_real(
+    name: str,
+    value: float,
+    above: float | None = None,
+    *,
+    least: float | None = None,
+    most: float = math.inf,
+) -> None:
+    """Raise unless a setting is a finite number above a bound, or from `least` on, to `most`."""
+    expected = "a finite number " + (f"above {above:g}" if least is None else f"from {least:g}")
+    if most < math.inf:
+        expected += f" to {most:g}"
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(mismatch(name, expected, repr(value)))
-    if not (math.isfinite(value) and above < value <= most):
+    within = (above is None or value > above) and (least is None or value >= least)
+    if not (math.isfinite(value) and within and value <= most):
         raise ValueError(mismatch(name, expected, repr(value)))
 
 
