@@ -134,11 +134,11 @@ def test_settings_by_their_exact_words() -> None:
         lambda: sg.Softmax(empty_row="one"),
     )
     for value, kind in ((0.0, ValueError), (float("nan"), ValueError), ("hot", TypeError)):
-        message = f"`temperature` must be a finite number above 0, got {value!r}"
+        message = f"`temperature` must be a finite number from 1e-30 to 1e+30, got {value!r}"
         assert_says(kind, message, lambda value=value: sg.Softmax(temperature=value))
         assert_says(kind, message, lambda value=value: sg.LogSoftmax(temperature=value))
     for value in (1.0, 0.0, float("inf")):
-        message = f"`alpha` must be a finite number above 1, got {value!r}"
+        message = f"`alpha` must be a finite number above 1, at most 100, got {value!r}"
         assert_says(ValueError, message, lambda value=value: sg.Entmax(alpha=value))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from softgrad.results import Block, Paragraph, Result, Table, number, plain
 
@@ -91,3 +94,31 @@ def test_terminal_hangs_the_folds_of_a_bullet() -> None:
 
     starts = [line[:3] for line in str(Bullets()).splitlines()]
     assert starts == ["• w", "  w", "  w", "  w", "wor", "wor"]
+
+
+def test_narrow_terminal_folds_a_number_and_cuts_none() -> None:
+    @dataclass(frozen=True)
+    class Wide(Result):
+        schema: ClassVar[str] = "softgrad.wide/1"
+
+        def blocks(self) -> Iterable[Block]:
+            yield Table(tuple("abcdefghijkl"), (tuple(range(100_000_000, 100_000_012)),))
+
+    text = io.StringIO()
+    Console(file=text, width=60).print(Wide())
+    assert "…" not in text.getvalue()
+    digits = re.sub(r"\D", "", text.getvalue())
+    assert len(digits) == 12 * len("100000000")
+
+
+def test_column_with_a_word_in_a_row_still_aligns_its_numbers() -> None:
+    @dataclass(frozen=True)
+    class Mixed(Result):
+        schema: ClassVar[str] = "softgrad.mixed/1"
+
+        def blocks(self) -> Iterable[Block]:
+            yield Table(("value",), (("—",), (1.5,), (123456.0,)))
+
+    lines = str(Mixed()).splitlines()
+    assert lines[4].rstrip(" │").endswith("1.5")
+    assert len(lines[4].rstrip(" │")) == len(lines[5].rstrip(" │"))

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-__all__ = ["Paragraph", "Result", "Table", "number", "plain"]
+__all__ = ["Paragraph", "Result", "Table", "counted", "number", "plain"]
 
+Side = Literal["left", "right"]
 Tone = Literal["plain", "title", "good", "bad", "quiet"]
 
 _BULLET = re.compile(r" +|• ")
@@ -69,6 +70,17 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     return f"{value:.4g}"
+
+
+def counted(n: int, noun: str) -> str:
+    """Write a count with its noun, which takes an s or es where there is not one.
+
+    >>> counted(1, "row"), counted(0, "row"), counted(2, "class")
+    ('1 row', '0 rows', '2 classes')
+    """
+    if n == 1:
+        return f"1 {noun}"
+    return f"{n} {noun}{'es' if noun.endswith(('s', 'ch', 'x')) else 's'}"
 
 
 def plain(value: Any) -> Any:
@@ -123,10 +135,13 @@ class Result(ABC):
                 continue
             title = Text(block.title) if block.title else None  # not markup: it may hold brackets
             table = RichTable(title=title, title_justify="left", title_style="bold")
-            for name, cell in zip(block.columns, _first_row(block), strict=True):
-                table.add_column(Text(name), justify="left" if isinstance(cell, str) else "right")
+            for index, name in enumerate(block.columns):
+                sides = [_side(row[index]) for row in block.rows]
+                side: Side = "right" if "right" in sides else "left"
+                # A number that is cut short is another number: it is folded.
+                table.add_column(Text(name, justify=side), overflow="fold")
             for row in block.rows:
-                table.add_row(*(Text(_cell(cell)) for cell in row))
+                table.add_row(*(Text(_cell(cell), justify=_side(cell)) for cell in row))
             yield table
 
     def __str__(self) -> str:
@@ -134,9 +149,8 @@ class Result(ABC):
 
         text = io.StringIO()
         # A string has no width of its own: 100 columns, no colours, also inside a notebook.
-        Console(file=text, width=100, no_color=True, color_system=None, force_jupyter=False).print(
-            self
-        )
+        console = Console(file=text, width=100, color_system=None, force_jupyter=False)
+        console.print(self)
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
     def _repr_html_(self) -> str:
@@ -168,8 +182,8 @@ def _cell(value: str | float) -> str:
     return value if isinstance(value, str) else number(value)
 
 
-def _first_row(table: Table) -> tuple[str | float, ...]:
-    return table.rows[0] if table.rows else ("",) * len(table.columns)
+def _side(cell: str | float) -> Side:
+    return "left" if isinstance(cell, str) else "right"
 
 
 def _html_table(table: Table) -> str:
@@ -179,7 +193,6 @@ def _html_table(table: Table) -> str:
     for row in table.rows:
         cells = []
         for cell in row:
-            align = "left" if isinstance(cell, str) else "right"
-            cells.append(f'<td style="text-align:{align}">{html.escape(_cell(cell))}</td>')
+            cells.append(f'<td style="text-align:{_side(cell)}">{html.escape(_cell(cell))}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, TypedDict, Unpack, get_args
 
-from softgrad.arrays import Array, Layout, boolean_mask, quiet, real_array
+from softgrad.arrays import Array, Layout, adapter_for, boolean_mask, quiet, real_array
 from softgrad.errors import mismatch
 from softgrad.linear import AbstractLinearMap
 from softgrad.losses.reduced import AbstractLossRows, OnEmpty, ReducedLoss, Reduction
@@ -76,11 +76,17 @@ class AbstractLoss(ABC):
         """Return the loss at checked arguments; raise for what the formula does not take."""
 
     def __call__(self, x: Any, targets: Any, **options: Unpack[Options]) -> Array:
-        """Return the loss; the options are those of `value_and_gradient`."""
-        return self._at(x, targets, options).value()
+        """Return the loss; the same as `value`."""
+        return self.value(x, targets, **options)
 
     def value(self, x: Any, targets: Any, **options: Unpack[Options]) -> Array:
-        """Return the loss; the options are those of `value_and_gradient`."""
+        """Return the loss; the options are those of `value_and_gradient`.
+
+        PyTorch's autograd goes through it by `gradient` and `hessian`, to x alone.
+        """
+        adapter = adapter_for(x, targets, *options.values())
+        if adapter is not None:
+            return adapter.loss_value(self, x, targets, options)
         return self._at(x, targets, options).value()
 
     def gradient(self, x: Any, targets: Any, **options: Unpack[Options]) -> Array:
@@ -146,14 +152,14 @@ class AbstractLoss(ABC):
         if x_rows.shape[-1] == 0:
             raise ValueError(mismatch("x", "of at least one class", f"shape {tuple(x.shape)}"))
         batch, classes = tuple(x_rows.shape[:-1]), tuple(x_rows.shape[-1:])
-        rows = Rows(
-            x_rows,
-            lay_out_targets(targets, x, layout, batch if self.takes_indices else None),
-            None if where is None else layout.to_rows(boolean_mask("where", where, x)),
-            lay_out_weights("class_weights", options.get("class_weights"), x_rows, classes),
-            lay_out_weights("row_weights", options.get("row_weights"), x_rows, batch),
-        )
         with quiet():
+            rows = Rows(
+                x_rows,
+                lay_out_targets(targets, x, layout, batch if self.takes_indices else None),
+                None if where is None else layout.to_rows(boolean_mask("where", where, x)),
+                lay_out_weights("class_weights", options.get("class_weights"), x_rows, classes),
+                lay_out_weights("row_weights", options.get("row_weights"), x_rows, batch),
+            )
             at = self.at_rows(rows)
             return ReducedLoss.of(at, layout, self.reduction, self.normalizer, self.on_empty)
 

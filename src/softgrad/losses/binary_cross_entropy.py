@@ -11,8 +11,8 @@ from softgrad.linear.rows import weighted
 from softgrad.losses.base import AbstractLoss, Rows
 from softgrad.losses.reduced import AbstractLossRows
 from softgrad.losses.weights import element_weights
-from softgrad.maps.rows import check_real
-from softgrad.maps.sigmoid import log_sigmoid, sigmoid_pair
+from softgrad.maps.rows import settle_real
+from softgrad.maps.sigmoid import log_sigmoid_pair, sigmoid_pair
 
 __all__ = ["BinaryCrossEntropy", "binary_cross_entropy"]
 
@@ -55,7 +55,7 @@ class BinaryCrossEntropy(AbstractLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_real("pos_weight", self.pos_weight, 0.0)
+        settle_real(self, "pos_weight", above=0)
 
     def at_rows(self, rows: Rows) -> AbstractLossRows:
         xp, weights = namespace(rows.x), element_weights(rows)
@@ -72,7 +72,7 @@ class BinaryCrossEntropyRows(AbstractLossRows):
     negative: Array  # [..., K]
 
     def value(self, factor: Array) -> Array:
-        log_p, log_q = log_sigmoid.slopes(self.x)[0], log_sigmoid.slopes(-self.x)[0]
+        log_p, log_q = log_sigmoid_pair(self.x)
         return -factor * (weighted(self.positive, log_p) + weighted(self.negative, log_q))
 
     def gradient(self, factor: Array) -> Array:

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from softgrad.arithmetic import accurate_sum, log1p
-from softgrad.arrays import Array, as_integer, is_concrete, namespace
-from softgrad.errors import mismatch
+from softgrad.arrays import Array, as_integer, namespace
 from softgrad.linear import (
     AbstractLinearMap,
     DiagonalMinusOuter,
-    IdentityMinusOuter,
     Outer,
     Scaled,
     Sum,
@@ -19,9 +17,11 @@ from softgrad.linear import (
 from softgrad.linear.rows import weighted
 from softgrad.losses.base import AbstractLoss, Rows
 from softgrad.losses.reduced import AbstractLossRows
+from softgrad.losses.simplex import check_probabilities, p_minus_t
 from softgrad.losses.targets import one_hot
+from softgrad.losses.weights import row_weights
 from softgrad.maps.centred import CentredRows, centre
-from softgrad.maps.rows import check_real
+from softgrad.maps.rows import settle_real
 
 __all__ = ["CrossEntropy", "cross_entropy"]
 
@@ -41,7 +41,7 @@ class CrossEntropy(AbstractLoss):
     label_smoothing : float
         ε in [0, 1], spread over the classes that `where` leaves in.
     ignore_index : int, optional
-        Rows with this label count nothing.
+        Rows with this label count nothing; nor do rows that `where` masks whole.
     z_loss : float
         ζ ≥ 0 adds ζ·logsumexp(x)² to a row, which keeps the logits from drifting.
     validate : bool
@@ -80,35 +80,45 @@ class CrossEntropy(AbstractLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_real("label_smoothing", self.label_smoothing, least=0, most=1)
-        check_real("z_loss", self.z_loss, least=0)
+        settle_real(self, "label_smoothing", least=0, most=1)
+        settle_real(self, "z_loss", least=0)
         if self.ignore_index is not None:
             as_integer("ignore_index", self.ignore_index)
 
     def at_rows(self, rows: Rows) -> AbstractLossRows:
         xp = namespace(rows.x)
-        if rows.targets.ndim == rows.x.ndim:
-            t, counts = rows.targets, xp.ones_like(rows.x[..., 0]) == 1
-            if self.validate:
-                _check_probabilities(t)
-        else:
-            t, counts = one_hot(rows.targets, rows.x, self.ignore_index)
-        weights = xp.astype(counts, rows.x.dtype)
-        if rows.row_weights is not None:
-            weights = xp.where(counts, rows.row_weights, xp.zeros_like(weights))
+        t, weights = self._targets_and_weights(rows)
         # A row without weight has no say, were its logits or its targets NaN.
         unused = (weights == 0)[..., None]
         x, t = (xp.where(unused, xp.zeros_like(v), v) for v in (rows.x, t))
+        where = None if rows.where is None else rows.where | unused
         masses = weights
         if rows.class_weights is not None:
             masses = weights * accurate_sum(t * rows.class_weights)
         if self.label_smoothing:
-            spread = xp.ones_like(t) if rows.where is None else xp.astype(rows.where, t.dtype)
+            spread = xp.ones_like(t) if where is None else xp.astype(where, t.dtype)
             share = self.label_smoothing / xp.sum(spread, axis=-1, keepdims=True)
             t = (1 - self.label_smoothing) * t + share * spread
         if rows.class_weights is not None:
             t = t * rows.class_weights
-        return CrossEntropyRows(weights, masses, centre(x, rows.where), t, self.z_loss)
+        return CrossEntropyRows(weights, masses, centre(x, where), t, self.z_loss)
+
+    def _targets_and_weights(self, rows: Rows) -> tuple[Array, Array]:
+        """Return targets [..., K] and row weights [...], 0 where a row is ignored or masked."""
+        xp, where = namespace(rows.x), rows.where
+        if rows.targets.ndim == rows.x.ndim:
+            t, counts = rows.targets, xp.ones_like(rows.x[..., 0]) == 1
+            if where is not None:
+                t = xp.where(where, t, xp.zeros_like(t))
+        else:
+            t, counts = one_hot(rows.targets, rows.x, self.ignore_index)
+        if where is not None:
+            counts = counts & xp.any(where, axis=-1)
+        weights = row_weights(rows)
+        weights = xp.where(counts, weights, xp.zeros_like(weights))
+        if self.validate:
+            check_probabilities(t, weights != 0)
+        return t, weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +138,10 @@ class CrossEntropyRows(AbstractLossRows):
 
     def gradient(self, factor: Array) -> Array:
         p, t = self.x.probabilities, self.t * factor[..., None]
-        p_minus_t = 0 - IdentityMinusOuter(p).apply_transpose(t)  # p·Σt − t, and 0 for 0
+        gradient = p_minus_t(p, t)
         if not self.z_loss:
-            return p_minus_t
-        return p_minus_t + 2 * self.z_loss * (factor * self.x.logsumexp)[..., None] * p
+            return gradient
+        return gradient + 2 * self.z_loss * (factor * self.x.logsumexp)[..., None] * p
 
     def hessian(self, factor: Array) -> AbstractLinearMap:
         p, total = self.x.probabilities, accurate_sum(self.t) * factor
@@ -141,17 +151,6 @@ class CrossEntropyRows(AbstractLossRows):
         z = 2 * self.z_loss * factor
         along = Scaled((total + z * self.x.logsumexp)[..., None], jacobian)
         return Sum(along, Scaled(z[..., None], Outer(p, p)))
-
-
-def _check_probabilities(t: Array) -> None:
-    """Raise unless every row of t is not negative and sums to one, to the rounding of its dtype."""
-    xp = namespace(t)
-    if not is_concrete(t):
-        return
-    tolerance = 1e-4 if t.dtype == xp.float32 else 1e-8
-    if not bool(xp.all(t >= 0)) or not bool(xp.all(xp.abs(accurate_sum(t) - 1) <= tolerance)):
-        got = "a row with a negative entry or another sum"
-        raise ValueError(mismatch("targets", "probabilities that sum to one", got))
 
 
 cross_entropy = CrossEntropy()

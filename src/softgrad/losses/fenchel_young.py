@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from softgrad.arrays import Array, namespace
+from softgrad.arrays import Array, is_concrete, namespace
 from softgrad.errors import mismatch
 from softgrad.linear import AbstractLinearMap, Scaled
 from softgrad.losses.base import AbstractLoss, Rows
 from softgrad.losses.reduced import AbstractLossRows
+from softgrad.losses.simplex import check_probabilities, p_minus_t
 from softgrad.losses.targets import one_hot
 from softgrad.losses.weights import row_weights
-from softgrad.maps import AbstractSimplexMap, softmax
+from softgrad.maps import AbstractSimplexMap, Softmax, softmax
 
 __all__ = ["FenchelYoung"]
 
@@ -26,7 +27,7 @@ class FenchelYoung(AbstractLoss):
     Parameters
     ----------
     map : AbstractSimplexMap
-        softmax, sparsemax, or an entmax.
+        softmax, sparsemax, or an entmax. Targets are class indices, or must sum to one.
     reduction, normalizer, on_empty
         As in every loss.
 
@@ -36,7 +37,8 @@ class FenchelYoung(AbstractLoss):
 
     Numerics
     --------
-    Targets must sum to one. The loss is a sum of terms that are not negative.
+    The gradient keeps the digits of a confident row, as that of `cross_entropy` does. The loss is
+    a sum of terms that are not negative, but for the rounding of each.
 
     References
     ----------
@@ -70,6 +72,7 @@ class FenchelYoung(AbstractLoss):
         xp = namespace(rows.x)
         unused = (weights == 0)[..., None]
         x, t = (xp.where(unused, xp.zeros_like(v), v) for v in (rows.x, t))
+        check_probabilities(t, weights != 0)
         return FenchelYoungRows(weights, weights, self.map, x, t)
 
 
@@ -82,11 +85,15 @@ class FenchelYoungRows(AbstractLossRows):
     t: Array  # [..., K]
 
     def value(self, factor: Array) -> Array:
+        if not (is_concrete(self.x) or isinstance(self.map, Softmax)):
+            # The formula has kinks where the loss has none: JAX would differentiate it wrongly.
+            expected = "softmax, where JAX traces the value (use `gradient`)"
+            raise TypeError(mismatch("map", expected, repr(self.map)))
         return factor * self.map.fenchel_young_rows(self.x, self.t)
 
     def gradient(self, factor: Array) -> Array:
         p, _ = self.map.linearize_rows(self.x, None)
-        return factor[..., None] * (p - self.t)
+        return factor[..., None] * p_minus_t(p, self.t)
 
     def hessian(self, factor: Array) -> AbstractLinearMap:
         return Scaled(factor[..., None], self.map.linearize_rows(self.x, None)[1])

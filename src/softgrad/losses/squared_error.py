@@ -10,7 +10,7 @@ from softgrad.arrays import Array, namespace
 from softgrad.linear import AbstractLinearMap, Diagonal
 from softgrad.losses.base import AbstractLoss, Rows
 from softgrad.losses.reduced import AbstractLossRows
-from softgrad.losses.weights import element_weights, row_weights
+from softgrad.losses.weights import class_weights, row_weights
 
 __all__ = ["SquaredError", "squared_error"]
 
@@ -43,10 +43,7 @@ class SquaredError(AbstractLoss):
     takes_numbers: ClassVar[bool] = True
 
     def at_rows(self, rows: Rows) -> AbstractLossRows:
-        weights = row_weights(rows)
-        coefficients = element_weights(
-            Rows(rows.x, rows.targets, rows.where, rows.class_weights, None)
-        )
+        weights, coefficients = row_weights(rows), class_weights(rows)
         xp = namespace(rows.x)
         used = (coefficients != 0) & (weights != 0)[..., None]
         difference = xp.where(used, rows.x - rows.targets, xp.zeros_like(rows.x))

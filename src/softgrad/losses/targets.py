@@ -76,7 +76,8 @@ def one_hot(labels: Array, like: Array, ignore_index: int | None) -> tuple[Array
     xp = namespace(labels, like)
     index, classes = indices(like), like.shape[-1]
     given, labels = labels, xp.astype(labels, index.dtype)
-    counts = xp.ones_like(labels) == 1 if ignore_index is None else labels != ignore_index
+    wrapped = (labels < 0) & (given >= 0)  # too large for the index dtype
+    counts = xp.ones_like(wrapped) if ignore_index is None else wrapped | (labels != ignore_index)
     in_range = (labels >= 0) & (labels < classes) | ~counts
     if is_concrete(in_range) and not bool(xp.all(in_range)):
         position, value = _first_bad(in_range, given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from softgrad.arrays import Array, namespace
 from softgrad.losses.base import Rows
 
-__all__ = ["element_weights", "row_weights"]
+__all__ = ["class_weights", "element_weights", "row_weights"]
 
 
 def row_weights(rows: Rows) -> Array:
@@ -17,8 +17,13 @@ def row_weights(rows: Rows) -> Array:
 
 def element_weights(rows: Rows) -> Array:
     """Return row weight times class weight, and 0 under the mask: [..., K]."""
+    return row_weights(rows)[..., None] * class_weights(rows)
+
+
+def class_weights(rows: Rows) -> Array:
+    """Return the weight of every class, and 0 under the mask: [..., K]."""
     xp = namespace(rows.x)
-    weights = row_weights(rows)[..., None] * xp.ones_like(rows.x)
+    weights = xp.ones_like(rows.x)
     if rows.class_weights is not None:
         weights = weights * rows.class_weights
     return weights if rows.where is None else xp.where(rows.where, weights, xp.zeros_like(weights))

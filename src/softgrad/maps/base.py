@@ -5,7 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from softgrad.arrays import Array, Layout, boolean_mask, describe, quiet, real_array, same_kind
+from softgrad.arrays import (
+    Array,
+    Layout,
+    adapter_for,
+    boolean_mask,
+    describe,
+    quiet,
+    real_array,
+    same_kind,
+)
 from softgrad.errors import mismatch
 from softgrad.linear import AbstractJacobian, AbstractLinearMap, OnAxis
 
@@ -41,11 +50,15 @@ class AbstractMap(ABC):
         """
         layout, y, rows = self._at(x, axis, where)
         jacobian = OnAxis(rows, layout)
-        y = layout.from_rows(y, jacobian.out_axes)
+        with quiet():
+            y = layout.from_rows(y, jacobian.out_axes)
         return y, rows if layout.is_rows else jacobian
 
     def __call__(self, x: Any, *, axis: int = -1, where: Any = None) -> Array:
-        """Return the value of the map."""
+        """Return the value of the map; PyTorch's autograd goes through it by `vjp` and `hvp`."""
+        adapter = adapter_for(x)
+        if adapter is not None:
+            return adapter.map_value(self, x, axis, where)
         return self.linearize(x, axis=axis, where=where)[0]
 
     def jvp(self, x: Any, x_dot: Any, *, axis: int = -1, where: Any = None) -> Array:

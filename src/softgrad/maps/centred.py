@@ -66,7 +66,7 @@ def centre(x: Array, where: Array | None = None, temperature: float = 1.0) -> Ce
 
 def _divide(d: Array, e: Array, temperature: float) -> tuple[Array, Array]:
     """Return (d + e)/T as a sum of two, with 1/T itself as a sum of two numbers of d's dtype."""
-    xp, beta = namespace(d), 1 / Fraction(float(temperature))
+    xp, beta = namespace(d), 1 / Fraction(temperature)
     high = float(np.dtype(dtype_name(d)).type(float(beta)))
     low = float(beta - Fraction(high))
     product, error = two_product(d, high)

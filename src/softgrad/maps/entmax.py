@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from softgrad.arithmetic import accurate_sum, first_max
 from softgrad.arrays import Array, namespace
 from softgrad.linear import AbstractJacobian, DiagonalMinusOuter
-from softgrad.maps.rows import check_real, fill_masked_rows
+from softgrad.linear.rows import weighted
+from softgrad.maps.rows import fill_masked, settle_real
 from softgrad.maps.simplex import AbstractSimplexMap
 from softgrad.maps.thresholds import threshold
 
@@ -21,7 +22,7 @@ class Entmax(AbstractSimplexMap):
     Parameters
     ----------
     alpha : float
-        α > 1: near 1 it is close to softmax, 2 is sparsemax, larger is sparser.
+        1 < α ≤ 100: near 1 it is close to softmax, 2 is sparsemax, larger is sparser.
 
     Derivative
     ----------
@@ -47,7 +48,7 @@ class Entmax(AbstractSimplexMap):
     alpha: float = 1.5
 
     def __post_init__(self) -> None:
-        check_real("alpha", self.alpha, 1.0)
+        settle_real(self, "alpha", above=1, most=100)
 
     def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
         return entmax_rows(x, where, self.alpha)
@@ -95,10 +96,11 @@ class Sparsemax(AbstractSimplexMap):
 def entmax_rows(x: Array, where: Array | None, alpha: float) -> tuple[Array, AbstractJacobian]:
     """Return p and its Jacobian."""
     xp = namespace(x)
-    p = fill_masked_rows(_above(_distances(x, where, alpha), alpha), where, 0.0)
+    p = fill_masked(_above(_distances(x, where, alpha), alpha), where, 0.0)
     support = p != 0
     zero, safe_p = xp.zeros_like(p), xp.where(support, p, xp.ones_like(p))
     q = xp.where(support, safe_p ** (2 - alpha), zero)
+    q = xp.where(xp.isnan(p), p, q)  # NaN**0 is 1
     slope = xp.where(support, (2 - alpha) * safe_p ** (1 - alpha), zero)
     return p, DiagonalMinusOuter(q, slope=slope)
 
@@ -114,7 +116,7 @@ def tsallis_loss_rows(x: Array, t: Array, alpha: float) -> Array:
     outside = xp.where(distances < 0, -distances, xp.zeros_like(p)) / (alpha - 1)
     p_power = p ** (alpha - 1)
     bregman = (t**alpha - p * p_power) / (alpha * (alpha - 1)) - p_power * (t - p) / (alpha - 1)
-    return accurate_sum(bregman + t * outside)
+    return accurate_sum(bregman + weighted(t, outside))
 
 
 def _distances(x: Array, where: Array | None, alpha: float) -> Array:

@@ -8,7 +8,7 @@ from softgrad.arrays import Array, namespace
 from softgrad.linear import AbstractJacobian, IdentityMinusOuter, InputScaled
 from softgrad.maps.base import AbstractMap
 from softgrad.maps.centred import centre
-from softgrad.maps.rows import check_temperature, fill_masked_rows
+from softgrad.maps.rows import fill_masked, settle_real
 
 __all__ = ["LogSoftmax", "log_softmax"]
 
@@ -20,7 +20,7 @@ class LogSoftmax(AbstractMap):
     Parameters
     ----------
     temperature : float
-        T > 0.
+        T from 1e-30 to 1e30.
 
     Derivative
     ----------
@@ -45,17 +45,17 @@ class LogSoftmax(AbstractMap):
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        check_temperature(self.temperature)
+        settle_real(self, "temperature", least=1e-30, most=1e30)  # 1/T is finite
 
     def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
         xp = namespace(x)
         rows = centre(x, where, self.temperature)
-        p = fill_masked_rows(rows.probabilities, where, 0.0)
-        y = fill_masked_rows(rows.log_probabilities, where, -xp.inf)
+        p = fill_masked(rows.probabilities, where, 0.0)
+        y = fill_masked(rows.log_probabilities, where, -xp.inf)
         jacobian = IdentityMinusOuter(p, active=~xp.isinf(y))
         if self.temperature == 1.0:
             return y, jacobian
-        return y, InputScaled(jacobian, 1 / float(self.temperature))
+        return y, InputScaled(jacobian, 1 / self.temperature)
 
 
 log_softmax = LogSoftmax()

@@ -33,7 +33,8 @@ class ReLU(AbstractElementwiseMap):
         xp = namespace(x)
         zero = xp.zeros_like(x)
         first = xp.where(x <= 0, zero, xp.where(xp.isnan(x), x, xp.ones_like(x)))
-        return xp.where(x <= 0, zero, x), first, zero  # NaN is not ≤ 0: it stays
+        second = xp.where(xp.isnan(x), x, zero)
+        return xp.where(x <= 0, zero, x), first, second  # NaN is not ≤ 0: it stays
 
 
 relu = ReLU()

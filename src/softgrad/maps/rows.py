@@ -13,39 +13,49 @@ __all__ = [
     "EmptyRow",
     "check_empty_row",
     "check_real",
-    "check_temperature",
     "empty_rows",
     "fill_empty_rows",
-    "fill_masked_rows",
+    "fill_masked",
+    "settle_real",
 ]
 
 EmptyRow = Literal["nan", "zero", "uniform", "raise"]
 
 
+def settle_real(
+    settings: object,
+    name: str,
+    *,
+    above: float = -math.inf,
+    least: float = -math.inf,
+    most: float = math.inf,
+) -> None:
+    """Check that a setting is a finite number within bounds, and keep it as a plain float."""
+    value = getattr(settings, name)
+    check_real(name, value, above=above, least=least, most=most)
+    object.__setattr__(settings, name, float(value))
+
+
 def check_real(
     name: str,
     value: float,
-    above: float | None = None,
     *,
-    least: float | None = None,
+    above: float = -math.inf,
+    least: float = -math.inf,
     most: float = math.inf,
 ) -> None:
-    """Raise unless a setting is a finite number above a bound, or from `least` on, to `most`."""
-    expected = "a finite number " + (f"above {above:g}" if least is None else f"from {least:g}")
+    """Raise unless a value is a finite number above one bound, or from `least` on, to `most`."""
+    expected = "a finite number"
+    if above > -math.inf:
+        expected += f" above {above:g}"
+    if least > -math.inf:
+        expected += f" from {least:g}"
     if most < math.inf:
-        expected += f" to {most:g}"
+        expected += f" to {most:g}" if least > -math.inf else f", at most {most:g}"
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(mismatch(name, expected, repr(value)))
-    within = (above is None or value > above) and (least is None or value >= least)
-    if not (math.isfinite(value) and within and value <= most):
+    if not (math.isfinite(value) and value > above and least <= value <= most):
         raise ValueError(mismatch(name, expected, repr(value)))
-
-
-def check_temperature(temperature: float) -> None:
-    """Raise unless the temperature is a positive number with an inverse in every dtype."""
-    check_real("temperature", temperature, 0.0)
-    if not 1e-30 <= temperature <= 1e30:
-        raise ValueError(mismatch("temperature", "from 1e-30 to 1e30", repr(temperature)))
 
 
 def check_empty_row(empty_row: str) -> None:
@@ -55,13 +65,12 @@ def check_empty_row(empty_row: str) -> None:
         raise ValueError(mismatch("empty_row", expected, repr(empty_row)))
 
 
-def fill_masked_rows(y: Array, where: Array | None, value: float) -> Array:
-    """Put a value where a mask leaves nothing of a row, and at every masked entry."""
+def fill_masked(y: Array, where: Array | None, value: float) -> Array:
+    """Put a value at every masked entry."""
     if where is None:
         return y
     xp = namespace(y)
-    nothing_left = ~xp.any(where, axis=-1, keepdims=True)
-    return xp.where(nothing_left | ~where, xp.zeros_like(y) + value, y)
+    return xp.where(where, y, xp.zeros_like(y) + value)
 
 
 def empty_rows(x: Array, where: Array | None) -> Array:

@@ -8,15 +8,25 @@ from softgrad.arithmetic import exp, log1p
 from softgrad.arrays import Array, namespace
 from softgrad.maps.elementwise import AbstractElementwiseMap
 
-__all__ = ["LogSigmoid", "Sigmoid", "log_sigmoid", "sigmoid", "sigmoid_pair"]
+__all__ = ["LogSigmoid", "Sigmoid", "log_sigmoid", "log_sigmoid_pair", "sigmoid", "sigmoid_pair"]
 
 
 def sigmoid_pair(x: Array) -> tuple[Array, Array]:
     """Return σ(x) and 1 − σ(x) = σ(−x), each to full relative accuracy."""
-    xp = namespace(x)
-    E = exp(-xp.abs(x))
+    xp, E = namespace(x), _decay(x)
     large, small = 1 / (1 + E), E / (1 + E)
     return xp.where(x < 0, small, large), xp.where(x < 0, large, small)
+
+
+def log_sigmoid_pair(x: Array) -> tuple[Array, Array]:
+    """Return log σ(x) and log σ(−x), each to full relative accuracy."""
+    xp, zero, tail = namespace(x), namespace(x).zeros_like(x), log1p(_decay(x))
+    return xp.where(x < 0, x, zero) - tail, xp.where(x < 0, zero, -x) - tail
+
+
+def _decay(x: Array) -> Array:
+    """Return exp(−|x|); automatic differentiation would take the slope of |x| at 0 for 0."""
+    return exp(namespace(x).where(x < 0, x, -x))
 
 
 @dataclass(frozen=True)
@@ -73,10 +83,8 @@ class LogSigmoid(AbstractElementwiseMap):
     """
 
     def slopes(self, x: Array) -> tuple[Array, Array, Array]:
-        xp = namespace(x)
         p, one_minus_p = sigmoid_pair(x)
-        y = xp.where(x < 0, x, xp.zeros_like(x)) - log1p(exp(-xp.abs(x)))
-        return y, one_minus_p, -p * one_minus_p
+        return log_sigmoid_pair(x)[0], one_minus_p, -p * one_minus_p
 
 
 sigmoid = Sigmoid()

@@ -12,10 +12,10 @@ from softgrad.maps.centred import centre
 from softgrad.maps.rows import (
     EmptyRow,
     check_empty_row,
-    check_temperature,
     empty_rows,
     fill_empty_rows,
-    fill_masked_rows,
+    fill_masked,
+    settle_real,
 )
 from softgrad.maps.simplex import AbstractSimplexMap
 
@@ -29,7 +29,7 @@ class Softmax(AbstractSimplexMap):
     Parameters
     ----------
     temperature : float
-        T > 0: small is sharp, large is flat.
+        T from 1e-30 to 1e30: small is sharp, large is flat.
     empty_row : {"nan", "zero", "uniform", "raise"}
         What a row of −inf alone becomes. A row that `where` masks whole is 0.
 
@@ -66,12 +66,12 @@ class Softmax(AbstractSimplexMap):
     empty_row: EmptyRow = "nan"
 
     def __post_init__(self) -> None:
-        check_temperature(self.temperature)
+        settle_real(self, "temperature", least=1e-30, most=1e30)  # 1/T is finite
         check_empty_row(self.empty_row)
 
     def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
         xp = namespace(x)
-        p = fill_masked_rows(centre(x, where, self.temperature).probabilities, where, 0.0)
+        p = fill_masked(centre(x, where, self.temperature).probabilities, where, 0.0)
         if self.empty_row == "nan":  # which p already is
             return p, self._jacobian(p)
         empty = empty_rows(x, where)
@@ -80,11 +80,7 @@ class Softmax(AbstractSimplexMap):
 
     def _jacobian(self, p: Array) -> AbstractJacobian:
         jacobian = DiagonalMinusOuter(p)
-        return (
-            jacobian
-            if self.temperature == 1.0
-            else InputScaled(jacobian, 1 / float(self.temperature))
-        )
+        return jacobian if self.temperature == 1.0 else InputScaled(jacobian, 1 / self.temperature)
 
     def fenchel_young_rows(self, x: Array, t: Array) -> Array:
         """Return T·KL(t ‖ p), with 0·log 0 = 0."""

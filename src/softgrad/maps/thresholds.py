@@ -48,12 +48,12 @@ def _quadratic(z: Array) -> Array:
 
 def _bisected(z: Array, power: float) -> Array:
     """Halve the interval [−1, −K^(−1/power)] until it is narrower than τ's last bit."""
-    xp = namespace(z)
-    nearest = -(max(z.shape[-1], 1) ** (-1 / power))
+    xp, classes = namespace(z), z.shape[-1]
     low = xp.zeros_like(z[..., :1]) - 1
-    high = xp.zeros_like(low) + nearest
-    mantissa_bits = 24 if z.dtype == xp.float32 else 53
-    for _ in range(mantissa_bits + 1 + math.ceil(-math.log2(-nearest))):
+    high = low * classes ** (-1 / power)
+    mantissa_bits, most_negative_exponent = (24, 149) if z.dtype == xp.float32 else (53, 1074)
+    leading_zeros = min(math.log2(classes) / power, most_negative_exponent)
+    for _ in range(mantissa_bits + 1 + math.ceil(leading_zeros)):
         middle = (low + high) / 2
         above = z > middle
         terms = xp.where(above, z - middle, xp.zeros_like(z)) ** power
