@@ -151,6 +151,9 @@ def test_a_target_may_be_any_column(folder):
         ("9 10 9a 9a 10 9", ("10", "9", "9a"), [1, 0, 2, 2, 0, 1]),
         ("1_0 2 2 1_0", ("1_0", "2"), [0, 1, 1, 0]),
         ("é z é z", ("z", "é"), [1, 0, 1, 0]),
+        # Integers that are one as float64.
+        ("9007199254740993 9007199254740992 " * 2, (f"{2**53}", f"{2**53 + 1}"), [1, 0, 1, 0]),
+        ("1 0e99999999999999999999 " * 2, ("0e99999999999999999999", "1"), [1, 0, 1, 0]),
     ],
 )
 def test_labels_in_a_csv_are_sorted_as_numbers_or_as_text(folder, labels, classes, y):
@@ -461,6 +464,30 @@ def test_a_missing_feature_of_a_built_in_data_set_is_named():
 def test_a_source_that_is_no_path_is_a_type_error():
     with pytest.raises(TypeError, match=r"^`source` must be a name or a path, got 5$"):
         load(5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "row", "first", "second"),
+    [
+        ("1 2 1.0 2", 3, "1", "1.0"),
+        ("7 2 2 007", 4, "7", "007"),
+        ("0 1 true 0", 3, "1", "true"),
+        ("True true 0 0", 2, "True", "true"),
+        ("0 1 -0 1", 3, "0", "-0"),
+    ],
+)
+def test_a_label_written_in_two_ways_is_refused(folder, labels, row, first, second):
+    rows = "".join(f"{i},{label}\n" for i, label in enumerate(labels.split()))
+    with pytest.raises(UsageError) as caught:
+        load(write("d.csv", f"a,kind\n{rows}"))
+    got = f"expected one way to write a label, got {first!r} and {second!r}"
+    assert str(caught.value) == f"d.csv, column 'kind', row {row}: {got}"
+
+
+@pytest.mark.parametrize("features", ["petal width (cm)", 5, None])
+def test_features_that_are_no_sequence_of_names_are_a_type_error(features):
+    with pytest.raises(TypeError, match=r"^`features` must be a sequence of names, got "):
+        load_features("iris", features)
 
 
 def test_no_features_are_a_value_error():

@@ -276,6 +276,22 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
         save_model(tmp_path / "absent" / "model", _model())
 
 
+def test_what_is_no_model_or_no_path_is_a_type_error(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(path, _model())
+    old = path.read_bytes()
+    with pytest.raises(TypeError, match=r"^`model` must be a Model, got NoneType$"):
+        save_model(path, None)
+    assert path.read_bytes() == old
+    with pytest.raises(TypeError, match=r"^`model` must be a Model, got Network$"):
+        predict(_model().network, np.ones((1, 4)))
+    for path in (5, None):
+        with pytest.raises(TypeError, match=r"^`path` must be a path, got "):
+            save_model(path, _model())
+        with pytest.raises(TypeError, match=r"^`path` must be a path, got "):
+            load_model(path)
+
+
 def test_a_model_of_parts_that_do_not_fit_is_refused():
     model = _model()
     with pytest.raises(ValueError, match="`classes` must be one of 3 names"):

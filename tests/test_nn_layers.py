@@ -170,6 +170,11 @@ def test_probabilities_of_log_softmax_and_of_fenchel_young():
 L = Linear(2, 3, seed=0)
 
 
+def test_a_map_may_stand_at_many_places():
+    network = Network([sg.tanh, L, sg.tanh, Linear(3, 2, seed=1), sg.tanh])
+    assert list(network.parameters) == ["1.W", "1.b", "3.W", "3.b"]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -190,7 +195,19 @@ L = Linear(2, 3, seed=0)
         (lambda: L([1.0]), ValueError, r"`x` must be of shape \[..., 2\], got float64 \(1,\)"),
         (lambda: L(["a", "b"]), TypeError, "`x` must be real numbers"),
         (lambda: L.linearize([1.0, 2.0])[1](np.ones(2)), ValueError, r"`y_bar` .* shape \(3,\)"),
+        (lambda: Linear(2, 3, seed="x"), TypeError, "`seed` must be an integer, got 'x'"),
+        (lambda: Linear(2, 3, seed=-1), ValueError, "`seed` must be an integer of at least 0"),
+        (lambda: Linear(2, 3, seed=0, bias="no"), TypeError, "`bias` must be True or False"),
+        (lambda: Linear(2, 3, seed=0, initialiser=3), TypeError, "`initialiser` must be a func"),
+        (lambda: Linear(2, 3, seed=0, dtype="blah"), TypeError, "`dtype` .*, got 'blah'"),
+        (lambda: Linear([2], 3, seed=0), ValueError, "`inputs` must be a positive integer"),
         (lambda: Activation(np.tanh), TypeError, "`map` must be a map"),
+        (lambda: Network([sg.Softmax]), TypeError, "a layer or a map, got the class Softmax"),
+        (
+            lambda: Network([L, sg.tanh, Linear(3, 2, seed=1), L]),
+            ValueError,
+            "`layers` must be layers with parameters of their own, got one array as 0.W and 3.W",
+        ),
         (lambda: Network([]), ValueError, "`layers` must be at least one layer, got none"),
         (
             lambda: Network(L),
@@ -237,7 +254,13 @@ L = Linear(2, 3, seed=0)
         ),
         (lambda: build_mlp(2, 3, activation="gelu", seed=0), ValueError, "`activation` must be"),
         (lambda: build_mlp(2, 3, head="tanh", seed=0), ValueError, "`head` must be 'softmax' or"),
-        (lambda: build_mlp(2, 3, hidden=(4, 0), seed=0), ValueError, "must be a positive integer"),
+        (lambda: build_mlp(2, 3, activation=["relu"], seed=0), ValueError, "`activation` must be"),
+        (lambda: build_mlp(0, 3, seed=0), ValueError, "`features` must be a positive integer"),
+        (lambda: build_mlp(2, 0, seed=0), ValueError, "`classes` must be a positive integer"),
+        (lambda: build_mlp(2, 3, hidden=5, seed=0), TypeError, "`hidden` must be a sequence"),
+        (lambda: build_mlp(2, 3, hidden=(4, 0), seed=0), ValueError, r"`hidden\[1\]` .*, got 0"),
+        (lambda: build_mlp(2, 3, hidden=("a",), seed=0), ValueError, r"`hidden\[0\]` .*, got 'a'"),
+        (lambda: build_mlp(2, 3, seed=1.5), TypeError, "`seed` must be an integer, got 1.5"),
     ],
 )
 def test_bad_arguments_are_named(call, error, message):

@@ -76,6 +76,15 @@ def test_optimisers_share_no_state():
     assert one.state
 
 
+def test_a_step_with_one_bad_gradient_moves_nothing():
+    parameters = {"V": np.zeros(2), "W": np.zeros(2)}
+    with pytest.raises(TypeError, match=r"`gradients\['W'\]` must be real numbers"):
+        SGD().step(parameters, {"V": [1.0, 2.0], "W": ["a", "b"]})
+    assert not parameters["V"].any()
+    SGD(lr=1.0).step(parameters, {"V": [1.0, 2.0], "W": [3.0, 4.0]})
+    assert parameters["W"].tolist() == [-3, -4]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -95,6 +104,26 @@ def test_optimisers_share_no_state():
             lambda: SGD().step({"W": np.ones(2)}, {"W": np.ones(3)}),
             ValueError,
             r"`gradients\['W'\]` must be of shape \(2,\), got float64 \(3,\)",
+        ),
+        (
+            lambda: SGD().step({"W": np.ones(2)}, {"W": [1.0, 2.0, 3.0]}),
+            ValueError,
+            r"`gradients\['W'\]` must be of shape \(2,\), got float64 \(3,\)",
+        ),
+        (
+            lambda: SGD().step({"W": [1.0]}, {"W": [1.0]}),
+            TypeError,
+            r"`parameters\['W'\]` must be a NumPy array of floats",
+        ),
+        (
+            lambda: SGD().step([np.ones(2)], {}),
+            TypeError,
+            "`parameters` must be a mapping of names to arrays, got list",
+        ),
+        (
+            lambda: SGD().step({}, [np.ones(2)]),
+            TypeError,
+            "`gradients` must be a mapping of names to arrays, got list",
         ),
     ],
 )

@@ -229,12 +229,19 @@ X, Y = _toy(rows=4)
         ({"y": Y > 0}, TypeError, "`targets` must be integers of shape"),
         ({"validation": (X, Y + 1)}, IndexError, "`targets` must be class indices"),
         ({"validation": (X, Y[:2])}, ValueError, r"`validation\[1\]` must be of length 4"),
+        ({"validation": 5}, TypeError, r"`validation` must be a pair \(X, y\), got int"),
+        ({"validation": (X,)}, ValueError, r"`validation` must be a pair \(X, y\), got 1 values"),
+        ({"seed": -1}, ValueError, "`seed` must be an integer of at least 0, got -1"),
+        ({"on_epoch": 3}, TypeError, "`on_epoch` must be a function of an Epoch, got 3"),
+        ({"optimiser": None}, TypeError, r"`optimiser` must be an optimiser, .*, got NoneType"),
+        ({"optimiser": Adam}, TypeError, "got the class Adam"),
+        ({"network": None}, TypeError, "`network` must be a Network, got NoneType"),
     ],
 )
 def test_bad_arguments_are_named_before_any_step(arguments, error, message):
     network = build_mlp(2, 2, hidden=(), seed=0)
     W = network.parameters["0.W"].copy()
-    everything = {"X": X, "y": Y, "epochs": 1} | arguments
+    defaults = {"network": network, "optimiser": SGD(), "X": X, "y": Y, "epochs": 1}
     with pytest.raises(error, match=message):
-        train(network, SGD(), **everything)
+        train(**defaults | arguments)
     np.testing.assert_array_equal(network.parameters["0.W"], W)

@@ -70,12 +70,37 @@ def test_split_depends_on_the_seed_and_on_nothing_else():
         ({"validation": 0.0}, "^`validation` must be between 0 and 1, both excluded, got 0.0$"),
         ({"validation": 1}, "^`validation` must be between 0 and 1, both excluded, got 1$"),
         ({"validation": np.nan}, "^`validation` must be between 0 and 1, both excluded, got nan$"),
+        ({"validation": "a"}, "^`validation` must be between 0 and 1, .*, got 'a'$"),
         ({"seed": -1}, "^`seed` must be an integer of at least 0, got -1$"),
     ],
 )
 def test_split_refuses_settings_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=message):
         split(toy([5, 5]), **arguments)
+
+
+def test_split_refuses_what_is_no_data_set_and_no_seed():
+    with pytest.raises(TypeError, match=r"^`dataset` must be a Dataset, got NoneType$"):
+        split(None)
+    with pytest.raises(TypeError, match=r"^`seed` must be an integer, got 1.5$"):
+        split(toy([5, 5]), seed=1.5)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"X": [[1.0]]}, "^`X` must be a NumPy array of numbers, got list$"),
+        ({"X": np.array([["a"]])}, "^`X` must be a NumPy array of numbers, got "),
+        ({"y": [0]}, "^`y` must be a NumPy array of integers, got list$"),
+        ({"y": np.zeros(1)}, r"^`y` must be a NumPy array of integers, got float64 \(1,\)$"),
+        ({"classes": ["no"]}, r"^`classes` must be a tuple of names, got \['no'\]$"),
+        ({"features": "a"}, "^`features` must be a tuple of names, got 'a'$"),
+    ],
+)
+def test_a_dataset_of_other_kinds_of_parts_is_refused(parts, message):
+    good = {"X": np.eye(1), "y": np.array([0]), "classes": ("no",), "features": ("a",)}
+    with pytest.raises(TypeError, match=message):
+        Dataset("toy", **good | parts)
 
 
 def test_split_refuses_classes_of_one_row_each():
@@ -127,6 +152,15 @@ def test_squares_of_extreme_columns_neither_overflow_nor_vanish(unit):
 def test_standardizer_refuses_what_it_cannot_measure(X, message):
     with pytest.raises(ValueError, match=message):
         Standardizer.fit(X)
+
+
+def test_standardizer_takes_lists_of_numbers_alone():
+    standardizer = Standardizer.fit([[1, 0], [3, 4]])
+    assert standardizer([[4, 8]]).tolist() == [[2, 3]]
+    with pytest.raises(TypeError, match=r"^`X` must be real numbers"):
+        Standardizer.fit([["a"]])
+    with pytest.raises(TypeError, match=r"^`X` must be real numbers"):
+        standardizer([["a", "b"]])
 
 
 def test_standardizer_refuses_another_number_of_columns():

@@ -10,7 +10,11 @@ class SoftgradError(Exception):
 
 
 class UsageError(SoftgradError):
-    """What a user of the command line can mend: a missing column, an empty file, a NaN."""
+    """What a user can mend in data, files or settings, in one line that says what.
+
+    A missing column, an empty file, a cell that is no number, a learning rate that is too large.
+    The command line prints the line alone.
+    """
 
 
 class MissingExtraError(SoftgradError, ImportError):

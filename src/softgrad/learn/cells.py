@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Sequence
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["encode", "feature_rows", "label_texts"]
 
 _TRUTH = {"true": 1.0, "false": 0.0}
+# An exponent beyond all bounds, such as that of 0e99999999999999999999, makes a NaN, no error.
+_NO_TRAPS = Context(traps=[])
 
 
 def feature_rows(
@@ -71,12 +74,27 @@ def encode(
             if not value.is_integer():
                 message = f"expected text, integers or booleans as labels, got {names[k]}"
                 raise complaint(path, message, column, int(np.argmax(codes == k)) + 1)
+        _check_written_once(path, column, names, codes)
         order = sorted(range(len(names)), key=lambda k: (values[k], names[k]))
     else:
         order = sorted(range(len(names)), key=lambda k: names[k])
     rank = np.empty(len(names), dtype=np.int64)
     rank[order] = np.arange(len(names))
     return rank[codes], tuple(names[k] for k in order)
+
+
+def _check_written_once(
+    path: str, column: str, names: Sequence[str], codes: npt.NDArray[np.int64]
+) -> None:
+    """Raise where two labels write one number, such as 1 and 1.0."""
+    written: dict[Decimal, str] = {}
+    for k, name in enumerate(names):
+        # As decimals, which are exact: integers beyond 2^53 stay apart.
+        value = Decimal(_TRUTH.get(name.lower(), name), _NO_TRAPS)
+        first = written.setdefault(value, name)
+        if first != name:
+            message = f"expected one way to write a label, got {first!r} and {name!r}"
+            raise complaint(path, message, column, int(np.argmax(codes == k)) + 1)
 
 
 def _floats(cells: pa.Array) -> npt.NDArray[np.float64]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from softgrad.arrays import describe
 from softgrad.errors import mismatch
+from softgrad.nn.arguments import check_kind, check_names, random_generator
 
 __all__ = ["Dataset", "split"]
 
@@ -31,6 +35,8 @@ class Dataset:
 
     Raises
     ------
+    TypeError
+        `X` or `y` is no array of its kind, or `classes` or `features` no tuple of names.
     ValueError
         The shapes do not belong together.
 
@@ -48,6 +54,10 @@ class Dataset:
     features: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        _check_array("X", self.X, "fiu", "a NumPy array of numbers")
+        _check_array("y", self.y, "iu", "a NumPy array of integers")
+        for name in ("classes", "features"):
+            check_names(name, getattr(self, name))
         if self.X.ndim != 2 or self.X.shape[1] != len(self.features):
             expected = f"of shape [N, {len(self.features)}], a column for each feature"
             raise ValueError(mismatch("X", expected, self.X.shape))
@@ -59,7 +69,9 @@ class Dataset:
             raise ValueError(mismatch("y", expected, f"{self.y.min()} to {self.y.max()}"))
 
 
-def split(dataset: Dataset, validation: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
+def split(
+    dataset: Dataset, validation: float = 0.2, seed: int | np.random.Generator = 0
+) -> tuple[Dataset, Dataset]:
     """Split a data set into training and validation rows, stratified by class.
 
     Each class gives its share of the validation rows, to within one row where its size allows,
@@ -71,7 +83,7 @@ def split(dataset: Dataset, validation: float = 0.2, seed: int = 0) -> tuple[Dat
         At least one class must have two rows.
     validation : float in (0, 1)
         The share of the rows to validate on; at least one row is.
-    seed : int, at least 0
+    seed : int, at least 0, or numpy.random.Generator
         The same seed gives the same split.
 
     Returns
@@ -81,6 +93,8 @@ def split(dataset: Dataset, validation: float = 0.2, seed: int = 0) -> tuple[Dat
 
     Raises
     ------
+    TypeError
+        `dataset` is no Dataset, or `seed` is no integer.
     ValueError
         `validation` or `seed` is out of its range, or no class has two rows.
 
@@ -92,19 +106,24 @@ def split(dataset: Dataset, validation: float = 0.2, seed: int = 0) -> tuple[Dat
     >>> np.bincount(train.y), np.bincount(held_out.y)
     (array([12,  4]), array([3, 1]))
     """
-    if not 0 < validation < 1:
-        raise ValueError(mismatch("validation", "between 0 and 1, both excluded", validation))
-    if seed < 0:
-        raise ValueError(mismatch("seed", "an integer of at least 0", seed))
+    check_kind("dataset", dataset, Dataset, "a Dataset")
+    if not isinstance(validation, numbers.Real) or not 0 < validation < 1:
+        raise ValueError(mismatch("validation", "between 0 and 1, both excluded", repr(validation)))
+    rng = random_generator(seed)
     counts = np.bincount(dataset.y, minlength=len(dataset.classes))  # [K]
     if not np.any(counts >= 2):
         raise ValueError(mismatch("dataset", "one with two rows of a class", "none"))
 
-    rng = np.random.default_rng(seed)
     held_out = np.zeros(len(dataset.y), dtype=bool)
     for k, count in enumerate(_validation_counts(counts, validation)):
         held_out[rng.permutation(np.flatnonzero(dataset.y == k))[:count]] = True
     return _rows(dataset, ~held_out), _rows(dataset, held_out)
+
+
+def _check_array(name: str, array: Any, dtype_kinds: str, expected: str) -> None:
+    check_kind(name, array, np.ndarray, expected)
+    if array.dtype.kind not in dtype_kinds:
+        raise TypeError(mismatch(name, expected, describe(array)))
 
 
 def _validation_counts(counts: npt.NDArray[np.int64], validation: float) -> npt.NDArray[np.int64]:

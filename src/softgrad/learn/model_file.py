@@ -25,6 +25,7 @@ from softgrad.errors import UsageError, mismatch
 from softgrad.files import write_atomically
 from softgrad.learn.standardizer import Standardizer
 from softgrad.nn import Activation, Linear, Network
+from softgrad.nn.arguments import check_kind, check_names
 from softgrad.nn.blocks import by_blocks
 
 __all__ = ["SCHEMA", "Model", "load_model", "predict", "save_model"]
@@ -62,14 +63,10 @@ class Model:
     standardizer: Standardizer
 
     def __post_init__(self) -> None:
-        for name, kind in (("network", Network), ("standardizer", Standardizer)):
-            if not isinstance(getattr(self, name), kind):
-                got = type(getattr(self, name)).__name__
-                raise TypeError(mismatch(name, f"a {kind.__name__}", got))
+        check_kind("network", self.network, Network, "a Network")
+        check_kind("standardizer", self.standardizer, Standardizer, "a Standardizer")
         for name in ("classes", "features"):
-            names = getattr(self, name)
-            if not isinstance(names, tuple) or not all(isinstance(text, str) for text in names):
-                raise TypeError(mismatch(name, "a tuple of names", repr(names)))
+            check_names(name, getattr(self, name))
         mean, scale = self.standardizer.mean, self.standardizer.scale
         shape = (len(self.features),)
         for name, array in (("mean", mean), ("scale", scale)):
@@ -102,9 +99,12 @@ def predict(model: Model, X: Any) -> Array:
 
     Raises
     ------
+    TypeError
+        `model` is no model, or `X` no array of real numbers.
     ValueError
         `X` has another number of columns.
     """
+    check_kind("model", model, Model, "a Model")
     return by_blocks(lambda rows: model.network.probabilities(model.standardizer(rows)), X)
 
 
@@ -114,7 +114,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     Raises
     ------
     TypeError
-        The network has a layer, a map or a loss that is not softgrad's own.
+        `path` is no path, `model` is no model, or its network has a layer, a map or a loss that is
+        not softgrad's own.
     OSError
         The file cannot be written.
 
@@ -130,6 +131,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     >>> bool((predict(same, np.eye(2)) == predict(model, np.eye(2))).all())
     True
     """
+    _check_path(path)
+    check_kind("model", model, Model, "a Model")
     from safetensors.numpy import save
 
     tensors: dict[str, Array] = {}
@@ -143,9 +146,12 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
     Raises
     ------
+    TypeError
+        `path` is no path.
     UsageError
         There is no such file, it is damaged, or it is no model of this version of softgrad.
     """
+    _check_path(path)
     tree, tensors = _read(path)
     unused = set(tensors)
     try:
@@ -183,6 +189,10 @@ def _read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Array]]:
     if schema != SCHEMA:
         raise _complaint(path, f"expected the schema {SCHEMA!r}, got {schema!r}")
     return model, tensors
+
+
+def _check_path(path: Any) -> None:
+    check_kind("path", path, (str, os.PathLike), "a path")
 
 
 def _complaint(path: str | os.PathLike[str], message: str) -> UsageError:

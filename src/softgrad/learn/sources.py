@@ -90,7 +90,9 @@ def load_features(
 
     Raises
     ------
-    TypeError, UsageError, MissingExtraError
+    TypeError
+        `source` is no name and no path, or `features` is no sequence.
+    UsageError, MissingExtraError
         As in `load`.
     ValueError
         `features` is empty.
@@ -100,6 +102,8 @@ def load_features(
     >>> load_features("iris", ["petal width (cm)", "petal length (cm)"])[0]
     array([0.2, 1.4])
     """
+    if isinstance(features, str) or not isinstance(features, Sequence):
+        raise TypeError(mismatch("features", "a sequence of names", repr(features)))
     if not features:
         raise ValueError(mismatch("features", "the names of columns", "none"))
     if source in BUILT_IN:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from softgrad.errors import mismatch
+from softgrad.nn.layer import numpy_array
 
 __all__ = ["Standardizer"]
 
@@ -35,14 +37,17 @@ class Standardizer:
     scale: npt.NDArray[np.float64]
 
     @classmethod
-    def fit(cls, X: npt.NDArray[np.float64]) -> Standardizer:
+    def fit(cls, X: Any) -> Standardizer:
         """Measure the columns of `X` [N, D], N at least 1.
 
         Raises
         ------
+        TypeError
+            `X` is no array of real numbers.
         ValueError
             `X` is not a matrix with a row, or not finite.
         """
+        X = numpy_array("X", X)
         if X.ndim != 2 or len(X) == 0:
             raise ValueError(mismatch("X", "of shape [N, D] with a row", X.shape))
         if not np.isfinite(X).all():
@@ -57,14 +62,18 @@ class Standardizer:
         scale = np.ldexp(units.std(axis=0), exponent)
         return cls(mean=np.ldexp(mean, exponent), scale=np.where(constant, 1.0, scale))
 
-    def __call__(self, X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def __call__(self, X: Any) -> npt.NDArray[np.float64]:
         """Return ``(X − mean) / scale`` [N, D].
 
         Raises
         ------
+        TypeError
+            `X` is no array of real numbers.
         ValueError
             `X` has another number of columns than the rows that were fitted.
         """
+        X = numpy_array("X", X)
         if X.ndim != 2 or X.shape[1] != len(self.mean):
             raise ValueError(mismatch("X", f"of shape [N, {len(self.mean)}]", X.shape))
-        return (X - self.mean) / self.scale
+        standardised: npt.NDArray[np.float64] = (X - self.mean) / self.scale
+        return standardised

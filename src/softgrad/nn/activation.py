@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from softgrad.arrays import Array
-from softgrad.errors import mismatch
 from softgrad.maps import AbstractMap
+from softgrad.nn.arguments import check_kind
 from softgrad.nn.layer import AbstractLayer, ParameterGradients, Pullback, numpy_array
 
 __all__ = ["Activation", "as_layer"]
@@ -37,10 +37,7 @@ class Activation(AbstractLayer):
     map: AbstractMap
 
     def __post_init__(self) -> None:
-        if not isinstance(self.map, AbstractMap):
-            raise TypeError(
-                mismatch("map", "a map, such as softgrad.relu", type(self.map).__name__)
-            )
+        check_kind("map", self.map, AbstractMap, "a map, such as softgrad.relu")
 
     @property
     def parameters(self) -> Mapping[str, Array]:
@@ -68,6 +65,5 @@ def as_layer(name: str, layer: AbstractLayer | AbstractMap) -> AbstractLayer:
     """
     if isinstance(layer, AbstractLayer):
         return layer
-    if isinstance(layer, AbstractMap):
-        return Activation(layer)
-    raise TypeError(mismatch(name, "a layer or a map", type(layer).__name__))
+    check_kind(name, layer, AbstractMap, "a layer or a map")
+    return Activation(layer)

@@ -11,6 +11,13 @@ from numpy.typing import DTypeLike
 
 from softgrad.arrays import Array, describe
 from softgrad.errors import mismatch
+from softgrad.nn.arguments import (
+    check_callable,
+    check_flag,
+    float_dtype,
+    positive_integer,
+    random_generator,
+)
 from softgrad.nn.initialisers import Initialiser, glorot_uniform, zeros
 from softgrad.nn.layer import AbstractLayer, ParameterGradients, Pullback, numpy_array
 
@@ -31,7 +38,7 @@ class Linear(AbstractLayer):
     bias : bool
         Whether there is a b; it starts at 0.
     initialiser : callable
-        ``(generator, (K, D)) -> W``, such as `glorot_uniform` or `he_normal`.
+        ``(rng, (K, D)) -> W``, such as `glorot_uniform` or `he_normal`.
     dtype : dtype
         float64 or float32, of W and b.
 
@@ -43,9 +50,10 @@ class Linear(AbstractLayer):
     Raises
     ------
     ValueError
-        `inputs` or `outputs` is not a positive integer, or the initialiser's shape is wrong.
+        `inputs` or `outputs` is not a positive integer, `seed` is negative, or the initialiser's
+        shape is wrong.
     TypeError
-        `dtype` is neither float64 nor float32.
+        `dtype` is neither float64 nor float32, or another argument is of the wrong kind.
 
     Derivative
     ----------
@@ -76,17 +84,16 @@ class Linear(AbstractLayer):
         initialiser: Initialiser = glorot_uniform,
         dtype: DTypeLike = np.float64,
     ) -> None:
-        for name, size in (("inputs", inputs), ("outputs", outputs)):
-            if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
-                raise ValueError(mismatch(name, "a positive integer", repr(size)))
-        if np.dtype(dtype) not in (np.float64, np.float32):
-            raise TypeError(mismatch("dtype", "float64 or float32", np.dtype(dtype)))
-        W = initialiser(np.random.default_rng(seed), (outputs, inputs))
-        if W.shape != (outputs, inputs):
-            expected = f"one that returns shape {(outputs, inputs)}"
+        shape = positive_integer("outputs", outputs), positive_integer("inputs", inputs)
+        rng, dtype = random_generator(seed), float_dtype(dtype)
+        check_flag("bias", bias)
+        check_callable("initialiser", initialiser, "a function, such as glorot_uniform")
+        W = numpy_array("initialiser(rng, shape)", initialiser(rng, shape))
+        if W.shape != shape:
+            expected = f"one that returns shape {shape}"
             raise ValueError(mismatch("initialiser", expected, describe(W)))
         self.W = np.array(W, dtype=dtype, order="C")
-        self.b = np.zeros(outputs, dtype=dtype) if bias else None
+        self.b = np.zeros(shape[0], dtype=dtype) if bias else None
 
     @classmethod
     def of(cls, W: Any, b: Any = None) -> Linear:

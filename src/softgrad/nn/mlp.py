@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -12,6 +13,7 @@ from softgrad import maps
 from softgrad.errors import mismatch
 from softgrad.losses import AbstractLoss, binary_cross_entropy, cross_entropy
 from softgrad.maps import AbstractMap
+from softgrad.nn.arguments import check_kind, positive_integer, random_generator
 from softgrad.nn.initialisers import glorot_uniform, he_normal
 from softgrad.nn.layer import AbstractLayer
 from softgrad.nn.linear import Linear
@@ -73,9 +75,9 @@ def build_mlp(
     Raises
     ------
     ValueError
-        A size is not a positive integer, or a name is not known.
+        A size is not a positive integer, a name is not known, or `seed` is negative.
     TypeError
-        `dtype` is neither float64 nor float32.
+        `dtype` is neither float64 nor float32, or `hidden` or `seed` is of the wrong kind.
 
     Examples
     --------
@@ -88,17 +90,17 @@ def build_mlp(
     Softmax(temperature=1.0, empty_row='nan')
     """
     for name, value, known in (("activation", activation, ACTIVATIONS), ("head", head, HEADS)):
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise ValueError(mismatch(name, " or ".join(map(repr, known)), repr(value)))
-    rng = np.random.default_rng(seed)
+    features, classes = positive_integer("features", features), positive_integer("classes", classes)
+    check_kind("hidden", hidden, Iterable, "a sequence of positive integers")
+    widths = [positive_integer(f"hidden[{i}]", size) for i, size in enumerate(hidden)]
+    rng = random_generator(seed)
     initialiser = he_normal if activation == "relu" else glorot_uniform
     layers: list[AbstractLayer | AbstractMap] = []
-    width = features
-    for size in hidden:
-        layers += [
-            Linear(width, size, seed=rng, initialiser=initialiser, dtype=dtype),
-            ACTIVATIONS[activation],
-        ]
-        width = size
+    *hidden_shapes, last_shape = pairwise([features, *widths, classes])
+    for inputs, outputs in hidden_shapes:
+        linear = Linear(inputs, outputs, seed=rng, initialiser=initialiser, dtype=dtype)
+        layers += [linear, ACTIVATIONS[activation]]
     last_map, loss = HEADS[head]
-    return Network([*layers, Linear(width, classes, seed=rng, dtype=dtype), last_map], loss)
+    return Network([*layers, Linear(*last_shape, seed=rng, dtype=dtype), last_map], loss)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -14,6 +14,7 @@ from softgrad.losses import AbstractLoss, cross_entropy
 from softgrad.losses.targets import one_hot
 from softgrad.maps import AbstractMap
 from softgrad.nn.activation import as_layer
+from softgrad.nn.arguments import check_flag, check_kind
 from softgrad.nn.gradients import Gradients
 from softgrad.nn.head import (
     Head,
@@ -38,7 +39,7 @@ class Network(AbstractLayer):
     ----------
     layers : sequence of layers and maps
         At least one, softmax at any place. A map becomes an `Activation`, and a network is taken
-        layer by layer.
+        layer by layer. Each layer has parameters of its own: none stands at two places.
     loss : AbstractLoss
         With the reduction "mean" or "sum". A loss of logits meets a last layer that gives
         probabilities: softmax and cross-entropy, or sigmoid and binary cross-entropy, are fused.
@@ -51,7 +52,8 @@ class Network(AbstractLayer):
     TypeError
         `layers` holds something else, `loss` is no loss, or `fuse` is no bool.
     ValueError
-        There are no layers, the loss is not reduced, or it does not go with the last layer.
+        There are no layers, two places have a parameter in common, the loss is not reduced, or it
+        does not go with the last layer.
 
     Examples
     --------
@@ -79,19 +81,15 @@ class Network(AbstractLayer):
         loss: AbstractLoss = cross_entropy,
         fuse: bool = True,
     ) -> None:
-        if not isinstance(layers, Sequence):
-            expected = "a sequence of layers and maps"
-            raise TypeError(mismatch("layers", expected, type(layers).__name__))
+        check_kind("layers", layers, Sequence, "a sequence of layers and maps")
+        check_kind("loss", loss, AbstractLoss, "a loss, such as softgrad.cross_entropy")
+        check_flag("fuse", fuse)
         given = [as_layer(f"layers[{i}]", layer) for i, layer in enumerate(layers)]
         self.layers = tuple(inner for layer in given for inner in _parts(layer))
         self.loss, self.fuse = loss, fuse
         if not self.layers:
             raise ValueError(mismatch("layers", "at least one layer", "none"))
-        if not isinstance(loss, AbstractLoss):
-            expected = "a loss, such as softgrad.cross_entropy"
-            raise TypeError(mismatch("loss", expected, type(loss).__name__))
-        if not isinstance(fuse, bool):
-            raise TypeError(mismatch("fuse", "True or False", repr(fuse)))
+        _check_unshared(self.parameters)
         if loss.reduction == "none":
             raise ValueError(mismatch("loss.reduction", "'mean' or 'sum'", "'none'"))
         self._head: Head = head_of(self.layers[-1], loss, fuse)
@@ -99,11 +97,7 @@ class Network(AbstractLayer):
     @property
     def parameters(self) -> Mapping[str, Array]:
         """Every layer's parameters, by names such as "0.W"."""
-        return {
-            f"{i}.{name}": array
-            for i, layer in enumerate(self.layers)
-            for name, array in layer.parameters.items()
-        }
+        return _by_place(layer.parameters for layer in self.layers)
 
     def linearize(self, x: Any) -> tuple[Array, Pullback]:
         outputs, pullbacks = _run(self.layers, x)
@@ -193,6 +187,25 @@ def _parts(layer: AbstractLayer) -> tuple[AbstractLayer, ...]:
     return layer.layers if isinstance(layer, Network) else (layer,)
 
 
+def _by_place(of_layers: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
+    """Join what the layers have by name, under names such as "0.W"."""
+    return {
+        f"{i}.{name}": array
+        for i, of_layer in enumerate(of_layers)
+        for name, array in of_layer.items()
+    }
+
+
+def _check_unshared(parameters: Mapping[str, Array]) -> None:
+    """Raise where one array has two names: its gradient would be in parts, each stepped alone."""
+    names: dict[int, str] = {}
+    for name, array in parameters.items():
+        first = names.setdefault(id(array), name)
+        if first != name:
+            expected = "layers with parameters of their own"
+            raise ValueError(mismatch("layers", expected, f"one array as {first} and {name}"))
+
+
 def _run(layers: Sequence[AbstractLayer], x: Any) -> tuple[tuple[Array, ...], list[Pullback]]:
     """Go forward: return the input with every layer's output, and every layer's pullback."""
     outputs, pullbacks = [numpy_array("x", x)], []
@@ -206,9 +219,9 @@ def _run(layers: Sequence[AbstractLayer], x: Any) -> tuple[tuple[Array, ...], li
 def _run_back(pullbacks: Sequence[Pullback], y_bar: Any) -> tuple[list[Array], ParameterGradients]:
     """Go backward: return δ at the input and at every output, and the parameters' gradients."""
     deltas: list[Array] = [y_bar]
-    gradients: ParameterGradients = {}
-    for i, pullback in reversed(list(enumerate(pullbacks))):
+    of_layers: list[ParameterGradients] = []
+    for pullback in reversed(pullbacks):
         x_bar, of_layer = pullback(deltas[-1])
         deltas.append(x_bar)
-        gradients = {f"{i}.{name}": gradient for name, gradient in of_layer.items()} | gradients
-    return deltas[::-1], gradients
+        of_layers.append(of_layer)
+    return deltas[::-1], _by_place(reversed(of_layers))

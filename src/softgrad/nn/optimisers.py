@@ -7,12 +7,14 @@ import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
 from softgrad.arrays import Array, describe
 from softgrad.errors import mismatch
+from softgrad.nn.arguments import check_kind
+from softgrad.nn.layer import numpy_array
 
 __all__ = ["SGD", "AbstractOptimiser", "Adam"]
 
@@ -35,18 +37,21 @@ class AbstractOptimiser(ABC):
 
         Raises
         ------
-        ValueError
-            The names or the shapes of parameters and gradients differ; nothing has moved then.
+        TypeError, ValueError
+            The names or the shapes of parameters and gradients differ, or they are no mappings of
+            arrays of real numbers; nothing has moved then.
         """
+        for argument, value in (("parameters", parameters), ("gradients", gradients)):
+            check_kind(argument, value, Mapping, "a mapping of names to arrays")
         if parameters.keys() != gradients.keys():
             expected = f"of {', '.join(parameters)}"
             raise ValueError(mismatch("gradients", expected, f"those of {', '.join(gradients)}"))
-        for name, parameter in parameters.items():
-            if gradients[name].shape != parameter.shape:
-                expected, got = f"of shape {parameter.shape}", describe(gradients[name])
-                raise ValueError(mismatch(f"gradients[{name!r}]", expected, got))
-        for name, parameter in parameters.items():
-            parameter += self.change(name, gradients[name])
+        pairs = {
+            name: (parameter, _gradient(name, parameter, gradients[name]))
+            for name, parameter in parameters.items()
+        }
+        for name, (parameter, gradient) in pairs.items():
+            parameter += self.change(name, gradient)
 
 
 @final
@@ -142,6 +147,18 @@ class Adam(AbstractOptimiser):
         self.state.update(zip(keys, (t, m, v), strict=True))
         m_hat, v_hat = m / (1 - beta1 ** int(t)), v / (1 - beta2 ** int(t))
         return -self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+
+
+def _gradient(name: str, parameter: Array, gradient: Any) -> Array:
+    """Return the gradient of a parameter as an array of the same shape."""
+    if not isinstance(parameter, np.ndarray) or parameter.dtype.kind != "f":
+        expected, got = "a NumPy array of floats, to be moved in place", describe(parameter)
+        raise TypeError(mismatch(f"parameters[{name!r}]", expected, got))
+    gradient = numpy_array(f"gradients[{name!r}]", gradient)
+    if gradient.shape != parameter.shape:
+        expected, got = f"of shape {parameter.shape}", describe(gradient)
+        raise ValueError(mismatch(f"gradients[{name!r}]", expected, got))
+    return gradient
 
 
 def _check_positive(name: str, value: float) -> None:

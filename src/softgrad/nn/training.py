@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -11,6 +10,12 @@ import numpy as np
 
 from softgrad.arrays import Array, describe, quiet
 from softgrad.errors import UsageError, mismatch
+from softgrad.nn.arguments import (
+    check_callable,
+    check_kind,
+    positive_integer,
+    random_generator,
+)
 from softgrad.nn.blocks import by_blocks
 from softgrad.nn.history import Epoch, History
 from softgrad.nn.layer import numpy_array
@@ -28,7 +33,7 @@ def train(
     *,
     epochs: int = 30,
     batch_size: int = 32,
-    seed: int = 0,
+    seed: int | np.random.Generator = 0,
     validation: tuple[Any, Any] | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
 ) -> History:
@@ -48,7 +53,7 @@ def train(
         Class indices [N], or values [N, K] such as probabilities.
     epochs, batch_size : int
         At least 1; the last mini-batch of an epoch is smaller where N is no multiple.
-    seed : int
+    seed : int or numpy.random.Generator
         Of the order of the rows, which is new in every epoch.
     validation : (X, y), optional
         Rows that are evaluated after every epoch.
@@ -76,13 +81,17 @@ def train(
     >>> history.last.accuracy > 0.95
     True
     """
-    epochs, batch_size = _positive("epochs", epochs), _positive("batch_size", batch_size)
+    check_kind("optimiser", optimiser, AbstractOptimiser, "an optimiser, such as Adam()")
+    epochs = positive_integer("epochs", epochs)
+    batch_size = positive_integer("batch_size", batch_size)
+    rng = random_generator(seed)
+    if on_epoch is not None:
+        check_callable("on_epoch", on_epoch, "a function of an Epoch")
     X, y = _examples("X", X, "y", y)
     evaluate(network, X, y)  # raises for what does not fit, before any step
     if validation is not None:
-        validation = _examples("validation[0]", validation[0], "validation[1]", validation[1])
+        validation = _pair_of_examples("validation", validation)
         evaluate(network, *validation)
-    rng = np.random.default_rng(seed)
     records: list[Epoch] = []
     whole = _copied(network)
     try:
@@ -119,6 +128,7 @@ def evaluate(network: Network, X: Any, y: Any) -> tuple[float, float]:
     >>> evaluate(Network([Linear.of(np.eye(2))]), [[3.0, 0.0], [0.0, 0.0]], [0, 1])
     (0.370..., 0.5)
     """
+    check_kind("network", network, Network, "a Network")
     with quiet():
         scores = by_blocks(network.scores, X)
         loss = network.loss_of_scores(scores, y)
@@ -160,10 +170,11 @@ def _copied(network: Network) -> dict[str, Array]:
     return {name: parameter.copy() for name, parameter in network.parameters.items()}
 
 
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ValueError(mismatch(name, "a positive integer", repr(value)))
-    return operator.index(value)
+def _pair_of_examples(name: str, pair: Any) -> tuple[Array, Array]:
+    check_kind(name, pair, (tuple, list), "a pair (X, y)")
+    if len(pair) != 2:
+        raise ValueError(mismatch(name, "a pair (X, y)", f"{len(pair)} values"))
+    return _examples(f"{name}[0]", pair[0], f"{name}[1]", pair[1])
 
 
 def _examples(x_name: str, X: Any, y_name: str, y: Any) -> tuple[Array, Array]:
