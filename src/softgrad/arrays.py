@@ -10,6 +10,7 @@ import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import array_api_compat
@@ -20,6 +21,7 @@ from softgrad.errors import mismatch
 __all__ = [
     "Array",
     "Layout",
+    "adapter_for",
     "as_array",
     "as_integer",
     "boolean_mask",
@@ -131,6 +133,17 @@ def boolean_mask(name: str, mask: Any, like: Array) -> Array:
     except (ValueError, RuntimeError):
         expected = f"broadcastable to shape {tuple(like.shape)}"
         raise ValueError(mismatch(name, expected, tuple(mask.shape))) from None
+
+
+def adapter_for(*arrays: Any) -> Any:
+    """Return the module that differentiates for the framework of the arrays, or None.
+
+    There is one for PyTorch, while its autograd records what is done to one of them.
+    """
+    if not any(array_api_compat.is_torch_array(x) and x.requires_grad for x in arrays):
+        return None
+    adapter = import_module("softgrad.frameworks.torch")
+    return adapter if adapter.is_recording() else None
 
 
 def is_concrete(x: Array) -> bool:
