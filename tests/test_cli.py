@@ -2,6 +2,7 @@
 
 import json
 import platform
+import sys
 
 import pytest
 
@@ -18,6 +19,13 @@ def test_help_lists_every_command_with_a_whole_sentence():
         line = next(line for line in outcome.out.splitlines() if line.startswith(f"  {name} "))
         assert line.endswith(".")
         assert not line.endswith("...")
+
+
+def test_help_documents_the_exit_codes():
+    words = " ".join(softgrad("--help").out.split())
+    for code in ("0 ok", "1 a check failed", "2 something", "3 an error of", "4 a check was"):
+        assert code in words
+    assert "130 interrupted" in words
 
 
 def test_no_command_shows_the_help():
@@ -73,6 +81,11 @@ def test_traceback_shows_where_our_own_error_is(monkeypatch):
     assert outcome.code == 3
     assert "Traceback" in outcome.err
     assert "env.py" in outcome.err
+
+
+def test_code_that_ends_the_process_anywhere_is_no_success(monkeypatch):
+    monkeypatch.setattr(platform, "platform", lambda: sys.exit(0))
+    assert_refused(softgrad("env"), "SystemExit: 0")
 
 
 def test_an_interrupt_anywhere_is_130(monkeypatch):

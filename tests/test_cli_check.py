@@ -184,6 +184,47 @@ def test_a_forward_that_raises_is_a_finding(tmp_path):
     assert "odd" in outcome.out
 
 
+@pytest.mark.parametrize(
+    ("args", "code", "verdict"),
+    [(["leave", "one"], 4, "INCONCLUSIVE"), (["same", "leave_too"], 1, "FAIL")],
+)
+def test_code_that_ends_the_process_does_not_pass(tmp_path, args, code, verdict):
+    file = tmp_path / "leaves.py"
+    file.write_text(
+        "import sys\n"
+        "def leave(x):\n    sys.exit(0)\n"
+        "def same(x):\n    return x\n"
+        "def leave_too(x, g):\n    sys.exit(0)\n"
+        "def one(x, g):\n    return g\n"
+        "class Leaves:\n    def __init__(self):\n        sys.exit(0)\n"
+    )
+    outcome = softgrad("check", *(f"{file}:{name}" for name in args))
+    assert outcome.code == code
+    assert outcome.out.startswith(verdict)
+    assert "SystemExit: 0 (leaves.py:" in outcome.out
+    assert_refused(softgrad("check", f"{file}:Leaves"), "SystemExit: 0")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("sys.exit(0)", ["SystemExit: 0", "mine.py:3"]),
+        ("raise KeyError('odd')", ["f raised KeyError: 'odd'", "mine.py:3"]),
+        ("np.zeros(2) @ np.zeros(3)", ["ValueError", "mine.py:3"]),
+    ],
+)
+def test_what_a_function_raises_in_shapes_is_one_line_with_its_place(tmp_path, body, words):
+    file = tmp_path / "mine.py"
+    file.write_text(f"import numpy as np, sys\ndef f(x):\n    {body}\n")
+    assert_refused(softgrad("shapes", f"{file}:f", "1,2"), *words)
+
+
+def test_a_function_of_two_arguments_is_named_where_it_begins(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("\n\ndef f(x, y):\n    return x\n")
+    assert_refused(softgrad("shapes", f"{file}:f", "1,2"), "TypeError", "mine.py:3")
+
+
 def test_inputs_are_random_numbers_of_the_scale(tmp_path):
     file = tmp_path / "sees.py"
     file.write_text(

@@ -1,6 +1,7 @@
 """`softgrad demo`, and the tour behind it."""
 
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,8 @@ from softgrad import nn
 from softgrad.cli.command import Output
 from softgrad.cli.fitting import Fit, Settings
 from softgrad.explain.tour import take_tour
+from softgrad.explain.tour_answers import descent_step
+from softgrad.results import number
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,19 @@ def test_what_the_answers_print_was_computed(tour):
         assert (sigmoid_z_bar != 0) == (k == sample.target)
     for unit, p, *_ in passing.rows:
         assert p == tour.hidden.p[unit]
+
+
+def test_what_the_answers_say_of_signs_was_decided_by_the_numbers(tour):
+    heads, output, hidden = (str(answer.blocks) for answer in tour.answers[2:])
+    name = tour.sample.classes[tour.sample.target]
+    assert f"With softmax a descent step raises the logit of class {name} and lowers 2" in heads
+    assert "leaves 2 others alone; 2 of the 3 rows" in heads
+    flipped = replace(tour.comparison.heads[0], logits_bar=-tour.comparison.heads[0].logits_bar)
+    step = descent_step(flipped, tour.sample.target, name)
+    assert step == f"raises 2 others and lowers the logit of class {name}"
+    slopes = tour.followed.trajectory.objective * (1 - tour.followed.trajectory.objective)
+    assert f"goes from {number(slopes[0])} to {number(slopes[-1])}" in output
+    assert "new and untrained" in hidden
 
 
 def test_a_network_without_a_last_linear_layer_is_refused(fit):

@@ -126,13 +126,28 @@ def test_follow_hands_every_option_on():
     assert document.document == json.loads(own.to_json())
 
 
+def test_follow_moves_a_layer_of_one_s_own():
+    args = ["--x", "1,2", "--w", "1,2;3,4;5,6", "--b", "0,1,0", "--steps", "3", "--json"]
+    document = softgrad("follow", *args).document
+    own = sg.follow(
+        sg.softmax, "output", 3, index=0, x=[1.0, 2], W=[[1, 2.0], [3, 4], [5, 6]], b=[0, 1.0, 0]
+    )
+    assert document == json.loads(own.to_json())
+    assert np.shape(document["trajectory"]["W"]) == (4, 3, 2)
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
         (["--index", "7"], ["`index`", "7"]),
         (["--objective", "nope"], ["--objective", "nope"]),
         (["--objective", "weighted"], ["`weights`"]),
-        (["--map", "logsumexp"], ["`subject`"]),
+        (["--map", "logsumexp"], ["--map", "logsumexp"]),
+        (["--map", "log_softmax"], ["--map", "log_softmax"]),
+        (["--x", "1,2"], ["--x and --w together"]),
+        (["--b", "1,2"], ["--b"]),
+        (["--x", "1", "--w", "1;2", "--logits", "1,2"], ["--logits", "got both"]),
+        (["--x", "1", "--w", "1;2", "--b", "1"], ["`b`", "(2,)"]),
         (["--steps", "0"], ["--steps"]),
         (["--lr", "nan"], ["`lr`"]),
     ],

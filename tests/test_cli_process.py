@@ -63,6 +63,36 @@ def test_ctrl_c_in_training_is_130_and_leaves_a_whole_model(tmp_path):
 
 
 @posix
+@pytest.mark.parametrize("module", ["click", "softgrad.cli.fitting"])
+def test_ctrl_c_while_modules_are_loaded_is_130_and_quiet(module):
+    code = f"""
+import sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+import softgrad
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["softgrad", "demo"]
+from softgrad.cli import main
+main()
+"""
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert outcome.returncode == 130
+    assert outcome.stderr.strip() in (b"", b"softgrad: interrupted")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full as on Linux")
+@pytest.mark.parametrize("args", [["compare"], ["jacobian", "1,2", "--json"], ["--help"]])
+def test_a_stdout_that_is_full_is_one_line(args):
+    with open("/dev/full", "w") as full:
+        outcome = subprocess.run([*PYTHON, *args], stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert outcome.returncode == 2
+    words = b"softgrad: standard output: cannot be written: no space left on device\n"
+    assert outcome.stderr == words
+
+
+@posix
 def test_a_reader_that_leaves_ends_it_quietly():
     process = start("follow", "--steps", "3000", "--json")
     process.stdout.readline()

@@ -224,6 +224,7 @@ def test_files_without_rows_classes_or_sense_are_refused(tmp_path):
         (["-o", "same", "--report", "same"], ["same", "of its own"]),
         (["--hidden", "8,0"], ["--hidden", "'8,0'"]),
         (["--hidden", "8,x"], ["--hidden", "'8,x'"]),
+        (["--hidden", ""], ["--hidden", "none", "''"]),
         (["--activation", "gelu"], ["--activation", "gelu"]),
         (["--head", "nope"], ["--head"]),
         (["--epochs", "0"], ["--epochs"]),
@@ -262,7 +263,23 @@ def test_a_disk_that_fills_up_is_one_line(tmp_path, monkeypatch):
     outcome = softgrad("train", "iris", "--epochs", 1, "-o", "m")
     assert outcome.code == 2
     assert outcome.err == "softgrad: m: cannot be written: no space left on device\n"
+    assert "Validation accuracy" in outcome.out  # what was computed is shown all the same
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_without_a_reason_of_the_system_s_keeps_its_words(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("Odd")
+
+    monkeypatch.setattr("softgrad.learn.model_file.write_atomically", refuse)
+    outcome = softgrad("train", "iris", "--epochs", 1, "-o", "m")
+    assert outcome.err == "softgrad: m: cannot be written: odd\n"
+
+
+def test_one_epoch_and_one_row_are_singular():
+    outcome = softgrad("train", "iris", "--epochs", 1, "--batch-size", 1, "-o", "m")
+    assert "1 epoch on 120 rows in" in outcome.out
+    assert "a mini-batch of 1 row:" in outcome.out
 
 
 def test_a_loss_that_is_not_finite_is_refused(tmp_path):

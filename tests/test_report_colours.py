@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from softgrad.report import png
-from softgrad.report.colours import PALETTE, contrast, diverging, hexadecimal, ink, sequential
+from softgrad.report.colours import INK, PALETTE, contrast, diverging, hexadecimal, sequential
 
 
 def rgb(code: str) -> np.ndarray:
@@ -52,10 +52,10 @@ def test_what_is_not_finite_is_grey():
     assert not (diverging(np.linspace(-1, 1, 101), 1.0) == grey[0]).all(axis=-1).any()
 
 
-def test_the_ink_of_every_cell_is_readable():
+def test_one_ink_is_readable_on_every_cell():
     cells = [*diverging(np.linspace(-1, 1, 201), 1.0), diverging(np.nan, 1.0)]
     cells += [*sequential(np.linspace(0, 1, 50)), *sequential(np.linspace(0, 1, 50), warm=True)]
-    assert min(contrast(cell, rgb(ink(cell))) for cell in cells) >= 4.5
+    assert min(contrast(cell, rgb(INK)) for cell in cells) >= 4.5
 
 
 @pytest.mark.parametrize("colour", PALETTE)

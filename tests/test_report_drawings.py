@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from report_cases import SVG, drawings, jacobian, placed, roots, softmax, words
-from softgrad.report.colours import PALETTE, diverging, hexadecimal, ink
+from softgrad.report.colours import INK, PALETTE, diverging, hexadecimal
 from softgrad.report.confusion import confusion_matrix
 from softgrad.report.grid import Axis
 from softgrad.report.heat_map import Panel, heat_map, heat_maps
@@ -97,12 +97,11 @@ def test_cells_have_the_colour_and_the_value_of_the_matrix():
     assert all(pretty(value) in written for value in matrix.ravel().tolist())
 
 
-def test_what_is_written_on_a_cell_has_the_ink_of_its_colour():
+def test_the_numbers_of_all_cells_have_one_ink():
     matrix = np.linspace(-1, 1, 12).reshape(3, 4)
     (root,) = roots(heat_map(matrix, "m"))
     inks = [e.get("fill") for e in root.iter(f"{SVG}text") if e.get("fill")]
-    assert inks == [ink(colour) for colour in diverging(matrix, 1.0).reshape(-1, 3)]
-    assert set(inks) == {"#000", "#fff"}
+    assert inks == [INK] * matrix.size
 
 
 def test_panels_share_one_scale():
@@ -163,6 +162,13 @@ def test_what_is_no_matrix_is_refused(matrix):
         confusion_matrix(matrix)
 
 
+def test_panels_of_one_shape_have_one_size():
+    narrow, wide = np.full((3, 4), 0.5), np.full((3, 4), -0.00012345)
+    first, second, _ = roots(heat_maps([Panel(narrow, "a"), Panel(wide, "b")]))
+    assert first.get("width") == second.get("width")
+    assert first.get("height") == second.get("height")
+
+
 # --- confusion matrices
 
 
@@ -187,6 +193,13 @@ def test_the_description_counts_what_is_right():
 def test_a_class_without_samples_is_empty():
     cells = fills(confusion_matrix([[3, 0], [0, 0]]))
     assert cells[3] == hexadecimal(diverging(0.0, 1.0))
+
+
+def test_the_legend_of_a_confusion_matrix_names_the_counts_of_each_colour():
+    written = words(confusion_matrix([[31, 0, 2], [1, 40, 0], [0, 0, 7]]))
+    assert "right: 7 to 40 of a class" in written
+    assert "wrong: 2 at most in a cell" in written
+    assert not any("wrong" in word for word in words(confusion_matrix(np.diag([3, 4]))))
 
 
 def test_many_classes_keep_those_with_errors():

@@ -99,6 +99,13 @@ def test_what_is_zero_is_counted():
     assert "and leaves 9 others alone" in heads.blocks[0].text
 
 
+def test_the_last_question_says_that_its_network_is_untrained():
+    seen = tour()
+    section = of(tour_page(seen), seen.answers[4].question)
+    assert "new and untrained" in section.blocks[0].text
+    assert "untrained" in section.figures[0].caption
+
+
 def test_other_heads_have_other_words():
     seen = tour()
     c = seen.comparison

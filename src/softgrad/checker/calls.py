@@ -11,7 +11,7 @@ import numpy as np
 
 from softgrad.checker.report import Finding, Level
 
-__all__ = ["Ended", "guarded"]
+__all__ = ["Ended", "guarded", "with_place"]
 
 _NUMPY = str(Path(np.__file__).parent)
 _HERE = str(Path(__file__).parent)
@@ -34,16 +34,22 @@ def guarded(
     """Call the user's function; raise `Ended` with its exception in one sentence."""
     try:
         return function(*arguments)
-    except Exception as error:
-        text = " ".join(str(error).split())
-        what = f"{type(error).__name__}: {text}" if text else type(error).__name__
-        raise Ended(level, f"{who} raised {what} ({_place(error, function)}).") from None
+    except (Exception, SystemExit) as error:  # a sys.exit(0) of theirs would end as a silent pass
+        raise Ended(level, f"{who} raised {with_place(error, function)}.") from None
 
 
-def _place(error: Exception, function: Callable[..., Any]) -> str:
+def with_place(error: BaseException, function: Callable[..., Any]) -> str:
+    """Write what a user's function raised, with file and line: ``ValueError: odd (mine.py:3)``."""
+    text = " ".join(str(error).split())
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{what} ({_place(error, function)})"
+
+
+def _place(error: BaseException, function: Callable[..., Any]) -> str:
     """Return file and line of the user's innermost frame, or where the function begins."""
     found = None
-    trace: TracebackType | None = error.__traceback__
+    caught = error.__traceback__  # its first frame is the one that called the user's function
+    trace: TracebackType | None = caught.tb_next if caught else None
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if not file.startswith((_NUMPY, _HERE)):

@@ -11,11 +11,10 @@ import click
 import numpy as np
 
 from softgrad.cli.command import Output, bad_values_are_bad_usage, command
+from softgrad.cli.exit_codes import OF_VERDICT
 from softgrad.cli.parameters import file_to_write, positive, seed_option, sizes, writing
 from softgrad.cli.user_code import load_object, output_to_stderr
 from softgrad.errors import UsageError
-
-EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 4}
 
 
 @command()
@@ -71,6 +70,7 @@ def check(
         rest = inputs if backward is None else [load_object(backward), *inputs]
         with bad_values_are_bad_usage():
             result = check(first, *rest, seed=seed, thorough=thorough)
+    output.result(result)
     if report is not None:
         from softgrad.report.check import check_page
         from softgrad.report.page import write
@@ -81,8 +81,7 @@ def check(
         words += ["--thorough"] * thorough
         with writing(report):
             write(check_page(result, shlex.join(words)), report)
-    output.result(result)
-    return EXIT_CODES[result.verdict]
+    return OF_VERDICT[result.verdict]
 
 
 def _subject(place: str, alone: bool) -> Any:
@@ -93,7 +92,7 @@ def _subject(place: str, alone: bool) -> Any:
     if inspect.isclass(found):
         try:
             found = found()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
             raise UsageError(f"{place} cannot be made without arguments: {reason}") from error
     if not (hasattr(found, "forward") and hasattr(found, "backward")):

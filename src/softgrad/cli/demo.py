@@ -7,9 +7,8 @@ from pathlib import Path
 import click
 
 from softgrad.cli.command import Output, command
+from softgrad.cli.exit_codes import CHECK_FAILED, INTERRUPTED, OK
 from softgrad.cli.parameters import file_to_write, seed_option, writing
-
-CHECK_FAILED, INTERRUPTED = 1, 130
 
 
 @command()
@@ -30,13 +29,13 @@ def demo(output: Output, seed: int, file: Path) -> int:
     All numbers are computed live, and a report with the same content is written.
     """
     from softgrad.cli.fitting import Fit, Settings
-    from softgrad.cli.verdicts import verdicts_pass
+    from softgrad.cli.verdicts import check_and_show
     from softgrad.explain.tour import take_tour
     from softgrad.report.page import write
     from softgrad.report.tour import tour_page
 
     fit = Fit("digits", Settings(seed=seed))
-    if not verdicts_pass(output, fit):
+    if not check_and_show(output, fit):
         return CHECK_FAILED
     fit.train(output)
     if fit.interrupted:
@@ -47,9 +46,9 @@ def demo(output: Output, seed: int, file: Path) -> int:
     X = fit.model.standardizer(fit.held_out.X)
     tour = take_tour(training, fit.model.network, X, fit.held_out.y)
     output.print(tour)
+    output.document(tour.to_dict() | {"report": str(file)})
     with writing(file):
         write(tour_page(tour), file)
     output.print("", f"report  {file}")
-    output.document(tour.to_dict() | {"report": str(file)})
     as_expected = tour.right.verdict == "pass" and tour.wrong.verdict == "fail"
-    return 0 if as_expected else CHECK_FAILED
+    return OK if as_expected else CHECK_FAILED

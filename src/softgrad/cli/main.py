@@ -1,11 +1,8 @@
-"""The entry point: the commands, and what becomes of an error.
-
-Exit codes: 0 all is well, 1 a check failed, 2 the user has something to mend, 3 an error of
-softgrad's own, 4 a check was inconclusive, 130 Ctrl-C.
-"""
+"""The entry point: the commands, and what becomes of an error."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -16,11 +13,11 @@ from typing import NoReturn
 import click
 
 import softgrad
+from softgrad.cli.exit_codes import INTERNAL, INTERRUPTED, OK, SUMMARY, USAGE
+from softgrad.cli.parameters import unwritable
 from softgrad.errors import MissingExtraError, UsageError
 
 __all__ = ["cli", "main", "run"]
-
-USAGE, INTERNAL, INTERRUPTED = 2, 3, 130
 
 _COMMANDS = (
     "demo", "train", "predict", "jacobian", "compare", "follow", "shapes", "check", "env",
@@ -45,8 +42,7 @@ class _Commands(click.Group):
     cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with: softgrad demo. Exit codes: 0 ok, 1 a check failed, 2 something for you to "
-    "mend, 3 an error of softgrad's own, 4 a check was inconclusive, 130 interrupted.",
+    epilog=f"Start with: softgrad demo. {SUMMARY}",
 )
 @click.version_option(softgrad.__version__, prog_name="softgrad")
 @click.pass_context
@@ -58,6 +54,16 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process, and exit."""
+    try:
+        _prepare_streams()
+        code = run(sys.argv[1:])
+        _drop_what_cannot_be_written()
+    except KeyboardInterrupt:  # a second one, or one before the command began
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _prepare_streams() -> None:
     # What an encoding cannot write is written as an escape; a path may hold such characters.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -65,13 +71,27 @@ def main() -> NoReturn:
     # A reader that closes the pipe, such as `head`, ends this process, as is usual.
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.exit(run(sys.argv[1:]))
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Leave nothing that Python would try to write once more, and complain of, at the end."""
+    try:
+        _flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # a process may have none
+        sys.stdout.flush()
 
 
 def run(args: Sequence[str]) -> int:
     """Run one command line; return its exit code."""
     try:
-        return cli.main(list(args), prog_name="softgrad", standalone_mode=False) or 0
+        code = cli.main(list(args), prog_name="softgrad", standalone_mode=False) or OK
+        _flush()
+        return code
     except click.UsageError as error:
         where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
         return _complain(error.format_message() + where, USAGE)
@@ -83,6 +103,12 @@ def run(args: Sequence[str]) -> int:
         return _complain("interrupted", INTERRUPTED)
     except MemoryError as error:
         return _complain(f"not enough memory: {error}", USAGE)
+    except OSError as error:
+        if error.filename is None:  # no file was opened: it is the stream
+            return _complain(f"standard output: {unwritable(error)}", USAGE)
+        return _complain(f"{error.filename}: {error.strerror}", USAGE)
+    except SystemExit as error:  # only code of the user's ends a process
+        return _complain(f"your code ended the process: SystemExit: {error}", USAGE)
     except Exception as error:
         if "--traceback" in args:
             traceback.print_exc()

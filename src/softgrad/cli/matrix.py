@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from softgrad.report.colours import diverging, hexadecimal, ink
+from softgrad.report.colours import INK, diverging, hexadecimal
 from softgrad.results import number
 
 if TYPE_CHECKING:
@@ -53,5 +53,5 @@ def _cell(text: str, value: float, limit: float) -> Text:
 
     colour = diverging(value, limit)
     # A terminal's colours have six digits.
-    figure = "#" + "".join(2 * digit for digit in ink(colour)[1:])
+    figure = "#" + "".join(2 * digit for digit in INK[1:])
     return Text(f" {text} ", style=Style(color=figure, bgcolor=hexadecimal(colour)))

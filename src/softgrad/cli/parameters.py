@@ -34,6 +34,7 @@ __all__ = [
     "seed_option",
     "sizes",
     "temperature_option",
+    "unwritable",
     "writing",
 ]
 
@@ -145,7 +146,7 @@ def file_to_write(text: str) -> Path:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise click.BadParameter(f"{text}: {_reason(error)}") from error
+        raise click.BadParameter(f"{text}: {unwritable(error)}") from error
     return path
 
 
@@ -164,8 +165,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(f"{path}: {_reason(error)}") from error
+        raise UsageError(f"{path}: {unwritable(error)}") from error
 
 
-def _reason(error: OSError) -> str:
-    return f"cannot be written: {str(error.strerror).lower()}"
+def unwritable(error: OSError) -> str:
+    """Say why something cannot be written."""
+    return f"cannot be written: {str(error.strerror or error).lower()}"

@@ -14,8 +14,10 @@ from softgrad.cli.parameters import (
     rows,
     temperature_option,
 )
-from softgrad.cli.user_code import load_object, output_to_stderr
+from softgrad.cli.user_code import load_object, output_to_stderr, their_errors_are_bad_usage
 from softgrad.errors import UsageError
+from softgrad.losses import AbstractLoss
+from softgrad.maps import AbstractMap
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,6 +42,8 @@ def shapes(output: Output, name: str, logits: npt.NDArray[Any], temperature: flo
             subject: Any = named_map(name, temperature)
         elif ":" in name:
             subject = load_object(name)
+            if callable(subject) and not isinstance(subject, (AbstractLoss, AbstractMap)):
+                subject = their_errors_are_bad_usage(subject)
         else:
             raise UsageError(f"MAP: expected {', '.join(MAP_NAMES)} or FILE.py:NAME, got {name!r}")
         with bad_values_are_bad_usage():

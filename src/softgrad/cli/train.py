@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from softgrad.cli.command import Output, command
+from softgrad.cli.exit_codes import CHECK_FAILED, INTERRUPTED, OK
 from softgrad.cli.parameters import (
     file_to_write,
     positive,
@@ -20,18 +21,28 @@ from softgrad.cli.parameters import (
 if TYPE_CHECKING:
     from softgrad.cli.fitting import Fit
 
-CHECK_FAILED, INTERRUPTED = 1, 130
-
 
 def widths(text: str) -> tuple[int, ...]:
     """Read the widths of hidden layers: ``64,32``; ``none`` for no hidden layer."""
-    return () if text == "none" else sizes(text)
+    if text == "none":
+        return ()
+    try:
+        return sizes(text)
+    except click.BadParameter:
+        expected = "positive integers with commas between them, such as 64,32, or none"
+        raise click.BadParameter(f"expected {expected}, got {text!r}") from None
 
 
 @command()
 @click.argument("data")
 @click.option("--target", metavar="COLUMN", help="The column of labels.  [default: the last]")
-@click.option("--hidden", type=widths, default="64,32", show_default=True)
+@click.option(
+    "--hidden",
+    type=widths,
+    default="64,32",
+    show_default=True,
+    help="Widths of the hidden layers; none for no hidden layer.",
+)
 @click.option(
     "--activation",
     type=click.Choice(
@@ -83,11 +94,11 @@ def train(
     features that are numbers.
     """
     from softgrad.cli.fitting import Fit, Settings
-    from softgrad.cli.verdicts import verdicts_pass
+    from softgrad.cli.verdicts import check_and_show
 
     refuse_overwriting(data, model_file, report)
     fit = Fit(data, Settings(**settings))
-    if not verdicts_pass(output, fit):
+    if not check_and_show(output, fit):
         return CHECK_FAILED
     fit.train(output)
     if fit.interrupted:
@@ -107,19 +118,21 @@ def _interrupted(output: Output, fit: Fit, model_file: Path) -> int:
 
 def _finish(output: Output, fit: Fit, model_file: Path, report: Path | None) -> int:
     training = fit.result()
-    _save(fit, model_file)
+    files = {"model": str(model_file), "report": None if report is None else str(report)}
+    try:
+        output.print(training)
+        output.document(training.to_dict() | files)
+    finally:  # what cannot be shown is saved, and what cannot be saved was shown
+        _save(fit, model_file)
+    output.print(f"model   {model_file}")
     if report is not None:
         from softgrad.report.page import write
         from softgrad.report.training import training_page
 
         with writing(report):
             write(training_page(training), report)
-    output.print(training, f"model   {model_file}")
-    if report is not None:
         output.print(f"report  {report}")
-    files = {"model": str(model_file), "report": None if report is None else str(report)}
-    output.document(training.to_dict() | files)
-    return 0
+    return OK
 
 
 def _save(fit: Fit, model_file: Path) -> None:

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from softgrad.checker.calls import with_place
 from softgrad.errors import UsageError
 
-__all__ = ["load_object", "output_to_stderr"]
+__all__ = ["load_object", "output_to_stderr", "their_errors_are_bad_usage"]
 
 
 def output_to_stderr() -> contextlib.redirect_stdout[Any]:
     """Send what the user's code prints to stderr: stdout is for the result."""
     return contextlib.redirect_stdout(sys.stderr)
+
+
+def their_errors_are_bad_usage(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the user's function; what it raises is theirs to mend, at the place that is named."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except (Exception, SystemExit) as error:
+            name = getattr(function, "__name__", type(function).__name__)
+            raise UsageError(f"{name} raised {with_place(error, function)}") from error
+
+    return call
 
 
 def load_object(place: str) -> Any:

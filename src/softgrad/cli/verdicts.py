@@ -10,24 +10,17 @@ from rich.text import Text
 from softgrad.cli.command import Output
 from softgrad.cli.fitting import Fit
 from softgrad.explain.layer_checks import LayerCheck
-from softgrad.results import number
+from softgrad.results import counted, number
 
-__all__ = ["verdicts_pass"]
+__all__ = ["check_and_show"]
 
 _STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
 
 
-def verdicts_pass(output: Output, fit: Fit) -> bool:
-    """Check and print every layer; tell whether none failed."""
+def check_and_show(output: Output, fit: Fit) -> bool:
+    """Check every layer and show what came of it; return whether none failed."""
     checks = fit.check()
-    rows, held_out = len(fit.rows.y), len(fit.held_out.y)
-    output.print(
-        f"{fit.rows.name}: {rows} rows to train on, {held_out} to validate on; "
-        f"{len(fit.model.features)} features, {len(fit.model.classes)} classes",
-        f"Seed {fit.settings.seed}. Gradients against differences, "
-        f"on a mini-batch of {min(rows, fit.settings.batch_size)} rows:",
-        _table(checks),
-    )
+    output.print(*_conditions(fit), _table(checks))
     failed = [at for at in checks if at.report.verdict == "fail"]
     for at in failed:
         output.print(f"{at.name}:", at.report)
@@ -35,6 +28,19 @@ def verdicts_pass(output: Output, fit: Fit) -> bool:
         output.document({"schema": "softgrad.train/1", "checks": checks})
         output.notice("softgrad: a gradient is wrong; nothing was trained and nothing written")
     return not failed
+
+
+def _conditions(fit: Fit) -> tuple[str, str]:
+    """Return what the network is trained on, and what its gradients are checked on."""
+    rows, held_out = len(fit.rows.y), len(fit.held_out.y)
+    features, classes = len(fit.model.features), len(fit.model.classes)
+    batch = counted(min(rows, fit.settings.batch_size), "row")
+    data = (
+        f"{fit.rows.name}: {counted(rows, 'row')} to train on, {held_out} to validate on; "
+        f"{counted(features, 'feature')}, {counted(classes, 'class')}"
+    )
+    seed = f"Seed {fit.settings.seed}."
+    return data, f"{seed} Gradients against differences, on a mini-batch of {batch}:"
 
 
 def _table(checks: Sequence[LayerCheck]) -> Table:

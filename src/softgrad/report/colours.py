@@ -1,4 +1,4 @@
-"""Colours: two scales for cells, a palette for lines, and the ink that is readable on a cell.
+"""Colours: two scales for cells, the ink that is readable on both, and a palette for lines.
 
 Blue against orange stays apart for every common form of colour blindness, and in grey the sign is
 still written in the cell.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["PALETTE", "RGB", "contrast", "diverging", "hexadecimal", "ink", "sequential", "stroke"]
+__all__ = ["INK", "PALETTE", "RGB", "contrast", "diverging", "hexadecimal", "sequential", "stroke"]
 
 RGB = NDArray[np.uint8]
 """Colours, [..., 3]."""
@@ -17,9 +17,12 @@ RGB = NDArray[np.uint8]
 # At least 3:1 against white and against the dark page, so that one palette serves both.
 PALETTE = ("#2b7bc4", "#d2570d", "#0c8f6d", "#a05cc4", "#a87a08", "#c94f86")
 
+# On every cell, 4.5:1 at the least: the same number looks the same in all of them.
+INK = "#000"
+
 _STOPS = np.array([0.0, 0.5, 1.0])
-_ORANGE = np.array([(0xF7, 0xF7, 0xF5), (0xF9, 0xB3, 0x73), (0xC4, 0x51, 0x0A)])  # [stop, RGB]
-_BLUE = np.array([(0xF7, 0xF7, 0xF5), (0x94, 0xBE, 0xEA), (0x1E, 0x5E, 0xA8)])
+_ORANGE = np.array([(0xF7, 0xF7, 0xF5), (0xF9, 0xB3, 0x73), (0xD0, 0x5E, 0x14)])  # [stop, RGB]
+_BLUE = np.array([(0xF7, 0xF7, 0xF5), (0x94, 0xBE, 0xEA), (0x3A, 0x7B, 0xC8)])
 _NOT_A_NUMBER = (0xA6, 0xA6, 0xA6)
 
 
@@ -56,12 +59,6 @@ def hexadecimal(colour: RGB) -> str:
     '#f7f7f5'
     """
     return "#" + colour.tobytes().hex()
-
-
-def ink(colour: RGB) -> str:
-    """Return black or white, whichever stands out more on `colour`: 4.5:1 at the least."""
-    black, white = np.zeros(3, np.uint8), np.full(3, 255, np.uint8)
-    return "#000" if contrast(colour, black) >= contrast(colour, white) else "#fff"
 
 
 def contrast(one: RGB, other: RGB) -> float:

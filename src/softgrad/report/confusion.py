@@ -92,13 +92,14 @@ def _colours(counts: NDArray[np.float64]) -> RGB:
 
 
 def _legend(counts: NDArray[np.float64]) -> Piece:
-    """Draw the two colours with the range of the counts that have them."""
-    diagonal = np.diag(counts)
-    errors = counts[~np.eye(len(counts), dtype=bool)]
-    entries = [("right", False, diagonal)] + ([("wrong", True, errors)] if errors.size else [])
+    """Draw the two colours with the counts that have them."""
+    right = np.diag(counts)
+    most = (counts - np.diag(right)).max()
+    entries = [(f"right: {right.min():.0f} to {right.max():.0f} of a class", False)]
+    if most:
+        entries.append((f"wrong: {most:.0f} at most in a cell", True))
     parts, x = [], 0.0
-    for name, warm, values in entries:
-        words = f"{name}, {values.min():.0f} to {values.max():.0f}"
+    for words, warm in entries:
         colour = hexadecimal(sequential(0.8, warm=warm))
         parts += [tag("rect", x=x, y=2, width=12, height=12, fill=colour), text(words, x + 18, 8)]
         x += 18 + width_of(words) + 18

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from softgrad.report import png
-from softgrad.report.colours import RGB, hexadecimal, ink
+from softgrad.report.colours import INK, RGB, hexadecimal
 from softgrad.report.svg import Piece, join, tag, text
 from softgrad.report.words import FONT_SIZE, LABEL_GAP, width_of
 
-__all__ = ["Axis", "draw_grid"]
+__all__ = ["Axis", "draw_grid", "widest"]
 
 _ROW_HEIGHT = 30.0
 _LINE = 18.0
@@ -37,16 +37,23 @@ class Axis:
 
 
 def draw_grid(
-    colours: RGB, rows: Axis, columns: Axis, numbers: Sequence[Sequence[str]] | None
+    colours: RGB,
+    rows: Axis,
+    columns: Axis,
+    numbers: Sequence[Sequence[str]] | None,
+    number_width: float = 0.0,
 ) -> Piece:
-    """Draw cells of `colours` [R, C, 3] with their `numbers`, or as a bare picture without."""
+    """Draw cells of `colours` [R, C, 3] with their `numbers`, or as a bare picture without.
+
+    Cells have room for their widest number, and for one of `number_width` pixels.
+    """
     n_rows, n_columns, _ = colours.shape
     if numbers is None:
         cell_width = cell_height = min(26.0, max(6.0, _PICTURE / max(n_rows, n_columns)))
         cells = png.image(colours, 0, 0, n_columns * cell_width, n_rows * cell_height)
     else:
-        widest = max(width_of(number) for line in numbers for number in line)
-        cell_width, cell_height = max(40.0, widest + 10), _ROW_HEIGHT
+        cell_width = max(40.0, 10 + max(number_width, widest(numbers)))
+        cell_height = _ROW_HEIGHT
         cells = _numbered(colours, numbers, cell_width, cell_height)
 
     row_turn = _LINE if rows.title else 0.0
@@ -69,6 +76,11 @@ def draw_grid(
     )
 
 
+def widest(numbers: Sequence[Sequence[str]]) -> float:
+    """Return the width of the widest number, in pixels."""
+    return max(width_of(number) for line in numbers for number in line)
+
+
 def _numbered(
     colours: RGB, numbers: Sequence[Sequence[str]], width: float, height: float
 ) -> Markup:
@@ -83,7 +95,7 @@ def _numbered(
             )
             if content:
                 place = (x + (width - 1) / 2, y + (height - 1) / 2)
-                cells.append(text(content, *place, anchor="middle", fill=ink(colour)))
+                cells.append(text(content, *place, anchor="middle", fill=INK))
     return join(*cells)
 
 
@@ -99,19 +111,19 @@ def _row_labels(axis: Axis, x: float, top: float, pitch: float) -> Markup:
 
 def _column_labels(axis: Axis, pitch: float) -> tuple[Piece, float]:
     """Return the labels, which rise from y = 0, and how far the last one hangs over the cells."""
-    widest, n = axis.widest, len(axis.labels)
+    longest, n = axis.widest, len(axis.labels)
     # Level labels are easier to read, so they may skip one more; numbered cells skip none.
-    level, turned = math.ceil((widest + 4) / pitch), math.ceil(_TURNED_PITCH / pitch)
+    level, turned = math.ceil((longest + 4) / pitch), math.ceil(_TURNED_PITCH / pitch)
     if level <= (1 if turned == 1 else turned + 1):
         labels = (
             text(axis.labels[i], (i + 0.5) * pitch, -10, anchor="middle") for i in _shown(n, level)
         )
-        return Piece(join(*labels), n * pitch, _LINE), max(0.0, (widest - pitch) / 2)
+        return Piece(join(*labels), n * pitch, _LINE), max(0.0, (longest - pitch) / 2)
     labels = (
         text(axis.labels[i], (i + 0.5) * pitch, -8, limit=_LONGEST_LABEL, turn=-45)
         for i in _shown(n, turned)
     )
-    rise = widest * math.sqrt(0.5) + FONT_SIZE
+    rise = longest * math.sqrt(0.5) + FONT_SIZE
     return Piece(join(*labels), n * pitch, rise + 4), max(0.0, rise - pitch / 2)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from softgrad.errors import mismatch
 from softgrad.report import png
 from softgrad.report.colours import diverging
-from softgrad.report.grid import Axis, draw_grid
+from softgrad.report.grid import Axis, draw_grid, widest
 from softgrad.report.scales import pretty
 from softgrad.report.strongest import MOST, merge_rows, strongest
 from softgrad.report.svg import Piece, drawing, join, line_of_text, stack, text
@@ -46,6 +46,15 @@ class _Reduced:
     columns: Axis
     merged: tuple[int, int]
     limit: float
+
+    @property
+    def numbers(self) -> list[list[str]] | None:
+        """The values as written, to fewer figures where many stand side by side; None: too many."""
+        n_rows, n_columns = self.matrix.shape
+        if max(n_rows, n_columns) > MOST_WITH_NUMBERS:
+            return None
+        figures = 4 if n_columns <= 5 else 3 if n_columns <= 8 else 2
+        return [[pretty(value, figures) for value in row] for row in self.matrix.tolist()]
 
 
 def heat_map(
@@ -114,13 +123,15 @@ def heat_maps(panels: Sequence[Panel]) -> Markup:
         raise ValueError(mismatch("panels", "at least one Panel", "none"))
     reduced = [_reduce(panel) for panel in panels]
     limit = max(panel.limit for panel in reduced)
+    # Cells of one width, so that panels of one shape have one size.
+    width = max(widest(panel.numbers) if panel.numbers else 0.0 for panel in reduced)
     legend = _legend(limit)
     if len(reduced) == 1:
-        return _draw(reduced[0], limit, [legend])
+        return _draw(reduced[0], limit, width, [legend])
     # Apart, they go under one another where the page is narrow.
     words = f"Blue is {pretty(-limit)}, near-white exactly 0, orange {pretty(limit)}."
     scale = drawing(legend, "Colour scale", words)
-    return join(*(_draw(panel, limit, []) for panel in reduced), scale)
+    return join(*(_draw(panel, limit, width, []) for panel in reduced), scale)
 
 
 def labelled(labels: Sequence[str] | None, count: int, name: str, title: str = "") -> Axis:
@@ -150,21 +161,12 @@ def _reduce(panel: Panel) -> _Reduced:
     return _Reduced(turned.T, panel.title, rows, columns, merged, float(finite.max()))
 
 
-def _draw(panel: _Reduced, limit: float, legend: list[Piece]) -> Markup:
-    numbers = None
-    if max(panel.matrix.shape) <= MOST_WITH_NUMBERS:
-        numbers = _numbers(panel.matrix)
-    grid = draw_grid(diverging(panel.matrix, limit), panel.rows, panel.columns, numbers)
+def _draw(panel: _Reduced, limit: float, width: float, legend: list[Piece]) -> Markup:
+    colours = diverging(panel.matrix, limit)
+    grid = draw_grid(colours, panel.rows, panel.columns, panel.numbers, width)
     heading = [line_of_text(panel.title, bold=True)] if panel.title else []
     notes = [line_of_text(note, quiet=True) for note in _notes(panel)]
     return drawing(stack([*heading, grid, *notes, *legend]), panel.title, _describe(panel))
-
-
-def _numbers(matrix: NDArray[np.float64]) -> list[list[str]]:
-    """Write the values, to fewer figures where many stand side by side."""
-    n_columns = matrix.shape[1]
-    figures = 4 if n_columns <= 5 else 3 if n_columns <= 8 else 2
-    return [[pretty(value, figures) for value in row] for row in matrix.tolist()]
 
 
 def _notes(panel: _Reduced) -> list[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from softgrad.explain.compare import HeadGradient
 from softgrad.explain.layer_checks import LayerCheck
 from softgrad.explain.tour import Tour
-from softgrad.explain.tour_answers import Answer
+from softgrad.explain.tour_answers import Answer, descent_step
 from softgrad.report.checks import checks_table, errors_chart, verdicts
 from softgrad.report.learning import confusion_figure, loss_figure, mistake
 from softgrad.report.page import Figure, Fold, Page, Section
@@ -23,7 +22,7 @@ from softgrad.report.tour_pictures import (
     product_figure,
 )
 from softgrad.report.training import checks_fold, history_fold
-from softgrad.results import Paragraph, Table, Tone
+from softgrad.results import Paragraph, Table, Tone, counted
 
 __all__ = ["tour_page"]
 
@@ -61,7 +60,7 @@ def _verdict(tour: Tour) -> Paragraph:
     return Paragraph(
         f"The full gradient of softmax {_judged(right)}, and {DIAGONAL} alone {_judged(wrong)}. "
         f"The network is right on {percent(tour.training.validation_accuracy)} of "
-        f"{tour.training.validation_rows} rows that it has not seen.",
+        f"{counted(tour.training.validation_rows, 'row')} that it has not seen.",
         tone,
     )
 
@@ -81,8 +80,8 @@ def _section(answer: Answer, text: str, *figures: Figure, more: tuple[Fold, ...]
 def _training(tour: Tour) -> Section:
     training = tour.training
     text = (
-        f"A network was trained on {training.rows} rows of {named(training.data)}, in "
-        f"{len(training.history.epochs)} epochs and {training.seconds:.1f} s: "
+        f"A network was trained on {counted(training.rows, 'row')} of {named(training.data)}, in "
+        f"{counted(len(training.history.epochs), 'epoch')} and {training.seconds:.1f} s: "
         f"{' → '.join(training.layers)}. Before the first step every gradient in it was checked: "
         f"{_lower(verdicts([check.report for check in training.checks]))}. {mistake(training)}"
     )
@@ -139,29 +138,17 @@ def _how_a_vector(tour: Tour) -> str:
 
 
 def _which_head(tour: Tour) -> str:
-    target = named(tour.sample.classes[tour.sample.target])
-    steps = [f"With {head.name} a step {_step(tour, head)}." for head in tour.comparison.heads]
+    place = tour.sample.target
+    target = named(tour.sample.classes[place])
+    steps = [
+        f"With {head.name} a step {descent_step(head, place, target)}."
+        for head in tour.comparison.heads
+    ]
     return (
         "Which rows of the last layer's weights learn anything. The loss is −log of the output "
         f"of the right class, {target}, for either head. {' '.join(steps)} Each cell of sigmoid "
         "depends on its own logit; all cells of softmax share one sum."
     )
-
-
-def _step(tour: Tour, head: HeadGradient) -> str:
-    """Say what a descent step does to the target's logit and to the others."""
-    signs, target = -np.sign(head.logits_bar), tour.sample.target  # [K]
-    parts = []
-    for sign, does in ((1, "raises {}"), (-1, "lowers {}"), (0, "leaves {} alone")):
-        who = []
-        if signs[target] == sign:
-            who.append(f"the logit of class {named(tour.sample.classes[target])}")
-        others = int((np.delete(signs, target) == sign).sum())
-        if others:
-            who.append("another" if others == 1 else f"{others} others")
-        if who:
-            parts.append(does.format(" and ".join(who)))
-    return " and ".join(parts)
 
 
 def _which_way(tour: Tour) -> str:
@@ -182,7 +169,9 @@ def _which_passage(tour: Tour) -> str:
     return (
         "By the full product. No target stands behind a softmax in the middle of a network, so "
         "there is no p − t: a gradient δ arrives from the layers above, and Jᵀ·δ goes on to those "
-        f"below. Against measured slopes of the loss Jᵀ·δ is off by {pretty(right, 2)} of their "
+        "below. To see it, the same row goes through a network of its own, new and untrained: "
+        f"{' → '.join(tour.hidden.layers)}. "
+        f"Against measured slopes of the loss Jᵀ·δ is off by {pretty(right, 2)} of their "
         f"size, and {DIAGONAL}·δ by {pretty(wrong, 2)}{signs}."
     )
 

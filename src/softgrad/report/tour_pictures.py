@@ -181,6 +181,7 @@ def hidden_figure(tour: Tour) -> Figure:
     )
     return Figure(
         svg,
+        "At the first softmax of a new, untrained network. "
         "Left: how the loss changes when each input of the softmax is moved. Middle: the full "
         f"product, which is off by {pretty(right, 2)} of the size of the left. Right: {DIAGONAL} "
         f"alone, which is off by {pretty(wrong, 2)}.",

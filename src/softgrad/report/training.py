@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from softgrad.explain.training import Training
+from softgrad.nn import History
 from softgrad.report.checks import checks_table, errors_chart, tone_of, verdicts
 from softgrad.report.learning import (
     accuracy_figure,
@@ -21,7 +22,7 @@ from softgrad.report.learning import (
 from softgrad.report.page import Figure, Fold, Page, Section
 from softgrad.report.scales import pretty
 from softgrad.report.sentences import named, percent
-from softgrad.results import Paragraph, Table
+from softgrad.results import Paragraph, Table, counted
 
 __all__ = ["checks_fold", "history_fold", "train_command", "training_page"]
 
@@ -102,7 +103,7 @@ def history_fold(training: Training) -> Fold:
     epochs = training.history.epochs
     every = math.ceil(len(epochs) / _ROWS)
     kept = tuple(e for e in epochs if (e.number - 1) % every == 0 or e is epochs[-1])
-    tables = tuple(type(training.history)(kept).blocks())
+    tables = tuple(History(kept).blocks())
     return Fold("Every epoch" if every == 1 else f"One epoch of {every}", tables)
 
 
@@ -150,10 +151,10 @@ def _classes_fold(training: Training) -> Fold:
 
 def _subject(training: Training) -> Paragraph:
     return Paragraph(
-        f"{' → '.join(training.layers)}, on {training.rows} rows of {named(training.data)} with "
-        f"{training.features} features and {len(training.classes)} classes; "
-        f"{training.validation_rows} rows were held out. "
-        f"{len(training.history.epochs)} epochs took {training.seconds:.1f} s."
+        f"{' → '.join(training.layers)}, on {counted(training.rows, 'row')} of "
+        f"{named(training.data)} with {counted(training.features, 'feature')} and "
+        f"{len(training.classes)} classes; held out: {counted(training.validation_rows, 'row')}. "
+        f"{counted(len(training.history.epochs), 'epoch')} took {training.seconds:.1f} s."
     )
 
 
