@@ -493,7 +493,9 @@ def test_entmax_of_a_large_alpha(alpha: float, classes: int) -> None:
     assert_close(sg.Entmax(alpha)(np.zeros(classes)), np.full(classes, 1 / classes), u=8)
     x = np.where(np.arange(classes) == 1, 3.0, 0.0)
     equal(sg.Entmax(alpha)(x), (x > 0).astype(float))
-    with pytest.raises(ValueError, match="`alpha` must be a finite number above 1, at most 100, got"):
+    with pytest.raises(
+        ValueError, match="`alpha` must be a finite number above 1, at most 100, got"
+    ):
         sg.Entmax(101.0)
 
 
@@ -558,3 +560,7 @@ def test_numpy_numbers_as_settings_leave_float32_alone() -> None:
 def test_fenchel_young_keeps_the_digits_of_a_confident_row() -> None:
     gradient = sg.FenchelYoung().gradient([40.0, 0.0], 0)
     assert_close(gradient, [-4.248354255291589e-18, 4.248354255291589e-18], u=4)
+
+
+def test_overflow_in_a_cast_to_half_precision_is_quiet() -> None:
+    equal(sg.log_softmax(np.float16([60000, -60000])), [0.0, -INF])

@@ -15,6 +15,7 @@ from softgrad.arrays import (
     indices,
     is_concrete,
     namespace,
+    quiet,
     real_array,
     same_kind,
 )
@@ -56,11 +57,14 @@ def lay_out_weights(name: str, weights: Any, x_rows: Array, shape: Shape) -> Arr
     if tuple(weights.shape) != shape:
         raise ValueError(mismatch(name, f"of shape {shape}", describe(weights)))
     xp = namespace(weights)
-    fine = (weights >= 0) & xp.isfinite(weights)
+    with quiet():
+        cast = xp.astype(weights, x_rows.dtype)  # what is too large for it becomes infinite
+    fine = (cast >= 0) & xp.isfinite(cast)
     if is_concrete(weights) and not bool(xp.all(fine)):
         position, value = _first_bad(fine, weights)
-        raise ValueError(mismatch(name, "finite and not negative", f"{value} at {position}"))
-    return xp.astype(weights, x_rows.dtype)
+        expected = f"not negative and finite in {dtype_name(x_rows)}"
+        raise ValueError(mismatch(name, expected, f"{value} at {position}"))
+    return cast
 
 
 def one_hot(labels: Array, like: Array, ignore_index: int | None) -> tuple[Array, Array]:
