@@ -127,7 +127,7 @@ def test_diagonal_only_is_rejected_where_standard_checkers_accept_it():
 
 def test_verdict_does_not_depend_on_units():
     z = np.random.default_rng(0).normal(size=(4, 9))
-    for unit in (1e-90, 1e-30, 1e30, 1e90):
+    for unit in (1e-300, 1e-165, 1e-90, 1e-30, 1e30, 1e90, 1e155, 1e300):
 
         def scaled(z, unit=unit):
             return unit * softmax(z)
@@ -136,7 +136,12 @@ def test_verdict_does_not_depend_on_units():
             return unit * softmax_backward(z, g)
 
         assert check(scaled, right, z).verdict == "pass"
-        assert check(scaled, lambda z, g: 0 * g, z).verdict == "fail"
+        for wrong in (0, -1, 2):
+
+            def backward(z, g, wrong=wrong, right=right):
+                return wrong * right(z, g)
+
+            assert check(scaled, backward, z).verdict == "fail"
     micro = 2.0**-20
     report = check(
         lambda x: softmax(x / micro), lambda x, g: softmax_backward(x / micro, g) / micro, micro * z
@@ -213,6 +218,32 @@ def test_layer_object():
         for report in (right, wrong):
             assert report.cost.forward <= 37
             assert report.cost.backward <= 9
+
+
+def test_layer_whose_backward_changes_what_it_saved_is_rejected():
+    class Layer:
+        def forward(self, z):
+            self.p = softmax(z)
+            return self.p.copy()
+
+        def backward(self, g):
+            return softmax_from_output(self.p, g)
+
+    class Careless(Layer):
+        def backward(self, g):
+            answer = super().backward(g)
+            self.p *= g
+            return answer
+
+    def softmax_from_output(p, g):
+        return p * (g - (g * p).sum(axis=-1, keepdims=True))
+
+    for dtype in DTYPES:
+        z = draw("softmax", (4, 9), 1, dtype)[0]
+        assert check(Layer(), z).passed
+        report = check(Careless(), z)
+        assert report.verdict == "fail"
+        assert "changes what the forward saved" in said(report)
 
 
 def test_where_leaves_entries_alone():

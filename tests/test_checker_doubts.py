@@ -146,3 +146,52 @@ def test_every_second_cotangent_has_no_constant_part():
     drawn = cotangents(np.random.default_rng(0), (np.zeros((3, 4, 1)),), 3)
     sums = [max(abs(v[0].sum(axis=axis)).max() for axis in (0, 1)) for v in drawn]
     assert sums[1] < 1e-14 < 0.1 < min(sums[0], sums[2])
+
+
+@pytest.mark.parametrize("shape", [(4, 7), (1,)])
+@pytest.mark.parametrize("rate", [100, 1000, 2000, 1e5, 1e8])
+def test_quick_variation_is_no_false_alarm(rate, shape):
+    def forward(x):
+        return np.sin(rate * x)
+
+    def right(x, g):
+        return rate * g * np.cos(rate * x)
+
+    for seed in range(20):
+        x = np.random.default_rng(seed).normal(size=shape)
+        assert check(forward, right, x, seed=seed).verdict != "fail"
+        assert check(forward, lambda x, g: 2 * right(x, g), x, seed=seed).verdict != "pass"
+
+
+def test_bank_of_frequencies_is_no_false_alarm():
+    rates = np.pi * 2.0 ** np.arange(12)[:, None, None]
+
+    def right(x, g):
+        return (g * rates * np.cos(rates * x)).sum(axis=0)
+
+    for seed in range(20):
+        x = np.random.default_rng(seed).normal(size=(4, 7))
+        assert check(lambda x: np.sin(rates * x), right, x, seed=seed).verdict != "fail"
+
+
+@pytest.mark.parametrize("scale", [0.02, 1, 5])
+@pytest.mark.parametrize("classes", [10, 200, 1000])
+def test_wrong_rules_in_float16_do_not_pass(classes, scale):
+    def diagonal_only(z, g):
+        p = softmax(z)
+        return g * p * (1 - p)
+
+    def narrow(backward):
+        return lambda z, g: backward(z.astype(np.float16), g.astype(np.float16))
+
+    def scaled(z, g):
+        return (1.02 * softmax_backward(z, g)).astype(z.dtype)
+
+    for seed in range(10):
+        z = scale * np.random.default_rng(seed).normal(size=(2, classes))
+        z = z.astype(np.float16)
+        for wrong in (diagonal_only, scaled, narrow(diagonal_only)):
+            assert check(softmax, wrong, z, seed=seed).verdict != "pass"
+        assert check(softmax, softmax_backward, z, seed=seed).passed
+        # With no float64 run, rounding and a small mistake look the same.
+        assert check(softmax, narrow(softmax_backward), z, seed=seed).verdict == "inconclusive"

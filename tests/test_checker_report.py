@@ -83,6 +83,16 @@ def test_exception_in_the_forward_is_a_doubt():
     assert "test_checker_report.py:" in said(report)
 
 
+def test_exception_in_the_reference_names_the_reference():
+    def broken(z):
+        raise ValueError("odd")
+
+    report = check(softmax, softmax_backward, Z, reference=broken)
+    assert report.verdict == "inconclusive"
+    assert "The reference cannot be used: it raised ValueError: odd" in said(report)
+    assert "The forward" not in said(report)
+
+
 def test_call_that_does_not_fit_names_the_function():
     report = check(softmax, lambda z: z, Z)
     assert report.verdict == "fail"
@@ -140,6 +150,12 @@ def test_wider_gradient_is_only_noted():
     assert "The gradient of input 0 is float64, the input is float32." in said(report)
 
 
+def test_byte_order_of_the_input_is_not_noted():
+    report = check(softmax, softmax_backward, Z.astype(">f8"))
+    assert report.passed
+    assert "The gradient of input" not in said(report)
+
+
 def test_memory_layout_of_the_cotangent_matters():
     def reads_the_buffer(z, g):
         flat = np.lib.stride_tricks.as_strided(g, (g.size,), (g.itemsize,))
@@ -190,3 +206,13 @@ def test_assert_gradient_raises_with_the_report():
         assert_gradient(softmax, doubled, Z)
     with pytest.raises(AssertionError, match="INCONCLUSIVE"):
         assert_gradient(np.abs, lambda x, g: g * np.sign(x), np.zeros(3))
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_tensors_of_other_libraries_are_refused_by_name(library):
+    module = pytest.importorskip("torch" if library == "torch" else "jax.numpy")
+    tensor = module.asarray(Z)
+    with pytest.raises(TypeError, match=rf"`inputs\[0\]` must be a NumPy array .*{library}"):
+        check(softmax, softmax_backward, tensor)
+    with pytest.raises(TypeError, match=r"`backward` must be a NumPy array .*PyTorch and JAX"):
+        check(softmax, tensor)

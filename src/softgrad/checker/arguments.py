@@ -19,18 +19,22 @@ def make_subject(
     forward: Any, backward: Any, inputs: tuple[Any, ...], dtype: DTypeLike | None, where: Any
 ) -> Subject:
     """Return what is to be checked, or raise TypeError or ValueError naming the argument."""
+    _refuse_tensor("backward", backward)
+    for i, value in enumerate(inputs):
+        _refuse_tensor(f"inputs[{i}]", value)
     if hasattr(forward, "forward") and hasattr(forward, "backward"):
         # A layer brings its backward: the second argument is its first input.
         inputs = inputs if backward is None else (backward, *inputs)
         if any(callable(value) for value in inputs[:1]):
             raise TypeError(mismatch("inputs[0]", "an array (a layer has its own backward)", "it"))
-        name, run, vjp, extra = type(forward).__name__, forward.forward, _layer_vjp(forward), 1
+        name, run, vjp = type(forward).__name__, forward.forward, _layer_vjp(forward)
+        kept = forward.backward
     else:
         for argument, value in (("forward", forward), ("backward", backward)):
             if not callable(value):
                 raise TypeError(mismatch(argument, "callable", type(value).__name__))
         name = _name(backward)
-        run, vjp, extra = forward, backward, 0
+        run, vjp, kept = forward, backward, None
     values = tuple(_value(f"inputs[{i}]", value, dtype) for i, value in enumerate(inputs))
     floating = tuple(
         i for i, v in enumerate(values) if isinstance(v, np.ndarray) and is_floating(v)
@@ -42,7 +46,16 @@ def make_subject(
         if not np.isfinite(values[place] if mask is None else values[place][mask]).all():
             expected = "finite where it is probed (exclude entries with `where`)"
             raise ValueError(mismatch(f"inputs[{place}]", expected, "infinity or NaN"))
-    return Subject(name, run, vjp, values, floating, masks, extra)
+    return Subject(name, run, vjp, values, floating, masks, kept)
+
+
+def _refuse_tensor(name: str, value: Any) -> None:
+    if isinstance(value, (np.ndarray, np.generic)) or not hasattr(value, "__array__"):
+        return
+    if "float" in str(getattr(value, "dtype", "")):
+        kind = f"{type(value).__module__.partition('.')[0]} {type(value).__name__}"
+        expected = "a NumPy array (arrays of PyTorch and JAX are not read yet)"
+        raise TypeError(mismatch(name, expected, kind))
 
 
 def _name(function: Any) -> str:

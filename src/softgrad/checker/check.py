@@ -78,6 +78,10 @@ def check(
     bar of the whole is out of sight: in float64 a part 1e-10 times as large as the rest, in
     float32 one 1e-5 times as large. Saturated rows of softmax are such parts; check them alone.
 
+    In float16 an error of some per cent looks like rounding. A pass there needs a run of the same
+    backward in float64 that agrees with the differences; without one the check is inconclusive.
+    So is one of a function that varies within the smallest step, 1e-5 of its input's scale.
+
     Examples
     --------
     >>> import numpy as np

@@ -9,7 +9,7 @@ import numpy as np
 from softgrad.checker.calls import Ended
 from softgrad.checker.oracle import Oracle
 from softgrad.checker.probes import LEVELS, first_step
-from softgrad.checker.richardson import Estimate, Table, rms
+from softgrad.checker.richardson import Estimate, Table, norm, rms
 from softgrad.checker.subject import Subject, Vector, flat
 
 __all__ = ["Differences"]
@@ -26,9 +26,9 @@ class Differences:
         self._directions = directions  # [D, inputs]
         self._weights = weights  # [C, outputs]
         self._calls = calls
-        self._epsilon = oracle.epsilon
+        self.epsilon = oracle.epsilon
         self._step = first_step(oracle.epsilon)
-        self._table = Table(oracle.epsilon * self.scale)
+        self._table = self._new_table()
         self._jump = 0.0
         """The smallest move seen of the projected outputs, RMS over the cotangents."""
         self._frozen: float | None = None
@@ -37,12 +37,12 @@ class Differences:
     @property
     def scale(self) -> float:
         """RMS over the cotangents of ‖cotangent · output‖."""
-        return float(np.sqrt(np.mean(self._weights**2 @ self._oracle.outputs**2)))
+        return norm(np.sqrt(np.mean(self._weights**2, axis=0)) * self._oracle.outputs)
 
     @property
     def _reach(self) -> float:
         """RMS over the cotangents of their norm."""
-        return float(np.sqrt(np.mean(np.sum(self._weights**2, axis=1))))
+        return rms(self._weights) * math.sqrt(self._weights.shape[1])
 
     @property
     def hidden(self) -> float:
@@ -53,17 +53,22 @@ class Differences:
         if self._frozen is None:
             return 0.0
         # If it has never moved, its outputs tell nothing: think of numbers near 1, in float32.
-        jump = self._jump or 2 * max(self._epsilon, 2.0**-23) * self._reach
+        jump = self._jump or 2 * max(self.epsilon, 2.0**-23) * self._reach
         return jump / (2 * self._frozen)
 
     def refine(self, enough: float, relative: float) -> Estimate | None:
-        """Add levels until the bar is below `enough` + `relative`·slope, or the calls are spent."""
+        """Add levels until the bar is below `enough` + `relative`·slope, or the calls are spent.
+
+        Slopes that are nothing to within their bar stop one level earlier, unless all is asked
+        for (0 and 0): the call saved shows whether the forward is constant.
+        """
+        patient = enough == relative == 0
         while True:
             estimate, levels = self._table.estimate(), len(self._table.rows)
             if estimate:
                 size = rms(estimate.value)
                 close = estimate.bar <= enough + relative * size
-                nothing = size <= estimate.bar and levels == LEVELS - 1
+                nothing = not patient and size <= estimate.bar and levels == LEVELS - 1
                 if close or nothing or levels == LEVELS:
                     return estimate
             spare = self._calls - self._subject.forward_calls
@@ -74,13 +79,20 @@ class Differences:
                 self._jump_down()
 
     def varies_elsewhere(self) -> bool:
-        """Whether the forward has another value at a distant point; one call."""
+        """Whether the forward has another value at a distant point, or no call is left to tell."""
+        if self._subject.forward_calls >= self._calls:
+            return True
         shrunk = flat(self._oracle.points) * (1 / 64 - 1)
         values = self._run(np.where(self._directions[0] != 0, shrunk, 0.0) + self._directions[0])
         if values is None:
             return True
         change = rms(self._weights @ (values - self._oracle.outputs))
-        return change > math.sqrt(self._epsilon) * self.scale
+        return change > math.sqrt(self.epsilon) * self.scale
+
+    def _new_table(self) -> Table:
+        # Outputs below the normal numbers are rounded to multiples of the smallest one.
+        scale = self.scale
+        return Table(max(self.epsilon * scale, 2.0**-1074 * self._reach) if scale else 0.0)
 
     def _add_level(self) -> None:
         slopes, bends = [], []
@@ -89,7 +101,7 @@ class Differences:
             plus, minus = self._run(direction * self._step), self._run(direction * -self._step)
             if plus is None or minus is None:
                 # Out of the forward's domain: begin again with a much smaller step.
-                self._table = Table(self._table.floor)
+                self._table = self._new_table()
                 self._step /= 64
                 return
             if fresh and self._admit(_rounding(plus)):
@@ -102,10 +114,10 @@ class Differences:
 
     def _jump_down(self) -> None:
         """Begin again, once, with steps so small that few kinks lie within them."""
-        small = 16 * math.sqrt(self._epsilon)
+        small = 16 * math.sqrt(self.epsilon)
         if small < self._step:
             self._step = small
-            self._table = Table(self._table.floor)
+            self._table = self._new_table()
 
     def _watch(self, moves: list[float]) -> None:
         seen = [move for move in moves if move > 0]
@@ -132,11 +144,11 @@ class Differences:
 
     def _admit(self, epsilon: float) -> bool:
         """Take a coarser rounding than was thought, and with it larger steps."""
-        if epsilon <= self._epsilon:
+        if epsilon <= self.epsilon:
             return False
-        self._epsilon = epsilon
+        self.epsilon = epsilon
         self._step = first_step(epsilon)
-        self._table = Table(epsilon * self.scale)
+        self._table = self._new_table()
         return True
 
 

@@ -85,8 +85,9 @@ def _direction(
     if probed.size == 0:
         return np.zeros(point.shape)
     epsilon = float(np.finfo(point.dtype).eps)
-    size = float(np.sqrt(np.mean(np.square(probed, dtype=np.float64))))
     largest = float(np.abs(probed).max())
+    parts = probed.astype(np.float64) / (largest or 1.0)  # no square over- or underflows
+    size = largest * math.sqrt(float(np.mean(parts**2)))
     # The input's own scale, at most 1 (logits of 1e4 still vary over 1), and never so small
     # that a step drowns in the spacing of the numbers.
     scale = max(min(size, 1.0) or 1.0, 2.0**-13, 8.0 * largest * epsilon ** (2 / 3))

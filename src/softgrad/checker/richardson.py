@@ -9,7 +9,7 @@ import numpy as np
 
 from softgrad.checker.subject import Vector
 
-__all__ = ["Estimate", "Table", "rms"]
+__all__ = ["Estimate", "Table", "norm", "rms"]
 
 _COLUMNS = 4
 
@@ -56,7 +56,7 @@ class Table:
         noise = max(seen, self.floor)
         kinks = self._kinks()
         bar, j, k = min(
-            (gap + noise / self.steps[j] + kinks[j], j, k)
+            (gap + noise / self.steps[j] + kinks[j] + self._contradiction(j, k), j, k)
             for j, row in enumerate(gaps, start=1)
             for k, gap in enumerate(row, start=1)
         )
@@ -77,6 +77,19 @@ class Table:
             max(rms(row[k] - row[k - 1]), rms(row[k] - above[k - 1])) for k in range(1, len(row))
         ]
 
+    def _contradiction(self, j: int, k: int) -> float:
+        """Return how far the later rows stay from an entry to which they should converge.
+
+        Where outputs vary within the steps, coarse rows may agree with one another by luck.
+        """
+        entry = self.rows[j][k]
+        first = rms(self.rows[j][0] - entry)
+        excess = 0.0
+        for i in range(j + 1, len(self.rows)):
+            allowed = first / 4.0 ** (i - j) + 64 * self.floor / self.steps[i]
+            excess = max(excess, rms(self.rows[i][0] - entry) - allowed)
+        return excess
+
     def _kinks(self) -> list[float]:
         """Return the part of each row's bend that a smooth function would not have."""
         if self.kinked:
@@ -87,5 +100,14 @@ class Table:
 
 
 def rms(values: Vector) -> float:
-    """Return the root mean square."""
-    return math.sqrt(float(np.vdot(values, values)) / values.size)
+    """Return the root mean square; no square over- or underflows."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if not 0 < largest < math.inf:
+        return largest
+    parts = values / largest
+    return largest * math.sqrt(float(np.vdot(parts, parts)) / values.size)
+
+
+def norm(values: Vector) -> float:
+    """Return the Euclidean norm; no square over- or underflows."""
+    return rms(values) * math.sqrt(values.size)

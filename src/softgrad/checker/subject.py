@@ -33,12 +33,17 @@ class Subject:
     """The places of the inputs that are differentiated."""
     masks: tuple[NDArray[np.bool_] | None, ...]
     """One a floating input: True where it is probed; None probes it everywhere."""
-    forwards_per_vjp: int = 0
-    """1 for a layer, whose backward needs what its forward has just kept."""
+    kept_vjp: Callable[..., Any] | None = None
+    """A layer's backward alone, ``kept_vjp(cotangent)``: it needs what its forward has kept."""
     forward_calls: int = 0
     backward_calls: int = 0
     several_outputs: bool = False
     damage: set[str] = field(default_factory=set)
+
+    @property
+    def forwards_per_vjp(self) -> int:
+        """1 for a layer, whose forward is run before its backward."""
+        return int(self.kept_vjp is not None)
 
     @property
     def points(self) -> Arrays:
@@ -67,10 +72,16 @@ class Subject:
         return outputs
 
     def evaluate(self, points: Arrays, function: Callable[..., Any] | None = None) -> Arrays:
-        """Run the forward, or `function` in its place, at other floating-point inputs."""
+        """Run the forward, or `function` in its place, at other floating-point inputs.
+
+        Raises
+        ------
+        Ended
+            It raised; the sentence begins with "it", for the caller knows which it was.
+        """
         self.forward_calls += 1
         arguments = self._arguments(points)
-        return _as_arrays(guarded("The forward", "doubt", function or self.forward, arguments))
+        return _as_arrays(guarded("it", "doubt", function or self.forward, arguments))
 
     def pull_back(self, points: Arrays, cotangent: Arrays, scattered: bool = False) -> Entries:
         """Run the backward; return one entry for each floating-point input.
@@ -84,13 +95,27 @@ class Subject:
         self.forward_calls += self.forwards_per_vjp
         arguments = self._arguments(points)
         own = tuple(strided(c) if scattered else np.array(c) for c in cotangent)
-        handed = own if self.several_outputs else own[0]
+        handed = self._handed(own)
         who = "With a non-contiguous cotangent the backward" if scattered else "The backward"
         result = guarded(who, "fail", self.vjp, [*arguments, handed])
         self._note_damage("backward", arguments, points)
         if any(map(_differ, own, cotangent)):
             self.damage.add("The backward overwrites the cotangent that it is given.")
         return self._entries(result)
+
+    def pull_back_again(self, cotangent: Arrays) -> Entries | None:
+        """Run a layer's backward once more, its forward not; None where that is not meant to be.
+
+        What the forward kept may be used up by the first backward, which then raises.
+        """
+        if self.kept_vjp is None:
+            return None
+        self.backward_calls += 1
+        own = tuple(np.array(c) for c in cotangent)
+        try:
+            return self._entries(guarded("it", "doubt", self.kept_vjp, [self._handed(own)]))
+        except Ended:
+            return None
 
     def vector(self, entries: Entries) -> Vector:
         """Lay the entries end to end in float64; None and what is not probed become zeros."""
@@ -99,6 +124,9 @@ class Subject:
             array = np.zeros(point.shape) if entry is None else entry
             pieces.append(array if mask is None else np.where(mask, array, 0.0))
         return flat(pieces)
+
+    def _handed(self, cotangent: Arrays) -> Any:
+        return cotangent if self.several_outputs else cotangent[0]
 
     def _arguments(self, points: Arrays) -> list[Any]:
         arguments = [np.array(v) if isinstance(v, np.ndarray) else v for v in self.values]

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from softgrad.checker.report import Finding
-from softgrad.checker.richardson import Estimate, rms
+from softgrad.checker.richardson import Estimate, norm, rms
 from softgrad.checker.subject import Vector
 
 __all__ = ["Comparison", "backward_noise"]
 
+_SINGLE = 2.0**-23
 SAFETY = 8.0
 """An error is one that exceeds the error bar this many times."""
 RESOLUTION = 0.01
@@ -29,12 +30,16 @@ class Comparison:
     """The backward's own rounding, as an RMS of slopes."""
     scale: float
     """The slopes of a function that varies by its own size over its inputs' own size."""
+    rounding: float
+    """The spacing at 1 in the outputs that are differenced."""
     epsilon: float
     """The coarsest spacing at 1 in the backward's arithmetic."""
     hidden: float
     """Slopes that a forward which did not move at all may hide; 0 where it moved."""
     double_agrees: bool = False
     """Whether the same backward, run in float64, agrees with the differences."""
+    suspect: bool = False
+    """Whether float16's rounding may hide an error that no float64 run has ruled out."""
     constant: bool = False
     """Whether the forward has the same value far from here."""
 
@@ -55,21 +60,24 @@ class Comparison:
 
     @property
     def disagrees(self) -> bool:
-        """Whether the error is beyond the bar."""
-        return self.error > SAFETY * self.bar + self.hidden
+        """Whether the error is beyond the bar, and the differences have settled."""
+        unsettled = SAFETY * self.numeric.bar
+        settled = unsettled < self.size or unsettled <= math.sqrt(self.rounding) * self.scale
+        return settled and math.inf > self.error > SAFETY * self.bar + self.hidden
 
     @property
     def resolves(self) -> bool:
         """Whether the bar is small against the slopes."""
         limit = max(RESOLUTION, 64 * self.epsilon) * self.size
-        return self.size > 0 and SAFETY * self.bar + self.hidden <= limit
+        seen = self.size > 0 and math.isfinite(self.error)
+        return seen and SAFETY * self.bar + self.hidden <= limit
 
     @property
     def vanishes(self) -> bool:
         """Whether both are zero to within a bar that is itself at the level of rounding."""
         limit = SAFETY * self.bar
         both = max(self.size, rms(self.analytic)) <= limit
-        return both and limit <= np.sqrt(self.epsilon) * self.scale
+        return math.isfinite(self.error) and both and limit <= np.sqrt(self.epsilon) * self.scale
 
     def relative(self) -> tuple[float | None, float | None]:
         """Return error and bar relative to the slopes; None where those are mere rounding."""
@@ -81,6 +89,8 @@ class Comparison:
         """Say in one sentence what the comparison shows."""
         if self.disagrees:
             return self._failure()
+        if self.suspect:
+            return Finding("doubt", self._suspicion())
         if self.resolves:
             return Finding("note", "The backward agrees with the differences of the forward.")
         if self.vanishes:
@@ -98,14 +108,26 @@ class Comparison:
         small = self.error <= max(0.01, 32 * self.epsilon) * self.size
         return Finding("note" if small else "doubt", f"{text} {self._part(self.error)}.")
 
-    def explained(self, given: Vector, double: Vector, probes: Vector) -> Comparison | None:
+    def in_double(self, given: Vector, double: Vector | None, probes: Vector) -> Comparison:
+        """Add what `double`, the gradient of the same backward run in float64, says of `given`."""
+        wider = None if double is None else self._explained(given, double, probes)
+        if wider is None and self.epsilon > _SINGLE:
+            # A wrong formula hides in float16's rounding: what nothing explains does not pass.
+            return replace(self, suspect=True)
+        return wider or self
+
+    def _explained(self, given: Vector, double: Vector, probes: Vector) -> Comparison | None:
         """Widen the noise by what `double`, the same backward run in float64, says of it.
 
         None where that run is wrong too, or too near to the gradient `given` to explain the error.
         """
         error = rms(probes @ double - self.numeric.value[:, 0])
         exact = backward_noise(double[None], np.zeros_like(double), probes, 2.0**-52)
-        if error > SAFETY * (self.numeric.bar + exact) + self.hidden:
+        bar = self.numeric.bar + exact
+        limit = SAFETY * bar + self.hidden
+        if self.epsilon > _SINGLE:
+            limit = min(limit, max(bar, RESOLUTION / SAFETY * self.size))
+        if error > limit:
             return None
         rounding = _response(given - double, probes) + 4 * self.epsilon * self.scale
         wider = replace(self, noise=self.noise + rounding, double_agrees=True)
@@ -121,7 +143,15 @@ class Comparison:
             text = "The backward disagrees with the differences of the forward."
         return Finding("fail", text)
 
+    def _suspicion(self) -> str:
+        return (
+            f"The backward is {self._part(self.error)} away from the differences of the forward, "
+            "and no float64 run of it shows that this is rounding: check it in float64."
+        )
+
     def _doubt(self) -> str:
+        if not math.isfinite(self.error):
+            return "The slopes are too large to be compared in float64: check in smaller units."
         if self.hidden:
             return "The forward does not move at all at small steps: rounding may hide a slope."
         if self.numeric.kink > self.bar / 2:
@@ -149,15 +179,16 @@ def backward_noise(gradients: Vector, change: Vector, probes: Vector, epsilon: f
     `change` is how its answer moved when the inputs moved by one unit in the last place; entries
     of the answer also carry a rounding of their own, and long sums in them some more.
     """
-    own = np.linalg.norm(_rms_rows(gradients) * _rms_rows(probes))
+    own = norm(_rms_rows(gradients) * _rms_rows(probes))
     factor = epsilon * (4 + np.sqrt(gradients.shape[1]) / 16)
-    return _response(change, probes) + float(factor * own)
+    return _response(change, probes) + float(factor) * own
 
 
 def _response(change: Vector, probes: Vector) -> float:
     """Return what a change of the gradient makes of the slopes, entries together and apart."""
-    return math.hypot(rms(probes @ change), float(np.linalg.norm(change * _rms_rows(probes))))
+    return math.hypot(rms(probes @ change), norm(change * _rms_rows(probes)))
 
 
 def _rms_rows(rows: Vector) -> Vector:
-    return np.asarray(np.sqrt(np.mean(rows**2, axis=0)))
+    largest = float(np.abs(rows).max()) or 1.0  # no square over- or underflows
+    return np.asarray(largest * np.sqrt(np.mean((rows / largest) ** 2, axis=0)))
