@@ -493,7 +493,7 @@ def test_entmax_of_a_large_alpha(alpha: float, classes: int) -> None:
     assert_close(sg.Entmax(alpha)(np.zeros(classes)), np.full(classes, 1 / classes), u=8)
     x = np.where(np.arange(classes) == 1, 3.0, 0.0)
     equal(sg.Entmax(alpha)(x), (x > 0).astype(float))
-    with pytest.raises(ValueError, match="`alpha` must be a finite .* above 1, at most 100, got"):
+    with pytest.raises(ValueError, match=r"`alpha` must be a finite .* above 1, at most 100, got"):
         sg.Entmax(101.0)
 
 

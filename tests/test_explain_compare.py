@@ -175,9 +175,15 @@ def test_large_layers_show_a_part_and_say_so():
         (([1.0], [[1.0], [2.0]], 0, [1.0]), ValueError, r"`b` must be of shape \(2,\)"),
         (([1e300], [[1e300]], 0), ValueError, "`W` must be small enough"),
         (([1.0], [[1.0]], 0, None, ["relu"]), ValueError, "`heads` must be different names"),
+        (([1.0], [[1.0]], 0, None, None), TypeError, "`heads` must be different names"),
+        (([1.0], [[1.0]], 0, None, [["softmax"]]), TypeError, "`heads` must be different names"),
         (([1.0], [[1.0]], 0, None, []), ValueError, "`heads` must be different names"),
     ],
 )
 def test_bad_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         compare(*arguments)
+
+
+def test_one_class_and_one_feature_are_written_in_the_singular():
+    assert "1 class, 1 feature, target class 0" in str(compare([1.0], [[1.0]], 0))

@@ -183,7 +183,9 @@ def test_json_round_trip_and_faces():
         ({"steps": 2.5}, TypeError, "`steps` must be a positive integer, got 2.5"),
         ({"lr": 0.0}, ValueError, "`lr` must be a finite number above 0"),
         ({"lr": "1"}, TypeError, "`lr` must be a finite number above 0"),
-        ({"subject": sg.logsumexp}, TypeError, "`subject` must be a map to outputs of the same"),
+        ({"subject": sg.logsumexp}, TypeError, "`subject` must be a map to the simplex"),
+        ({"subject": sg.log_softmax}, TypeError, "`subject` must be a map to the simplex"),
+        ({"ascend": "no"}, TypeError, "`ascend` must be True or False, got 'no'"),
         ({"subject": sg.tanh, "objective": "log"}, TypeError, "`subject` must be softmax or"),
     ],
 )
@@ -192,6 +194,20 @@ def test_bad_arguments_are_named(options, error, message):
     arguments |= options
     with pytest.raises(error, match=message):
         follow(arguments.pop("subject"), arguments.pop("objective"), **arguments)
+
+
+def test_steps_and_rate_may_be_given_by_place():
+    by_place = follow(sg.softmax, "sum", 3, 0.5, start=START)
+    assert by_place.to_json() == follow(sg.softmax, "sum", start=START, steps=3, lr=0.5).to_json()
+    assert "3 steps at rate 0.5" in str(by_place)
+    assert "1 step at rate" in str(follow(sg.softmax, "sum", 1, start=START))
+
+
+def test_pre_activations_are_shown_where_they_fit():
+    table = follow(sg.softmax, "output", index=0, start=START, steps=20)._repr_html_()
+    assert all(f"z[{k}]" in table for k in range(3))
+    wide = follow(sg.softmax, "output", index=0, start=[0.3, -0.4, 1.1, 0.7], steps=20)
+    assert "z[1]" not in wide._repr_html_()
 
 
 def test_steps_that_overflow_name_the_rate():

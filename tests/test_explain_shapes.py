@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -26,7 +27,7 @@ def words_of(*arguments, **options):
 @pytest.mark.parametrize(
     ("f", "x", "kind", "shape", "pattern"),
     [
-        (sg.sigmoid, 2.0, "number", (), "dense"),
+        (sg.sigmoid, 2.0, "number", (), "diagonal"),
         (np.sin, 0.5, "number", (), "dense"),
         (sg.logsumexp, ROW, "gradient", (3,), "dense"),
         (lambda x: (x**2).sum(), ROW, "gradient", (3,), "dense"),
@@ -34,8 +35,17 @@ def words_of(*arguments, **options):
         (sg.log_softmax, ROW, "Jacobian", (3, 3), "dense"),
         (sg.tanh, ROW, "Jacobian", (3, 3), "diagonal"),
         (np.sin, ROW, "Jacobian", (3, 3), "diagonal"),
-        (sg.sparsemax, [1.0, 0.9, -3.0], "Jacobian", (3, 3), "partly zero"),
-        (sg.relu, [-1.0, -2.0], "Jacobian", (2, 2), "zero"),
+        (sg.sparsemax, [1.0, 0.9, -3.0], "Jacobian", (3, 3), "dense on the support"),
+        (sg.relu, [-1.0, -2.0], "Jacobian", (2, 2), "diagonal"),
+        (sg.tanh, [0.5], "Jacobian", (1, 1), "diagonal"),
+        (sg.softmax, [0.5], "Jacobian", (1, 1), "zero"),
+        (sg.log_softmax, [[0.5], [2.0]], "Jacobian", (2, 1, 2, 1), "zero"),
+        (sg.softmax, [0.0, 800.0], "Jacobian", (2, 2), "dense on the support"),
+        (sg.Softmax(temperature=0.5), ROWS, "Jacobian", (4, 3, 4, 3), "dense"),
+        (sg.log_softmax, [0.0, 800.0], "Jacobian", (2, 2), "dense"),
+        (sg.logsumexp, [0.0, 800.0], "gradient", (2,), "dense"),
+        (lambda x: x[::-1] * [1.0, 0.0, 1.0], ROW, "Jacobian", (3, 3), "partly zero"),
+        (lambda x: np.maximum(x, 0.0), [-1.0, -2.0], "Jacobian", (2, 2), "zero"),
         (sg.softmax, ROWS, "Jacobian", (4, 3, 4, 3), "dense"),
         (own_softmax, ROWS, "Jacobian", (4, 3, 4, 3), "dense"),
         (sg.tanh, ROWS, "Jacobian", (4, 3, 4, 3), "diagonal"),
@@ -52,7 +62,8 @@ def test_a_map_and_the_same_function_of_a_user_agree():
     ours, own = shapes(sg.softmax, ROWS), shapes(own_softmax, ROWS)
     np.testing.assert_array_equal(ours.matrices, sg.softmax.jacobian(ROWS))
     np.testing.assert_allclose(own.matrices, ours.matrices, atol=1e-11)
-    assert ours.structure == own.structure
+    assert ours.structure.by_form
+    assert ours.structure == dataclasses.replace(own.structure, by_form=True)
     assert ours.error is None
     assert 0 < own.error < 1e-10
 
@@ -89,9 +100,10 @@ def test_rows_that_hear_each_other_are_one_block():
     assert "block diagonal" not in " ".join(result.words)
 
 
-def test_structure_is_read_off_the_numbers():
+def test_structure_is_that_of_the_map():
     softmax = shapes(sg.softmax, ROW).structure
     assert softmax.symmetric
+    assert softmax.zeros == 0
     assert softmax.rows_sum_to_zero
     assert softmax.columns_sum_to_zero
     assert softmax.greatest_rank == 2
@@ -102,6 +114,10 @@ def test_structure_is_read_off_the_numbers():
     sigmoid = shapes(sg.sigmoid, ROW).structure
     assert not sigmoid.rows_sum_to_zero
     assert sigmoid.least_rank == 3
+    underflowing = shapes(sg.softmax, np.arange(400.0)).structure
+    assert (underflowing.zeros, underflowing.least_rank) == (0, 399)
+    support = shapes(sg.sparsemax, [[1.0, 0.9, -3.0], [0.1, 0.2, 0.3]]).structure
+    assert (support.zeros, support.least_rank, support.greatest_rank) == (5, 1, 2)
     saturated = shapes(sg.softmax, [40.0, 0.0]).structure
     assert (saturated.pattern, saturated.least_rank) == ("dense", 1)
     rectangular = shapes(lambda x: x[:2] * x[2], ROW).structure
@@ -114,9 +130,23 @@ def test_structure_is_read_off_the_numbers():
         (sg.softmax, ROW, ["dense", "symmetric", "rows sum to zero", "rank is 2 of 3"], "diagonal"),
         (sg.sigmoid, ROW, ["It is diagonal", "elementwise product"], "sum to zero"),
         (sg.softmax, ROWS, ["block diagonal: 4 rows", "144 numbers, 36 of them"], "error"),
-        (sg.sparsemax, [1.0, 0.9, -3.0], ["5 of the 9 entries are zero"], "dense"),
+        (
+            sg.sparsemax,
+            [1.0, 0.9, -3.0],
+            ["dense on the support", "5 of the 9 entries are zero"],
+            "no entry",
+        ),
         (own_softmax, ROW, ["Measured by differences"], "diagonal"),
-        (lambda x: np.tanh(3 * x) @ np.ones(3), ROW, ["No entry is zero"], "Jacobian"),
+        (lambda x: np.tanh(3 * x) @ np.ones(3), ROW, ["No entry is numerically zero"], "Jacobian"),
+        (sg.tanh, [0.5], ["It is diagonal", "The one output has a slope in the one"], "stored"),
+        (sg.tanh, 0.5, ["the slope 0.7864"], "No entry"),
+        (sg.relu, [0.0, -1.0], ["It is diagonal", "Every slope on the diagonal"], "rank"),
+        (sg.relu, [2.0, -1.0, 3.0], ["1 of the 3 slopes", "rank is numerically 2 of 3"], "nothing"),
+        (sg.softmax, [0.0, 800.0], ["1 of the 2 outputs has all the weight"], "small for float64"),
+        (sg.softmax, [100.0, 50.0, 0.0], ["It is dense", "rank is 2 of 3"], "numerically"),
+        (sg.log_softmax, [0.0, 800.0], ["Numerically, 2 of the 4 entries are zero"], "symmetric"),
+        (sg.softmax, [2.0, 1.0], ["written out it has 4 numbers; its products need 2"], "slope of"),
+        (np.sin, ROW, ["It is numerically diagonal"], "products need"),
     ],
 )
 def test_words_match_the_numbers(f, x, said, unsaid):
@@ -124,6 +154,42 @@ def test_words_match_the_numbers(f, x, said, unsaid):
     for part in said:
         assert part in words
     assert unsaid not in words
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: x.astype(int), [1.0, 2.0]),
+        (np.floor, [2.0, 3.5, 0.0]),
+        (lambda x: x**3, [1e100, 2.0]),
+        (lambda x: np.floor(x).sum(), 1.0),
+    ],
+)
+def test_what_cannot_be_measured_is_not_called_zero(f, x):
+    result = shapes(f, x)
+    assert result.unclear
+    assert result.structure is None
+    said = str(result)
+    assert "could not be measured here" in said
+    assert "zero" not in said
+    assert "/∂x[0]" not in said
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "slopes"),
+    [
+        (lambda x: x**3, [1e100, -2e100], [3e200, 1.2e201]),
+        (lambda x: 2 * x, [1e300, 3e300], [2.0, 2.0]),
+        (lambda x: x**2, [1e6, 3e9], [2e6, 6e9]),
+        (lambda x: x**3, [0.0, 0.0], [0.0, 0.0]),
+        (lambda x: 0 * x + 7.0, [1e3, 0.0], [0.0, 0.0]),
+        (lambda x: x.astype(int), [1.5, 2.5], [0.0, 0.0]),
+    ],
+)
+def test_large_inputs_and_true_zeros_are_measured(f, x, slopes):
+    result = shapes(f, x)
+    assert result.structure.pattern == ("diagonal" if any(slopes) else "zero")
+    np.testing.assert_allclose(result.matrices[0].diagonal(), slopes, rtol=1e-5)
 
 
 def test_a_kink_is_no_derivative():
@@ -188,6 +254,12 @@ def test_a_function_is_not_given_the_array_that_is_kept():
         ((lambda x: np.zeros(10**6), ROW), {}, ValueError, "`f` must be a function whose Jacobian"),
         ((lambda x: x > 0, ROW), {}, TypeError, "`f` must be a function that returns real numbers"),
         ((lambda x: x / 0.0 * 0.0, ROW), {}, ValueError, "`f` must be finite at `x`"),
+        (
+            (lambda x: x + np.random.default_rng().random(2), [1.0, 2.0]),
+            {},
+            ValueError,
+            "`f` must be a function that returns the same",
+        ),
         ((lambda x: x[x > 0], [0.0, 1.0]), {}, ValueError, "`f` must be a function whose output"),
         ((sg.cross_entropy, ROW), {}, TypeError, "`targets` must be given for a loss"),
         ((sg.softmax, ROW), {"targets": 1}, TypeError, "`targets` must be left out"),

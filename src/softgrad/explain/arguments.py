@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from softgrad.arrays import real_array
 from softgrad.errors import mismatch
 
-__all__ = ["Vector", "class_index", "finite", "linear_layer"]
+__all__ = ["MOST_ENTRIES", "Vector", "class_index", "finite", "linear_layer"]
 
 Vector: TypeAlias = NDArray[np.float64]
+
+MOST_ENTRIES = 250_000
+"""As large a Jacobian as is looked at."""
 
 
 def finite(name: str, x: Any, ndim: int | None = None, like: str = "") -> Vector:

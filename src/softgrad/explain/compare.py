@@ -15,7 +15,7 @@ from softgrad.explain.compare_words import words_for
 from softgrad.explain.heads import HEADS
 from softgrad.explain.tables import largest, part_of
 from softgrad.linear import Outer
-from softgrad.results import Block, Paragraph, Result, Table, number
+from softgrad.results import Block, Paragraph, Result, Table, counted, number
 
 __all__ = ["Comparison", "HeadGradient", "compare"]
 
@@ -56,8 +56,9 @@ class Comparison(Result):
         K, D = self.W.shape
         layer = "z = W x" if self.b is None else "z = W x + b"
         heads = ", ".join(head.name for head in self.heads)
-        sizes = f"{K} classes, {D} features, target class {self.target}"
-        yield Paragraph(f"The last layer, {layer}: {sizes}; heads: {heads}", "title")
+        sizes = f"{counted(K, 'class')}, {counted(D, 'feature')}"
+        sizes += f", target class {self.target}; heads: {heads}"
+        yield Paragraph(f"The last layer, {layer}: {sizes}", "title")
         formulas = ((h.name, h.loss_formula, h.loss, h.gradient_formula) for h in self.heads)
         yield Table(("head", "loss L", "value", "∂L/∂z"), tuple(formulas))
         magnitudes = np.sum([np.abs(h.logits_bar) for h in self.heads], axis=0)
@@ -126,7 +127,7 @@ def compare(
     Raises
     ------
     TypeError
-        An argument is not of real numbers, or `target` is not an integer.
+        An argument is not of real numbers, `target` is not an integer, or `heads` are no names.
     ValueError
         Shapes do not fit, a number is not finite, or a head is unknown.
     IndexError
@@ -158,10 +159,13 @@ def compare(
     return Comparison(x, W, b, target, z, gradients, words)
 
 
-def _head_names(heads: Iterable[str]) -> tuple[str, ...]:
+def _head_names(heads: Any) -> tuple[str, ...]:
     """Return the names of one head or more, each of them known and named once."""
-    names = (heads,) if isinstance(heads, str) else tuple(heads)
     expected = "different names among " + ", ".join(map(repr, HEADS))
+    names = (heads,) if isinstance(heads, str) else heads
+    names = tuple(names) if isinstance(names, Iterable) else None
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise TypeError(mismatch("heads", expected, repr(heads)))
     if not names or len(set(names)) < len(names) or not set(names) <= set(HEADS):
         raise ValueError(mismatch("heads", expected, repr(names)))
     return names

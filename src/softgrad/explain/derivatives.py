@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from softgrad.errors import mismatch
-from softgrad.explain.arguments import Vector, finite
+from softgrad.explain.arguments import MOST_ENTRIES, Vector, finite
+from softgrad.explain.forms import kept_by, structure_by_form
 from softgrad.explain.measured import measure
+from softgrad.explain.structure import Structure, structure_of
 from softgrad.losses import AbstractLoss
 from softgrad.maps import AbstractMap
 
 __all__ = ["Derivative", "derivative_of"]
-
-_ENTRIES = 250_000
 
 Shape = tuple[int, ...]
 
@@ -29,13 +28,19 @@ class Derivative:
     x_shape: Shape
     y_shape: Shape
     blocks: Vector  # [B, m, n]
+    structure: Structure | None
+    """None where the function has a kink, or where its derivative could not be measured."""
     stored: int | None = None
     """How many numbers the library's object keeps in place of the matrix."""
     error: float | None = None
     """For a measured one: what the differences leave open, RMS over the entries."""
-    slack: float = 0.0
-    """For a measured one: what no entry's error exceeds."""
     kink: bool = False
+    """Whether a measured one is none: the slopes to the left and to the right differ."""
+
+    @property
+    def unclear(self) -> bool:
+        """Whether it could not be measured."""
+        return self.structure is None and not self.kink
 
 
 def derivative_of(f: Any, x: Any, axis: int, targets: Any) -> Derivative:
@@ -64,14 +69,15 @@ def _of_map(f: AbstractMap, x: Vector, axis: int) -> Derivative:
     n = x.shape[axis] if x.ndim else 1
     m = n if y.shape == x.shape else 1
     entries = x.size * m
-    if entries > _ENTRIES:
-        expected = f"small enough that the blocks have at most {_ENTRIES} entries"
+    if entries > MOST_ENTRIES:
+        expected = f"small enough that the blocks have at most {MOST_ENTRIES} entries"
         raise ValueError(mismatch("x", expected, f"{entries} of shape {x.shape}"))
     matrix = np.asarray(J.as_matrix())
     if x.ndim and np.ndim(y) < x.ndim:  # gradients of the rows, laid out as x is
         matrix = np.moveaxis(matrix, axis, -1)
     blocks = matrix.reshape(-1, m, n)
-    return Derivative(x.shape, tuple(np.shape(y)), blocks, stored=_numbers_in(J))
+    structure = structure_by_form(J, blocks)
+    return Derivative(x.shape, tuple(np.shape(y)), blocks, structure, stored=kept_by(J))
 
 
 def _of_loss(f: AbstractLoss, x: Vector, axis: int, targets: Any) -> Derivative:
@@ -80,7 +86,7 @@ def _of_loss(f: AbstractLoss, x: Vector, axis: int, targets: Any) -> Derivative:
     if x.ndim and len(y_shape) == x.ndim - 1:  # one loss a row, as for a single row
         gradient = np.moveaxis(gradient, axis, -1)
     blocks = np.reshape(gradient, (math.prod(y_shape), 1, -1))
-    return Derivative(x.shape, y_shape, blocks, stored=x.size)
+    return Derivative(x.shape, y_shape, blocks, structure_of(blocks), stored=x.size)
 
 
 def _of_function(f: Any, x: Vector, axis: int) -> Derivative:
@@ -92,9 +98,9 @@ def _of_function(f: Any, x: Vector, axis: int) -> Derivative:
         within, others = rows
         if (np.abs(others) <= slack).all():
             blocks = within
-    return Derivative(
-        x.shape, y_shape, blocks, error=measured.error, slack=slack, kink=measured.kink
-    )
+    known = not (measured.kink or measured.unclear)
+    structure = structure_of(blocks, slack) if known else None
+    return Derivative(x.shape, y_shape, blocks, structure, error=measured.error, kink=measured.kink)
 
 
 def _rows(
@@ -119,12 +125,3 @@ def _rows(
     same = np.eye(B, dtype=np.bool_)
     by_rows = full.transpose(0, 2, 1, 3)  # [B, B, m, n]
     return by_rows[same], by_rows[~same]
-
-
-def _numbers_in(J: Any) -> int:
-    """Count the numbers in the arrays of a linear map."""
-    if isinstance(J, np.ndarray):
-        return J.size
-    if not dataclasses.is_dataclass(J):
-        return 0
-    return sum(_numbers_in(getattr(J, field.name)) for field in dataclasses.fields(J))

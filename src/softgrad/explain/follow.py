@@ -17,16 +17,16 @@ from softgrad.explain.follow_words import outcome, words_for
 from softgrad.explain.layer import Layer, choose_layer, parts_of
 from softgrad.explain.names import public_name
 from softgrad.explain.objectives import Objective, choose_objective, has_logarithm
-from softgrad.explain.tables import largest, milestones, part_of
+from softgrad.explain.tables import as_row, largest, milestones, part_of
 from softgrad.maps import AbstractElementwiseMap, AbstractMap, AbstractSimplexMap, Sigmoid, sigmoid
 from softgrad.maps.rows import check_real
 from softgrad.nn import Network
-from softgrad.results import Block, Paragraph, Result, Table
+from softgrad.results import Block, Paragraph, Result, Table, counted, number
 
 __all__ = ["Followed", "Trajectory", "follow"]
 
-_OUTPUTS, _PARAMETERS = 4, 24
-"""As many outputs, and as large a W, as a terminal holds."""
+_OUTPUTS, _PARAMETERS, _WIDTH = 4, 24, 80
+"""As many outputs, as large a W, and as wide a table, as a terminal holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,8 @@ class Followed(Result):
             moved = "W" if self.trajectory.b is None else "W and b"
         yield Paragraph(
             f"Gradient {way} on {self.objective}, with p = {self.trajectory.outputs_map}(z): "
-            f"{len(self.trajectory.objective) - 1} steps at rate {self.lr:g}, moving {moved}",
+            f"{counted(len(self.trajectory.objective) - 1, 'step')} at rate {self.lr:g}, "
+            f"moving {moved}",
             "title",
         )
         yield _table(self.objective, self.trajectory)
@@ -79,6 +80,8 @@ class Followed(Result):
 def follow(
     subject: AbstractMap | Network,
     objective: str,
+    steps: int = 50,
+    lr: float = 1.0,
     *,
     index: int | None = None,
     weights: Any = None,
@@ -86,8 +89,6 @@ def follow(
     x: Any = None,
     W: Any = None,
     b: Any = None,
-    steps: int = 50,
-    lr: float = 1.0,
     ascend: bool = True,
 ) -> Followed:
     """Follow the gradient of an objective of a layer's outputs, with no loss and no target.
@@ -100,6 +101,9 @@ def follow(
     objective : {"output", "weighted", "sum", "log", "entropy"}
         p[index], Σ c[k]·p[k] with the weights c, Σ p[k], log p[index], or −Σ p[k]·log p[k]; the
         last two for softmax and sigmoid.
+    steps : int
+    lr : float
+        The length of a step in units of the gradient.
     index : int
         The output, for ``"output"`` and ``"log"``.
     weights : array [K]
@@ -110,9 +114,6 @@ def follow(
         The input of a layer z = W x + b, of which W and b are moved.
     W : array [K, D]
     b : array [K], optional
-    steps : int
-    lr : float
-        The length of a step in units of the gradient.
     ascend : bool
         False descends.
 
@@ -151,7 +152,7 @@ def follow(
             )
         subject, W, b = parts_of(subject)
     if not isinstance(subject, (AbstractSimplexMap, AbstractElementwiseMap)):
-        expected = "a map to outputs of the same shape, such as softmax or sigmoid"
+        expected = "a map to the simplex, such as softmax, or an elementwise one, such as sigmoid"
         raise TypeError(mismatch("subject", expected, repr(subject)))
     layer = choose_layer(start, x, W, b)
     goal = choose_objective(objective, index, weights, layer.pre_activations.size)
@@ -159,7 +160,9 @@ def follow(
         expected = f"softmax or sigmoid for the objective {objective!r}"
         raise TypeError(mismatch("subject", expected, repr(subject)))
     steps = _count(steps)
-    check_real("lr", lr, 0.0)
+    check_real("lr", lr, above=0)
+    if not isinstance(ascend, (bool, np.bool_)):
+        raise TypeError(mismatch("ascend", "True or False", repr(ascend)))
     rate = float(lr) if ascend else -float(lr)
     trajectory = _trajectory(subject, goal, layer, steps, rate)
     beside = None
@@ -218,16 +221,26 @@ def _trajectory(
 
 
 def _table(objective: str, seen: Trajectory) -> Table:
-    """Show the outputs at some of the points."""
+    """Show the outputs at some of the points, and the pre-activations where they fit."""
     outputs = largest(np.abs(seen.outputs[[0, -1]]).max(axis=0), _OUTPUTS)
-    columns = {f"p[{k}]": seen.outputs[:, k] for k in outputs}
-    columns = {objective: seen.objective, "gradient": seen.gradient_size} | columns
     last = len(seen.objective) - 1
     steps = milestones(last) if seen.gradient_size.any() else [0, last]
-    rows = tuple((step, *(values[step] for values in columns.values())) for step in steps)
+    ends = {f"p[{k}]": seen.outputs[steps, k] for k in outputs}
+    begin = {objective: seen.objective[steps], "gradient": seen.gradient_size[steps]}
+    middle = {f"z[{k}]": seen.pre_activations[steps, k] for k in outputs}
+    columns = begin | middle | ends
+    if len(outputs) < seen.outputs.shape[1] or _width(columns) > _WIDTH:
+        columns = begin | ends
+    rows = tuple(zip(steps, *columns.values(), strict=True))
     title = f"{seen.outputs_map} outputs"
     title += part_of(outputs, seen.outputs.shape[1], "of them, the largest")
     return Table(("step", *columns), rows, title)
+
+
+def _width(columns: dict[str, Vector]) -> int:
+    """Return how wide a table of these columns is, with the steps before them."""
+    cells = (max(len(name), *map(len, map(number, values))) for name, values in columns.items())
+    return sum((width + 3 for width in cells), start=len("│ step │"))
 
 
 def _parameters(seen: Trajectory) -> Iterable[Block]:
@@ -236,11 +249,7 @@ def _parameters(seen: Trajectory) -> Iterable[Block]:
         return
     rows = []
     for k in range(len(seen.W[0])):
-        rows.append((f"W[{k}]", _row(seen.W[0, k]), _row(seen.W[-1, k])))
+        rows.append((f"W[{k}]", as_row(seen.W[0, k]), as_row(seen.W[-1, k])))
     if seen.b is not None:
-        rows.append(("b", _row(seen.b[0]), _row(seen.b[-1])))
+        rows.append(("b", as_row(seen.b[0]), as_row(seen.b[-1])))
     yield Table(("parameter", "at first", "at the end"), tuple(rows))
-
-
-def _row(values: Vector) -> str:
-    return ", ".join(f"{value:.4g}" for value in values)

@@ -9,7 +9,7 @@ import numpy as np
 
 from softgrad.explain.arguments import Vector
 from softgrad.explain.objectives import Objective
-from softgrad.explain.tables import listed
+from softgrad.explain.tables import as_row, listed
 from softgrad.maps import AbstractMap, AbstractSimplexMap, Sigmoid, Softmax
 from softgrad.results import number
 
@@ -80,7 +80,7 @@ def _journey(seen: Trajectory) -> str:
     z = seen.pre_activations
     text = "The pre-activations moved"
     if z.shape[1] <= 6:
-        text = f"The pre-activations went from {_row(z[0])} to {_row(z[-1])}"
+        text = f"The pre-activations went from ({as_row(z[0])}) to ({as_row(z[-1])})"
     means = z.mean(axis=1)
     steady = np.abs(means - means[0]).max() <= _ROUNDING * len(z) * max(1.0, np.abs(z).max())
     if z.shape[1] > 1 and steady:
@@ -91,10 +91,6 @@ def _journey(seen: Trajectory) -> str:
 def _clean(mean: float, z: Vector) -> float:
     """Return a mean that is nothing but rounding as 0."""
     return 0.0 if abs(mean) <= _ROUNDING * np.abs(z).max() else float(mean)
-
-
-def _row(values: Vector) -> str:
-    return f"({', '.join(f'{value:.4g}' for value in values)})"
 
 
 def _why(f: AbstractMap, goal: Objective, seen: Trajectory) -> Iterator[str]:

@@ -10,7 +10,7 @@ from softgrad.explain.arguments import Vector
 from softgrad.explain.derivatives import Derivative, derivative_of
 from softgrad.explain.names import public_name
 from softgrad.explain.shapes_words import words_for
-from softgrad.explain.structure import Structure, structure_of
+from softgrad.explain.structure import Structure
 from softgrad.results import Block, Paragraph, Result, Table
 
 __all__ = ["Shapes", "shapes"]
@@ -36,9 +36,11 @@ class Shapes(Result):
     matrices: Vector  # [B, m, n]
     """The derivative as B blocks; between different blocks every entry is zero."""
     structure: Structure | None
-    """None where the function has a kink, and so no derivative."""
+    """None where the function has a kink, or where its derivative could not be measured."""
+    unclear: bool
+    """Whether it could not be measured: the numbers of `matrices` say nothing then."""
     stored: int | None
-    """How many numbers the library keeps of it; None for a function of the user's own."""
+    """How many numbers its products need; None for a function of the user's own."""
     error: float | None
     """For a measured derivative: what the differences leave open, RMS over the entries."""
     words: tuple[str, ...]
@@ -58,7 +60,8 @@ class Shapes(Result):
             ("J.rmv(y_bar)", y, x, "∂L/∂x from y_bar = ∂L/∂y: backpropagation"),
         )
         yield Table(("product", "takes", "returns", "which is"), products, "In the chain rule")
-        yield self._numbers()
+        if not self.unclear:
+            yield self._numbers()
 
     def _numbers(self) -> Table:
         B, m, n = self.matrices.shape
@@ -95,8 +98,8 @@ def shapes(f: Any, x: Any, axis: int = -1, *, targets: Any = None) -> Shapes:
     Returns
     -------
     Shapes
-        Kind, shape, blocks and structure of the derivative, all read off its numbers, and how it
-        acts in the chain rule.
+        Kind, shape, blocks and structure of the derivative, and how it acts in the chain rule.
+        The structure comes from the form of a map's Jacobian, else from the numbers.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def shapes(f: Any, x: Any, axis: int = -1, *, targets: Any = None) -> Shapes:
         f is no function or returns no real numbers, or `targets` do not go with it.
     ValueError
         x is empty or not finite, or the derivative is too large to be looked at: 250 000 entries,
-        and for a function 512 inputs.
+        and for a function 512 inputs; or a function returns something else for the same x.
 
     Examples
     --------
@@ -120,7 +123,6 @@ def shapes(f: Any, x: Any, axis: int = -1, *, targets: Any = None) -> Shapes:
     """
     found = derivative_of(f, x, axis, targets)
     kind = _kind(found)
-    structure = None if found.kink else structure_of(found.blocks, found.slack)
     name = public_name(f)
     return Shapes(
         name,
@@ -129,10 +131,11 @@ def shapes(f: Any, x: Any, axis: int = -1, *, targets: Any = None) -> Shapes:
         kind,
         found.y_shape + found.x_shape,
         found.blocks,
-        structure,
+        found.structure,
+        found.unclear,
         found.stored,
         found.error,
-        tuple(words_for(name, kind, found, structure)),
+        tuple(words_for(name, kind, found)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The structure of a derivative, read off its numbers."""
+"""The structure of a derivative, and how it is read off numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from softgrad.explain.arguments import Vector
 
 __all__ = ["Pattern", "Structure", "structure_of"]
 
-Pattern = Literal["zero", "diagonal", "dense", "partly zero"]
+Pattern = Literal["zero", "diagonal", "dense", "dense on the support", "partly zero"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Structure:
 
     pattern: Pattern
     zeros: int
-    """How many entries of the blocks are zero."""
+    """How many entries of the blocks are zero; by form, one that underflows is not."""
     symmetric: bool | None
     """None where the blocks are not square."""
     rows_sum_to_zero: bool
@@ -28,6 +28,8 @@ class Structure:
     least_rank: int
     """The smallest rank of a block."""
     greatest_rank: int
+    by_form: bool = False
+    """Whether the form of a linear map says so; else the numbers alone decide."""
 
 
 def structure_of(blocks: Vector, error: float = 0.0) -> Structure:

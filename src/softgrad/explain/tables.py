@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softgrad.explain.arguments import Vector
+from softgrad.results import number
 
-__all__ = ["largest", "listed", "milestones", "part_of"]
+__all__ = ["as_row", "largest", "listed", "milestones", "part_of"]
 
 
 def largest(magnitudes: Vector, count: int, always: int | None = None) -> list[int]:
@@ -38,6 +39,11 @@ def listed(singular: str, places: Sequence[int] | NDArray[np.intp]) -> str:
     if len(names) > 6:
         return f"{len(names)} {singular}s"
     return f"{singular}s {', '.join(names[:-1])} and {names[-1]}"
+
+
+def as_row(values: Vector) -> str:
+    """Write numbers with commas between them."""
+    return ", ".join(map(number, values.tolist()))
 
 
 def milestones(last: int) -> list[int]:

@@ -8,18 +8,19 @@ import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.explain.arguments import Vector
-from softgrad.explain.compare import Comparison
-from softgrad.explain.follow import Followed
+from softgrad.explain.compare import Comparison, HeadGradient
+from softgrad.explain.follow import Followed, Trajectory
 from softgrad.explain.hidden_softmax import HiddenSoftmax
 from softgrad.explain.tables import largest, milestones
 from softgrad.losses import CrossEntropy
 from softgrad.maps import softmax
 from softgrad.nn import Network
-from softgrad.results import Block, Paragraph, Table, number
+from softgrad.results import Block, Paragraph, Table, counted, number
 
 __all__ = [
     "Answer",
     "Sample",
+    "descent_step",
     "how_it_becomes_a_vector",
     "how_it_passes_a_hidden_softmax",
     "what_differs_with_sigmoid",
@@ -85,12 +86,13 @@ def why_a_matrix(sample: Sample) -> Answer:
                 f"All {K} outputs share one sum, so each of them depends on all {K} logits: "
                 f"{K} × {K} slopes, ∂p[i]/∂z[j] = p[i]·([i = j] − p[j]). Here the logit of class "
                 f"{name} alone is raised by {_NUDGE:g}, in the row that the network is least sure "
-                "of, and every output moves:"
+                f"of, and {int(moved.astype(bool).sum())} of the {K} outputs move:"
             ),
             Table(("class", "p", "measured Δp/Δz", f"column {name} of J", "h(1 − h) alone"), rows),
             Paragraph(
-                f"h(1 − h) is the diagonal: right for 1 output, and it misses the {K - 1} others, "
-                f"−p[i]·p[j], which weigh as much: the column sums to zero."
+                f"h(1 − h) is the diagonal: right for 1 output, and it misses the "
+                f"{counted(K - 1, 'other')}, −p[i]·p[j], which weigh as much: the column sums to "
+                "zero."
             ),
         ),
     )
@@ -122,11 +124,11 @@ def how_it_becomes_a_vector(sample: Sample) -> Answer:
 def what_differs_with_sigmoid(sample: Sample, comparison: Comparison) -> Answer:
     """Put the gradients of two heads side by side."""
     one, other = comparison.heads
+    target = sample.classes[sample.target]
     rows = tuple(
         (sample.name(k), one.outputs[k], one.logits_bar[k], other.outputs[k], other.logits_bar[k])
         for k in sample.shown
     )
-    zero = int((~other.W_bar.any(axis=1)).sum())
     return Answer(
         "What differs when the last layer is sigmoid?",
         (
@@ -137,12 +139,31 @@ def what_differs_with_sigmoid(sample: Sample, comparison: Comparison) -> Answer:
             ),
             Table(("class", "softmax p", "∂L/∂z", "sigmoid p", "∂L/∂z"), rows),
             Paragraph(
-                f"With softmax every class gets a gradient: the target is raised, all others are "
-                f"lowered. With sigmoid {zero} of the {sample.p.size} rows of the gradient in W "
-                "are exactly zero: nothing tells the other classes that they were wrong."
+                " ".join(
+                    f"With {head.name} a descent step {descent_step(head, sample.target, target)}; "
+                    f"{int((~head.W_bar.any(axis=1)).sum())} of the {sample.p.size} rows of the "
+                    "gradient in W are exactly zero."
+                    for head in (one, other)
+                )
             ),
         ),
     )
+
+
+def descent_step(head: HeadGradient, target: int, name: str) -> str:
+    """Say what a step does to the logit of the target, `name`, and to those of the others."""
+    signs = -np.sign(head.logits_bar)  # [K]
+    parts = []
+    for sign, does in ((1, "raises {}"), (-1, "lowers {}"), (0, "leaves {} alone")):
+        who = []
+        if signs[target] == sign:
+            who.append(f"the logit of class {name}")
+        others = int((np.delete(signs, target) == sign).sum())
+        if others:
+            who.append("another" if others == 1 else f"{others} others")
+        if who:
+            parts.append(does.format(" and ".join(who)))
+    return " and ".join(parts)
 
 
 def what_follows_the_output(
@@ -164,11 +185,21 @@ def what_follows_the_output(
             Table(columns, rows),
             Paragraph(
                 f"p({classes[1]}) goes from {number(seen.objective[0])} to "
-                f"{number(seen.objective[-1])}, and the gradient dies as it nears 1, since its "
-                f"slope is p(1 − p). {followed_sum.words[0]} {followed_sum.words[-1]}"
+                f"{number(seen.objective[-1])}, and its slope p(1 − p) goes {_slope(seen)}. "
+                f"{followed_sum.words[0]} {followed_sum.words[-1]}"
             ),
         ),
     )
+
+
+def _slope(seen: Trajectory) -> str:
+    """Say how the slope of what is climbed on, in its own logit, changed."""
+    slopes = seen.objective * (1 - seen.objective)
+    peak = int(slopes.argmax())
+    text = f"from {number(slopes[0])} to {number(slopes[-1])}"
+    if 0 < peak < len(slopes) - 1:
+        return f"{text}, by way of {number(slopes[peak])} at step {peak}"
+    return text
 
 
 def how_it_passes_a_hidden_softmax(hidden: HiddenSoftmax) -> Answer:
@@ -188,7 +219,8 @@ def how_it_passes_a_hidden_softmax(hidden: HiddenSoftmax) -> Answer:
         (
             Paragraph(
                 "There is no p − t there, and no short cut: the incoming δ is multiplied by Jᵀ, "
-                f"as at any layer. In {' → '.join(hidden.layers)}, at the first softmax:"
+                "as at any layer. The same row of data goes through a network of its own, new and "
+                f"untrained: {' → '.join(hidden.layers)}. At its first softmax:"
             ),
             Table(("unit", "p", "δ behind", "Jᵀ·δ", "measured", "h(1 − h)·δ"), rows),
             Paragraph(

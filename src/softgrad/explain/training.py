@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from softgrad.explain.layer_checks import LayerCheck
 from softgrad.nn import History
-from softgrad.results import Block, Paragraph, Result, Table, number
+from softgrad.results import Block, Paragraph, Result, Table, counted, number
 
 __all__ = ["Training", "confusion_counts"]
 
@@ -61,12 +61,12 @@ class Training(Result):
         right = int(np.trace(self.confusion))
         yield Paragraph(
             f"Validation accuracy {100 * self.validation_accuracy:.1f} %: {right} of "
-            f"{self.validation_rows} rows right; loss {number(self.validation_loss)}",
+            f"{counted(self.validation_rows, 'row')} right; loss {number(self.validation_loss)}",
             "title",
         )
         yield Paragraph(
-            f"{len(self.history.epochs)} epochs on {self.rows} rows in {self.seconds:.1f} s, "
-            f"seed {self.settings['seed']}",
+            f"{counted(len(self.history.epochs), 'epoch')} on {counted(self.rows, 'row')} "
+            f"in {self.seconds:.1f} s, seed {self.settings['seed']}",
             "quiet",
         )
         table, caption = self._matrix(), "Rows: the true class. Columns: the predicted one."
