@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from softgrad.arrays import Array, Layout, namespace
 from softgrad.errors import mismatch
-from softgrad.linear.base import AbstractLinearMap, Shape
+from softgrad.linear.base import AbstractLinearMap, Shapes
 from softgrad.linear.rows import eye, total, weighted
 
 __all__ = ["Composed", "Identity", "OnAxis", "Outer", "Scaled", "Sum", "Transposed"]
@@ -19,12 +19,8 @@ class Identity(AbstractLinearMap):
     like: Array  # [..., K]; its values are not looked at
 
     @property
-    def in_shape(self) -> Shape:
-        return tuple(self.like.shape)
-
-    @property
-    def out_shape(self) -> Shape:
-        return tuple(self.like.shape)
+    def shapes(self) -> Shapes:
+        return tuple(self.like.shape), tuple(self.like.shape)
 
     def apply(self, x_dot: Array) -> Array:
         return x_dot
@@ -44,12 +40,8 @@ class Outer(AbstractLinearMap):
     v: Array  # [..., K]
 
     @property
-    def in_shape(self) -> Shape:
-        return tuple(self.v.shape)
-
-    @property
-    def out_shape(self) -> Shape:
-        return tuple(self.u.shape)
+    def shapes(self) -> Shapes:
+        return tuple(self.v.shape), tuple(self.u.shape)
 
     def apply(self, x_dot: Array) -> Array:
         return self.u * total(weighted(self.v, x_dot))
@@ -69,12 +61,8 @@ class Scaled(AbstractLinearMap):
     inner: AbstractLinearMap
 
     @property
-    def in_shape(self) -> Shape:
-        return self.inner.in_shape
-
-    @property
-    def out_shape(self) -> Shape:
-        return self.inner.out_shape
+    def shapes(self) -> Shapes:
+        return self.inner.shapes
 
     def apply(self, x_dot: Array) -> Array:
         return self.factor * self.inner.apply(x_dot)
@@ -95,12 +83,8 @@ class Sum(AbstractLinearMap):
     second: AbstractLinearMap
 
     @property
-    def in_shape(self) -> Shape:
-        return self.first.in_shape
-
-    @property
-    def out_shape(self) -> Shape:
-        return self.first.out_shape
+    def shapes(self) -> Shapes:
+        return self.first.shapes
 
     def apply(self, x_dot: Array) -> Array:
         return self.first.apply(x_dot) + self.second.apply(x_dot)
@@ -125,12 +109,8 @@ class Composed(AbstractLinearMap):
             raise ValueError(mismatch("inner", expected, f"one to {self.inner.out_shape}"))
 
     @property
-    def in_shape(self) -> Shape:
-        return self.inner.in_shape
-
-    @property
-    def out_shape(self) -> Shape:
-        return self.outer.out_shape
+    def shapes(self) -> Shapes:
+        return self.inner.in_shape, self.outer.out_shape
 
     def apply(self, x_dot: Array) -> Array:
         return self.outer.apply(self.inner.apply(x_dot))
@@ -149,12 +129,8 @@ class Transposed(AbstractLinearMap):
     inner: AbstractLinearMap
 
     @property
-    def in_shape(self) -> Shape:
-        return self.inner.out_shape
-
-    @property
-    def out_shape(self) -> Shape:
-        return self.inner.in_shape
+    def shapes(self) -> Shapes:
+        return self.inner.out_shape, self.inner.in_shape
 
     def apply(self, x_dot: Array) -> Array:
         return self.inner.apply_transpose(x_dot)
@@ -177,12 +153,10 @@ class OnAxis(AbstractLinearMap):
     layout: Layout
 
     @property
-    def in_shape(self) -> Shape:
-        return self.layout.shape_of(self.inner.in_shape)
-
-    @property
-    def out_shape(self) -> Shape:
-        return self.layout.shape_of(self.inner.out_shape, self.out_axes)
+    def shapes(self) -> Shapes:
+        return self.layout.shape_of(self.inner.in_shape), self.layout.shape_of(
+            self.inner.out_shape, self.out_axes
+        )
 
     @property
     def out_axes(self) -> int:

@@ -12,9 +12,10 @@ from typing import Any
 from softgrad.arrays import Array, describe, quiet, real_array
 from softgrad.errors import mismatch
 
-__all__ = ["AbstractJacobian", "AbstractLinearMap"]
+__all__ = ["AbstractJacobian", "AbstractLinearMap", "Shape", "Shapes"]
 
 Shape = tuple[int, ...]
+Shapes = tuple[Shape, Shape]
 
 
 class AbstractLinearMap(ABC):
@@ -22,13 +23,18 @@ class AbstractLinearMap(ABC):
 
     @property
     @abstractmethod
-    def in_shape(self) -> Shape:
-        """The shape of what `mv` takes and `rmv` returns."""
+    def shapes(self) -> Shapes:
+        """The shapes of what `mv` takes and of what it returns."""
 
     @property
-    @abstractmethod
+    def in_shape(self) -> Shape:
+        """The shape of what `mv` takes and `rmv` returns."""
+        return self.shapes[0]
+
+    @property
     def out_shape(self) -> Shape:
         """The shape of what `mv` returns and `rmv` takes."""
+        return self.shapes[1]
 
     @abstractmethod
     def apply(self, x_dot: Array) -> Array:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from softgrad.arithmetic import accurate_sum, first_max
 from softgrad.arrays import Array, namespace
 from softgrad.linear.algebra import Outer, Scaled, matrix_by_columns
-from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shape
+from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shapes
 from softgrad.linear.rows import centred, eye, mass, total, weighted, without
 
 __all__ = [
@@ -37,12 +37,8 @@ class DiagonalMinusOuter(AbstractJacobian):
     """dq/dp, how q moves with the map's output p: 1 for softmax, 0 for sparsemax."""
 
     @property
-    def in_shape(self) -> Shape:
-        return tuple(self.q.shape)
-
-    @property
-    def out_shape(self) -> Shape:
-        return tuple(self.q.shape)
+    def shapes(self) -> Shapes:
+        return tuple(self.q.shape), tuple(self.q.shape)
 
     def apply(self, x_dot: Array) -> Array:
         w = centred(self.q, x_dot)
@@ -71,12 +67,8 @@ class DiagonalMinusOuterTangent(AbstractLinearMap):
     q_dot: Array  # [..., K]
 
     @property
-    def in_shape(self) -> Shape:
-        return tuple(self.q.shape)
-
-    @property
-    def out_shape(self) -> Shape:
-        return tuple(self.q.shape)
+    def shapes(self) -> Shapes:
+        return tuple(self.q.shape), tuple(self.q.shape)
 
     def apply(self, x_dot: Array) -> Array:
         w = centred(self.q, x_dot)
@@ -101,12 +93,8 @@ class IdentityMinusOuter(AbstractJacobian):
     """False where log p is −inf: such an entry is constant and hears nothing."""
 
     @property
-    def in_shape(self) -> Shape:
-        return tuple(self.p.shape)
-
-    @property
-    def out_shape(self) -> Shape:
-        return tuple(self.p.shape)
+    def shapes(self) -> Shapes:
+        return tuple(self.p.shape), tuple(self.p.shape)
 
     def apply(self, x_dot: Array) -> Array:
         w = centred(self.p, x_dot)
@@ -140,12 +128,8 @@ class InnerProduct(AbstractJacobian):
     p: Array  # [..., K]
 
     @property
-    def in_shape(self) -> Shape:
-        return tuple(self.p.shape)
-
-    @property
-    def out_shape(self) -> Shape:
-        return tuple(self.p.shape[:-1])
+    def shapes(self) -> Shapes:
+        return tuple(self.p.shape), tuple(self.p.shape[:-1])
 
     def apply(self, x_dot: Array) -> Array:
         return accurate_sum(weighted(self.p, x_dot))
@@ -169,12 +153,8 @@ class Diagonal(AbstractJacobian):
     """dd/dx, the elementwise map's second derivative."""
 
     @property
-    def in_shape(self) -> Shape:
-        return tuple(self.d.shape)
-
-    @property
-    def out_shape(self) -> Shape:
-        return tuple(self.d.shape)
+    def shapes(self) -> Shapes:
+        return tuple(self.d.shape), tuple(self.d.shape)
 
     def apply(self, x_dot: Array) -> Array:
         return self.d * x_dot
@@ -198,12 +178,8 @@ class InputScaled(AbstractJacobian):
     beta: float
 
     @property
-    def in_shape(self) -> Shape:
-        return self.inner.in_shape
-
-    @property
-    def out_shape(self) -> Shape:
-        return self.inner.out_shape
+    def shapes(self) -> Shapes:
+        return self.inner.shapes
 
     def apply(self, x_dot: Array) -> Array:
         return self.beta * self.inner.apply(x_dot)
