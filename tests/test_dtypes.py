@@ -10,7 +10,7 @@ import pytest
 
 import softgrad as sg
 from asserts import as_numpy, assert_same_bits
-from specs import Spec, each, probe
+from specs import Spec, each, probe, sample
 
 HALVES = pytest.mark.parametrize(
     "half", [np.float16, ml_dtypes.bfloat16], ids=["float16", "bfloat16"]
@@ -114,3 +114,15 @@ def test_targets_and_weights_of_another_dtype_follow_the_logits(targets: str) ->
     assert loss.dtype == gradient.dtype == np.float32
     same = t if targets == "labels" else t.astype(np.float32)
     assert_same_bits(loss, sg.cross_entropy(x, same, row_weights=weights.astype(np.float32)))
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_products_have_the_dtype_of_the_input(axis: int) -> None:
+    x = sample("normal", 1.0, k=4).astype(np.float32)
+    v = probe(x.shape)  # float64
+    for product in (
+        sg.softmax.jvp(x, v, axis=axis),
+        sg.softmax.vjp(x, v, axis=axis),
+        sg.softmax.hvp(x, v, v, axis=axis),
+    ):
+        assert product.dtype == np.float32

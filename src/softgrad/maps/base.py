@@ -11,6 +11,7 @@ from softgrad.arrays import (
     adapter_for,
     boolean_mask,
     describe,
+    namespace,
     quiet,
     real_array,
     same_kind,
@@ -100,7 +101,11 @@ class AbstractMap(ABC):
 
 
 def _like(name: str, v: Any, x: Any) -> Array:
-    return same_kind(name, real_array(name, v), real_array("x", x))
+    """Return a tangent or a cotangent as an array of x's library and dtype."""
+    v, x = real_array(name, v), real_array("x", x)
+    v = same_kind(name, v, x)
+    with quiet():
+        return v if v.dtype == x.dtype else namespace(v).astype(v, x.dtype)
 
 
 def _shaped(name: str, v: Array, shape: tuple[int, ...]) -> Array:
