@@ -282,3 +282,11 @@ def test_grad_of_jax(name: str, point: str) -> None:
         there = jax.grad(lambda x: (f(x) * y_bar).sum())(jax.numpy.asarray(x))
         here = f.vjp(x, y_bar)
     assert_close(there, here, u=32)
+
+
+def test_jax_log_softmax_at_minus_infinity_hears_nothing() -> None:
+    jax = pytest.importorskip("jax")
+    jnp = jax.numpy
+    x, g = jnp.asarray([1.0, -jnp.inf, 0.3]), jnp.asarray([1.0, 5.0, 2.0])
+    [x_bar] = jax.vjp(sg.log_softmax, x)[1](g)
+    assert_close(np.asarray(x_bar), np.asarray(sg.log_softmax.vjp(x, g)), u=16)

@@ -36,7 +36,10 @@ class CentredRows:
     @property
     def log_probabilities(self) -> Array:
         """log p = (d − log1p(r)) + e; at the maximum that is −log1p(r)."""
-        return (self.d - log1p(self.r)) + self.e
+        xp = namespace(self.d)
+        constant = xp.zeros_like(self.d) - xp.inf  # deaf to automatic differentiation as well
+        infinite = (self.d == -xp.inf) & ~xp.isnan(self.r)
+        return xp.where(infinite, constant, (self.d - log1p(self.r)) + self.e)
 
     @property
     def logsumexp(self) -> Array:
