@@ -19,7 +19,7 @@ SIMPLEX = where_holds(lambda spec: spec.simplex)
 ALONG_ROWS = where_holds(lambda spec: not spec.elementwise)
 
 
-def equal(actual: Any, expected: Any) -> None:
+def assert_equal(actual: Any, expected: Any) -> None:
     """Compare exactly, with NaN equal to NaN; the sign of zero does not count."""
     np.testing.assert_array_equal(actual, np.asarray(expected), strict=False)
 
@@ -59,9 +59,9 @@ def test_empty_class_axis(spec: Spec) -> None:
     x = np.zeros((3, 0))
     y, jacobian = spec.map.linearize(x)
     if spec.to_number:
-        equal(y, [-INF] * 3)
+        assert_equal(y, [-INF] * 3)
         assert jacobian.mv(x).shape == (3,)
-        equal(jacobian.mv(x), np.zeros(3))
+        assert_equal(jacobian.mv(x), np.zeros(3))
         assert jacobian.rmv(np.array([1.0, 2.0, 3.0])).shape == (3, 0)
     else:
         assert y.shape == (3, 0)
@@ -106,19 +106,19 @@ def test_mean_over_zero_rows_follows_on_empty(make: Any) -> None:
 @SIMPLEX
 def test_one_class_has_probability_one_and_no_gradient(spec: Spec) -> None:
     products = every_product(spec.map, np.array([[3.7], [-1e4], [0.0]]))
-    equal(products.pop("value"), np.ones((3, 1)))
+    assert_equal(products.pop("value"), np.ones((3, 1)))
     for product in products.values():
-        equal(product, np.zeros_like(product))
+        assert_equal(product, np.zeros_like(product))
 
 
 def test_one_class_has_log_probability_zero() -> None:
     x = np.array([[3.7], [-1e4]])
-    equal(sg.log_softmax(x), np.zeros((2, 1)))
-    equal(sg.log_softmax.vjp(x, [[2.0], [3.0]]), np.zeros((2, 1)))
-    equal(sg.logsumexp(x), x[:, 0])
+    assert_equal(sg.log_softmax(x), np.zeros((2, 1)))
+    assert_equal(sg.log_softmax.vjp(x, [[2.0], [3.0]]), np.zeros((2, 1)))
+    assert_equal(sg.logsumexp(x), x[:, 0])
     loss, gradient = sg.cross_entropy.value_and_gradient(x, [0, 0])
     assert float(loss) == 0
-    equal(gradient, np.zeros((2, 1)))
+    assert_equal(gradient, np.zeros((2, 1)))
 
 
 # --- infinities ------------------------------------------------------------------------------
@@ -128,9 +128,9 @@ def test_row_of_minus_infinity_alone() -> None:
     x = np.array([[-INF, -INF, -INF], [0.0, 1.0, 2.0]])
     lse = sg.logsumexp(x)
     assert lse[0] == -INF
-    equal(sg.logsumexp.vjp(x, [2.0, 3.0])[0], np.zeros(3))
-    equal(sg.logsumexp.jvp(x, probe(x.shape))[0], 0.0)
-    equal(sg.softmax(x)[0], [NAN] * 3)
+    assert_equal(sg.logsumexp.vjp(x, [2.0, 3.0])[0], np.zeros(3))
+    assert_equal(sg.logsumexp.jvp(x, probe(x.shape))[0], 0.0)
+    assert_equal(sg.softmax(x)[0], [NAN] * 3)
     assert_same_bits(sg.softmax(x)[1], sg.softmax(x[1]))
 
 
@@ -139,10 +139,10 @@ def test_empty_row_setting_of_softmax() -> None:
     fine = sg.softmax(x[1])
     for word, row in (("nan", [NAN] * 4), ("zero", [0.0] * 4), ("uniform", [0.25] * 4)):
         f = sg.Softmax(empty_row=word)
-        equal(f(x)[0], row)
+        assert_equal(f(x)[0], row)
         assert_same_bits(f(x)[1], fine)
         if word != "nan":
-            equal(f.vjp(x, probe(x.shape))[0], np.zeros(4))
+            assert_equal(f.vjp(x, probe(x.shape))[0], np.zeros(4))
     raising = sg.Softmax(empty_row="raise")
     with pytest.raises(ValueError, match="`x` must be above −inf somewhere in every row"):
         raising(x)
@@ -153,9 +153,9 @@ def test_empty_row_setting_with_a_mask() -> None:
     """A row that is masked whole is 0 under every setting; unmasked −inf is an empty row."""
     x = np.array([[1.0, -INF, -INF], [1.0, 2.0, 3.0]])
     where = np.array([[False, True, True], [False, False, False]])
-    equal(sg.Softmax(empty_row="uniform")(x, where=where), [[0, 0.5, 0.5], [0, 0, 0]])
-    equal(sg.Softmax(empty_row="zero")(x, where=where), np.zeros((2, 3)))
-    equal(sg.softmax(x, where=where), [[0, NAN, NAN], [0, 0, 0]])
+    assert_equal(sg.Softmax(empty_row="uniform")(x, where=where), [[0, 0.5, 0.5], [0, 0, 0]])
+    assert_equal(sg.Softmax(empty_row="zero")(x, where=where), np.zeros((2, 3)))
+    assert_equal(sg.softmax(x, where=where), [[0, NAN, NAN], [0, 0, 0]])
     with pytest.raises(ValueError, match="`x` must be above"):
         sg.Softmax(empty_row="raise")(x, where=where)
 
@@ -165,17 +165,17 @@ def test_row_masked_whole_is_zero(spec: Spec) -> None:
     x = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, 0.5]])
     where = np.array([[False] * 3, [True] * 3])
     for product in every_product(spec.map, x, where).values():
-        equal(product[0], np.zeros_like(product[0]))
+        assert_equal(product[0], np.zeros_like(product[0]))
     assert_same_bits(spec.map(x, where=where)[1], spec.map(x[1]))
 
 
 def test_row_masked_whole_has_logarithm_minus_infinity() -> None:
     x, where = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[False] * 2, [True] * 2])
-    equal(sg.log_softmax(x, where=where)[0], [-INF, -INF])
-    equal(sg.logsumexp(x, where=where)[0], -INF)
+    assert_equal(sg.log_softmax(x, where=where)[0], [-INF, -INF])
+    assert_equal(sg.logsumexp(x, where=where)[0], -INF)
     for f in (sg.log_softmax, sg.logsumexp):
         y_bar = probe(f(x).shape, seed=1)
-        equal(f.vjp(x, y_bar, where=where)[0], [0, 0])
+        assert_equal(f.vjp(x, y_bar, where=where)[0], [0, 0])
         assert np.any(f.vjp(x, y_bar, where=where)[1])
         assert not np.any(f.jvp(x, probe(x.shape), where=where)[0])
 
@@ -187,17 +187,17 @@ def test_some_minus_infinity_is_exactly_zero(spec: Spec) -> None:
     all_of_it = every_product(spec.map, x)
     for name, product in all_of_it.items():
         assert np.all(np.isfinite(product)), name
-        equal(product[0, 1], np.zeros_like(product[0, 1]))
-    equal(all_of_it["value"][1], [0, 1, 0, 0])
+        assert_equal(product[0, 1], np.zeros_like(product[0, 1]))
+    assert_equal(all_of_it["value"][1], [0, 1, 0, 0])
     assert_close(all_of_it["value"][0, kept], spec.map(x[0, kept]), u=4)
 
 
 def test_some_minus_infinity_in_log_softmax() -> None:
     x = np.array([0.3, -INF, 0.1])
-    equal(sg.log_softmax(x)[1], -INF)
+    assert_equal(sg.log_softmax(x)[1], -INF)
     assert_same_bits(sg.log_softmax(x)[[0, 2]], sg.log_softmax(x[[0, 2]]))
     x_bar = sg.log_softmax.vjp(x, [1.0, 5.0, 2.0])
-    equal(x_bar[1], 0.0)
+    assert_equal(x_bar[1], 0.0)
     assert_same_bits(x_bar[[0, 2]], sg.log_softmax.vjp(x[[0, 2]], [1.0, 2.0]))
     assert_same_bits(sg.logsumexp(x), sg.logsumexp(x[[0, 2]]))
 
@@ -206,7 +206,7 @@ def test_some_minus_infinity_in_log_softmax() -> None:
 def test_one_plus_infinity_makes_its_row_nan(spec: Spec) -> None:
     x = np.array([[0.0, INF, -1.0], [0.3, 0.1, 0.2]])
     y = spec.map(x)
-    equal(y[0], INF if spec.to_number else [NAN] * 3)
+    assert_equal(y[0], INF if spec.to_number else [NAN] * 3)
     assert_same_bits(y[1:], spec.map(x[1:]))
 
 
@@ -266,7 +266,7 @@ def test_finite_inputs_give_finite_results_without_warnings(spec: Spec) -> None:
 def test_underflow_is_plus_zero(spec: Spec, dtype: type) -> None:
     """So far below the maximum that the rounding error of the distance is itself above 1."""
     p = spec.map(np.array([3e20, 1.0, -7.3e19, 1.1e18], dtype))
-    equal(p, [1, 0, 0, 0])
+    assert_equal(p, [1, 0, 0, 0])
     assert not np.any(np.signbit(p))
 
 
@@ -299,7 +299,7 @@ def test_label_of_the_ignored_kind_is_not_bad() -> None:
     value, gradient = loss.value_and_gradient(x, [0, -100, 2])
     assert_same_bits(value, sg.cross_entropy(x[[0, 2]], [0, 2]))
     assert_same_bits(gradient[[0, 2]], sg.cross_entropy.gradient(x[[0, 2]], [0, 2]))
-    equal(gradient[1], np.zeros(3))
+    assert_equal(gradient[1], np.zeros(3))
     with pytest.raises(IndexError, match="got -1 at position 1"):
         loss(x, [0, -1, 2])
 
@@ -318,10 +318,10 @@ def test_every_label_ignored() -> None:
     x, labels = sample("normal", 1.0, k=3), np.full(3, -1)
     value, gradient = sg.CrossEntropy(ignore_index=-1).value_and_gradient(x, labels)
     assert float(value) == 0
-    equal(gradient, np.zeros((3, 3)))
+    assert_equal(gradient, np.zeros((3, 3)))
     nan = sg.CrossEntropy(ignore_index=-1, on_empty="nan")
     assert np.isnan(nan(x, labels))
-    equal(nan.gradient(x, labels), np.zeros((3, 3)))
+    assert_equal(nan.gradient(x, labels), np.zeros((3, 3)))
     with pytest.raises(ValueError, match="`targets` must be at least one row that counts"):
         sg.CrossEntropy(ignore_index=-1, on_empty="raise")(x, labels)
 
@@ -353,7 +353,7 @@ def test_target_zero_at_minus_infinity_contributes_nothing() -> None:
     t = np.array([[0.25, 0.0, 0.75]])
     value, gradient = sg.cross_entropy.value_and_gradient(x, t)
     assert_same_bits(value, sg.cross_entropy(x[:, [0, 2]], t[:, [0, 2]]))
-    equal(gradient[0, 1], 0.0)
+    assert_equal(gradient[0, 1], 0.0)
     assert float(sg.cross_entropy(x, [1])) == INF
 
 
@@ -365,7 +365,7 @@ def test_label_smoothing_spreads_over_unmasked_classes_only() -> None:
     packed = smooth.value_and_gradient(x[:, kept], np.array([0, 1, 2]))
     assert_close(value, packed[0], u=4)
     assert_close(gradient[:, kept], packed[1], u=4)
-    equal(gradient[:, 2], np.zeros(3))
+    assert_equal(gradient[:, 2], np.zeros(3))
 
 
 @pytest.mark.parametrize("normalizer", ["weight", "count", 2.5])
@@ -433,7 +433,7 @@ def test_temperature_that_is_not_positive_is_a_value_error(make: Any, temperatur
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_extreme_temperatures_are_limits(temperature: float, dtype: type) -> None:
     p = sg.Softmax(temperature=temperature)(np.array([2.0, 1.0, 2.0], dtype))
-    equal(p, [0.5, 0, 0.5] if temperature < 1 else np.full(3, 1 / dtype(3)))
+    assert_equal(p, [0.5, 0, 0.5] if temperature < 1 else np.full(3, 1 / dtype(3)))
     for beyond in (temperature**2, temperature**10):
         with pytest.raises(
             ValueError, match=r"`temperature` must be a finite number from 1e-30 to 1e\+30, got"
@@ -447,18 +447,18 @@ def test_extreme_temperatures_are_limits(temperature: float, dtype: type) -> Non
 def test_binary_cross_entropy_of_certain_and_right_is_zero() -> None:
     loss = sg.BinaryCrossEntropy(reduction="none")
     x, t = np.array([-INF, INF]), np.array([0.0, 1.0])
-    equal(loss(x, t), [0.0, 0.0])
-    equal(loss.gradient(x, t), [0.0, 0.0])
-    equal(loss(x, 1 - t), [INF, INF])
-    equal(loss.gradient(x, 1 - t), [-1.0, 1.0])
+    assert_equal(loss(x, t), [0.0, 0.0])
+    assert_equal(loss.gradient(x, t), [0.0, 0.0])
+    assert_equal(loss(x, 1 - t), [INF, INF])
+    assert_equal(loss.gradient(x, 1 - t), [-1.0, 1.0])
 
 
 # --- kinks -----------------------------------------------------------------------------------
 
 
 def test_relu_has_slope_zero_at_zero() -> None:
-    equal(sg.relu.jvp([0.0, -0.0, 1.0, -1.0], [3.0, 2.0, 5.0, 7.0]), [0, 0, 5, 0])
-    equal(np.signbit(sg.relu([-0.0, 0.0])), [False, False])
+    assert_equal(sg.relu.jvp([0.0, -0.0, 1.0, -1.0], [3.0, 2.0, 5.0, 7.0]), [0, 0, 5, 0])
+    assert_equal(np.signbit(sg.relu([-0.0, 0.0])), [False, False])
 
 
 @pytest.mark.parametrize("family", [sg.sparsemax, sg.Entmax(alpha=2.0), sg.Entmax(alpha=3.0)])
@@ -466,8 +466,8 @@ def test_entry_that_just_enters_the_support_counts_as_outside(family: Any) -> No
     """(α − 1)(x_1 − x_0) = −1: the second entry is at the threshold exactly."""
     alpha = getattr(family, "alpha", 2.0)
     x = np.array([1.0, 1.0 - 1.0 / (alpha - 1)])
-    equal(family(x), [1.0, 0.0])
-    equal(family.jacobian(x), np.zeros((2, 2)))
+    assert_equal(family(x), [1.0, 0.0])
+    assert_equal(family.jacobian(x), np.zeros((2, 2)))
 
 
 def test_every_map_is_a_record() -> None:
@@ -492,7 +492,7 @@ def test_nan_row_has_nan_derivatives(spec: Spec) -> None:
 def test_entmax_of_a_large_alpha(alpha: float, classes: int) -> None:
     assert_close(sg.Entmax(alpha)(np.zeros(classes)), np.full(classes, 1 / classes), u=8)
     x = np.where(np.arange(classes) == 1, 3.0, 0.0)
-    equal(sg.Entmax(alpha)(x), (x > 0).astype(float))
+    assert_equal(sg.Entmax(alpha)(x), (x > 0).astype(float))
     with pytest.raises(ValueError, match=r"`alpha` must be a finite .* above 1, at most 100, got"):
         sg.Entmax(101.0)
 
@@ -519,7 +519,7 @@ def test_row_that_is_masked_whole_counts_nothing(smoothing: float) -> None:
     alone, gradient_alone = loss.value_and_gradient(x[:1], [0])
     assert_same_bits(value, alone)
     assert_same_bits(gradient[:1], gradient_alone)
-    equal(gradient[1], [0.0, 0.0, 0.0])
+    assert_equal(gradient[1], [0.0, 0.0, 0.0])
 
 
 def test_nan_target_under_a_mask_has_no_effect() -> None:
@@ -561,4 +561,4 @@ def test_fenchel_young_keeps_the_digits_of_a_confident_row() -> None:
 
 
 def test_overflow_in_a_cast_to_half_precision_is_quiet() -> None:
-    equal(sg.log_softmax(np.float16([60000, -60000])), [0.0, -INF])
+    assert_equal(sg.log_softmax(np.float16([60000, -60000])), [0.0, -INF])
