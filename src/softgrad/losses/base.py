@@ -13,6 +13,7 @@ from softgrad.errors import mismatch
 from softgrad.linear import AbstractLinearMap
 from softgrad.losses.reduced import AbstractLossRows, OnEmpty, ReducedLoss, Reduction
 from softgrad.losses.targets import lay_out_targets, lay_out_weights
+from softgrad.maps.rows import one_of
 
 __all__ = ["AbstractLoss", "Rows"]
 
@@ -162,9 +163,3 @@ class AbstractLoss(ABC):
             )
             at = self.at_rows(rows)
             return ReducedLoss.of(at, layout, self.reduction, self.normalizer, self.on_empty)
-
-
-def one_of(name: str, value: object, words: tuple[str, ...]) -> None:
-    """Raise unless a setting is one of the words."""
-    if value not in words:
-        raise ValueError(mismatch(name, " or ".join(map(repr, words)), repr(value)))

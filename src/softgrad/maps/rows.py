@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import Literal, get_args
+from typing import Literal
 
 from softgrad.arrays import Array, is_concrete, namespace
 from softgrad.errors import mismatch
 
 __all__ = [
     "EmptyRow",
-    "check_empty_row",
     "check_real",
     "empty_rows",
     "fill_empty_rows",
     "fill_masked",
+    "one_of",
     "settle_real",
 ]
 
 EmptyRow = Literal["nan", "zero", "uniform", "raise"]
 
 
-def settle_real(
-    settings: object,
-    name: str,
-    *,
-    above: float = -math.inf,
-    least: float = -math.inf,
-    most: float = math.inf,
-) -> None:
-    """Check that a setting is a finite number within bounds, and keep it as a plain float."""
+def settle_real(settings: object, name: str, **bounds: float) -> None:
+    """Check that a setting is a finite number within `check_real`'s bounds; keep it as a float."""
     value = getattr(settings, name)
-    check_real(name, value, above=above, least=least, most=most)
+    check_real(name, value, **bounds)
     object.__setattr__(settings, name, float(value))
 
 
@@ -58,11 +51,10 @@ def check_real(
         raise ValueError(mismatch(name, expected, repr(value)))
 
 
-def check_empty_row(empty_row: str) -> None:
-    """Raise unless the word is one of those that `EmptyRow` lists."""
-    if empty_row not in get_args(EmptyRow):
-        expected = " or ".join(repr(word) for word in get_args(EmptyRow))
-        raise ValueError(mismatch("empty_row", expected, repr(empty_row)))
+def one_of(name: str, value: object, words: tuple[str, ...]) -> None:
+    """Raise unless a setting is one of the words."""
+    if value not in words:
+        raise ValueError(mismatch(name, " or ".join(map(repr, words)), repr(value)))
 
 
 def fill_masked(y: Array, where: Array | None, value: float) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from softgrad.arithmetic import accurate_sum
 from softgrad.arrays import Array, namespace
@@ -11,10 +12,10 @@ from softgrad.linear.rows import weighted
 from softgrad.maps.centred import centre
 from softgrad.maps.rows import (
     EmptyRow,
-    check_empty_row,
     empty_rows,
     fill_empty_rows,
     fill_masked,
+    one_of,
     settle_real,
 )
 from softgrad.maps.simplex import AbstractSimplexMap
@@ -67,7 +68,7 @@ class Softmax(AbstractSimplexMap):
 
     def __post_init__(self) -> None:
         settle_real(self, "temperature", least=1e-30, most=1e30)  # 1/T is finite
-        check_empty_row(self.empty_row)
+        one_of("empty_row", self.empty_row, get_args(EmptyRow))
 
     def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
         xp = namespace(x)
