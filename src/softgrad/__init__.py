@@ -3,11 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from softgrad.kernels import explain_impl, get_num_threads, set_num_threads
 from softgrad.losses import (
     BinaryCrossEntropy,
     CrossEntropy,
     FenchelYoung,
     SquaredError,
+    TopK,
     binary_cross_entropy,
     cross_entropy,
     squared_error,
@@ -34,9 +36,15 @@ from softgrad.maps import (
 )
 
 if TYPE_CHECKING:
-    from softgrad import learn, nn, testing
+    from softgrad import learn, nn, testing, torch
     from softgrad.checker import check
     from softgrad.explain import compare, follow, shapes
+    from softgrad.heads import (
+        LinearCrossEntropy,
+        SelectedLogProbs,
+        linear_cross_entropy,
+        selected_log_probs,
+    )
 
 __version__ = "0.1.0"
 
@@ -44,37 +52,49 @@ __version__ = "0.1.0"
 _ROOM_OF = {
     "check": "checker",
     "compare": "explain",
+    "LinearCrossEntropy": "heads",
+    "SelectedLogProbs": "heads",
     "follow": "explain",
+    "linear_cross_entropy": "heads",
+    "selected_log_probs": "heads",
     "shapes": "explain",
 }
-_ROOMS = ("learn", "nn", "testing")
+_ROOMS = ("learn", "nn", "testing", "torch")
 
 __all__ = [
     "BinaryCrossEntropy",
     "CrossEntropy",
     "Entmax",
     "FenchelYoung",
+    "LinearCrossEntropy",
     "LogSigmoid",
     "LogSoftmax",
     "LogSumExp",
     "ReLU",
+    "SelectedLogProbs",
     "Sigmoid",
     "Softmax",
     "Sparsemax",
     "SquaredError",
     "Tanh",
+    "TopK",
     "binary_cross_entropy",
     "check",
     "compare",
     "cross_entropy",
     "entmax15",
+    "explain_impl",
     "follow",
+    "get_num_threads",
     "learn",
+    "linear_cross_entropy",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
     "nn",
     "relu",
+    "selected_log_probs",
+    "set_num_threads",
     "shapes",
     "sigmoid",
     "softmax",
@@ -82,6 +102,7 @@ __all__ = [
     "squared_error",
     "tanh",
     "testing",
+    "torch",
 ]
 
 

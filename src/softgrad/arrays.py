@@ -138,12 +138,14 @@ def boolean_mask(name: str, mask: Any, like: Array) -> Array:
 def adapter_for(*arrays: Any) -> Any:
     """Return the module that differentiates for the framework of the arrays, or None.
 
-    There is one for PyTorch, while its autograd records what is done to one of them.
+    There is one for PyTorch, while it differentiates or batches one of them.
     """
-    if not any(array_api_compat.is_torch_array(x) and x.requires_grad for x in arrays):
+    # A TopK is a tuple of two arrays.
+    parts = [part for x in arrays for part in (x if isinstance(x, tuple) else (x,))]
+    if not any(array_api_compat.is_torch_array(x) for x in parts):
         return None
     adapter = import_module("softgrad.frameworks.torch")
-    return adapter if adapter.is_recording() else None
+    return adapter if adapter.wants_derivatives(*parts) else None
 
 
 def is_concrete(x: Array) -> bool:

@@ -1,6 +1,15 @@
 """Linear maps: Jacobians and Hessians as objects that are applied, not matrices that are built."""
 
-from softgrad.linear.algebra import Composed, Identity, OnAxis, Outer, Scaled, Sum, Transposed
+from softgrad.linear.algebra import (
+    Composed,
+    Deferred,
+    Identity,
+    OnAxis,
+    Outer,
+    Scaled,
+    Sum,
+    Transposed,
+)
 from softgrad.linear.base import AbstractJacobian, AbstractLinearMap
 from softgrad.linear.jacobians import (
     Diagonal,
@@ -14,6 +23,7 @@ __all__ = [
     "AbstractJacobian",
     "AbstractLinearMap",
     "Composed",
+    "Deferred",
     "Diagonal",
     "DiagonalMinusOuter",
     "Identity",

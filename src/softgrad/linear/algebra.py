@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from softgrad.arrays import Array, Layout, namespace
 from softgrad.errors import mismatch
-from softgrad.linear.base import AbstractLinearMap, Shapes
+from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shapes
 from softgrad.linear.rows import eye, total, weighted
 
-__all__ = ["Composed", "Identity", "OnAxis", "Outer", "Scaled", "Sum", "Transposed"]
+__all__ = ["Composed", "Deferred", "Identity", "OnAxis", "Outer", "Scaled", "Sum", "Transposed"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,6 +145,35 @@ class Transposed(AbstractLinearMap):
         if len(self.in_shape) != len(self.out_shape):  # a single row or column: no axis to swap
             return matrix
         return namespace(matrix).matrix_transpose(matrix)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Deferred(AbstractJacobian):
+    """A Jacobian that is made when somebody asks for it: the value alone costs no more."""
+
+    of_shapes: Shapes
+    make: Callable[[], AbstractJacobian]
+
+    @property
+    def shapes(self) -> Shapes:
+        return self.of_shapes
+
+    @cached_property
+    def made(self) -> AbstractJacobian:
+        """The Jacobian."""
+        return self.make()
+
+    def apply(self, x_dot: Array) -> Array:
+        return self.made.apply(x_dot)
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.made.apply_transpose(y_bar)
+
+    def as_matrix(self) -> Array:
+        return self.made.as_matrix()
+
+    def derivative(self, x_dot: Array) -> AbstractLinearMap:
+        return self.made.derivative(x_dot)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

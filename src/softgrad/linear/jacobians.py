@@ -6,10 +6,12 @@ derivatives.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from softgrad.arithmetic import accurate_sum, first_max
 from softgrad.arrays import Array, namespace
+from softgrad.kernels import AUTO, How
 from softgrad.linear.algebra import Outer, Scaled, matrix_by_columns
 from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shapes
 from softgrad.linear.rows import centred, eye, mass, total, weighted, without
@@ -36,11 +38,16 @@ class DiagonalMinusOuter(AbstractJacobian):
     slope: Array | float = 1.0
     """dq/dp, how q moves with the map's output p: 1 for softmax, 0 for sparsemax."""
 
+    how: How = AUTO
+
     @property
     def shapes(self) -> Shapes:
         return tuple(self.q.shape), tuple(self.q.shape)
 
     def apply(self, x_dot: Array) -> Array:
+        compiled = self.how.compiled(self.q, x_dot)
+        if compiled is not None:
+            return compiled.diagonal_minus_outer(self.q, x_dot, self.how.out)
         w = centred(self.q, x_dot)
         mean = total(weighted(self.q, w)) / mass(self.q)  # [..., 1]
         return weighted(self.q, w - mean)
@@ -56,7 +63,7 @@ class DiagonalMinusOuter(AbstractJacobian):
         return xp.where(eye(q), (q * (others / q_total))[..., None], off_diagonal)
 
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
-        return DiagonalMinusOuterTangent(self.q, self.slope * self.apply(x_dot))
+        return DiagonalMinusOuterTangent(self.q, self.slope * self.apply(x_dot), self.how)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,12 +72,16 @@ class DiagonalMinusOuterTangent(AbstractLinearMap):
 
     q: Array  # [..., K]
     q_dot: Array  # [..., K]
+    how: How = AUTO
 
     @property
     def shapes(self) -> Shapes:
         return tuple(self.q.shape), tuple(self.q.shape)
 
     def apply(self, x_dot: Array) -> Array:
+        compiled = self.how.compiled(self.q, self.q_dot, x_dot)
+        if compiled is not None:
+            return compiled.diagonal_minus_outer_tangent(self.q, self.q_dot, x_dot, self.how.out)
         w = centred(self.q, x_dot)
         q_total = mass(self.q)
         w = w - total(weighted(self.q, w)) / q_total  # now ⟨q, w⟩ = 0
@@ -92,17 +103,25 @@ class IdentityMinusOuter(AbstractJacobian):
     active: Array | None = None  # [..., K]
     """False where log p is −inf: such an entry is constant and hears nothing."""
 
+    how: How = AUTO
+
     @property
     def shapes(self) -> Shapes:
         return tuple(self.p.shape), tuple(self.p.shape)
 
     def apply(self, x_dot: Array) -> Array:
+        compiled = self.how.compiled(self.p, x_dot)
+        if compiled is not None:
+            return self._only_active(compiled.identity_minus_outer(self.p, x_dot, self.how.out))
         w = centred(self.p, x_dot)
         return self._only_active(w - total(weighted(self.p, w)))
 
     def apply_transpose(self, y_bar: Array) -> Array:
-        xp = namespace(self.p, y_bar)
-        y_bar, top = self._only_active(y_bar), first_max(self.p)
+        y_bar = self._only_active(y_bar)
+        compiled = self.how.compiled(self.p, y_bar)
+        if compiled is not None:
+            return compiled.identity_minus_outer_transpose(self.p, y_bar, self.how.out)
+        xp, top = namespace(self.p, y_bar), first_max(self.p)
         # At the largest p, y − p·Σy = y·(1 − p) − p·(Σy − y), both differences summed directly.
         at_top = y_bar * total(without(top, self.p)) - self.p * total(without(top, y_bar))
         return xp.where(top.here, at_top, y_bar - self.p * total(y_bar))
@@ -111,7 +130,7 @@ class IdentityMinusOuter(AbstractJacobian):
         return matrix_by_columns(self, self.p)
 
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
-        p_dot = DiagonalMinusOuter(self.p).apply(x_dot)
+        p_dot = DiagonalMinusOuter(self.p, how=self.how).apply(x_dot)
         return Outer(self._only_active(-namespace(p_dot).ones_like(p_dot)), p_dot)
 
     def _only_active(self, x: Array) -> Array:
@@ -126,6 +145,7 @@ class InnerProduct(AbstractJacobian):
     """x_dot ↦ ⟨p, x_dot⟩: the Jacobian of logsumexp; its matrix is the gradient p itself."""
 
     p: Array  # [..., K]
+    how: How = AUTO
 
     @property
     def shapes(self) -> Shapes:
@@ -141,7 +161,7 @@ class InnerProduct(AbstractJacobian):
         return self.p
 
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
-        return InnerProduct(DiagonalMinusOuter(self.p).apply(x_dot))
+        return InnerProduct(DiagonalMinusOuter(self.p, how=self.how).apply(x_dot), self.how)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,8 +169,8 @@ class Diagonal(AbstractJacobian):
     """diag(d): the Jacobian of an elementwise map with the slopes d."""
 
     d: Array  # [..., K]
-    slope: Array | float = 0.0
-    """dd/dx, the elementwise map's second derivative."""
+    slope: Array | float | Callable[[], Array] = 0.0
+    """dd/dx, the elementwise map's second derivative, or what computes it."""
 
     @property
     def shapes(self) -> Shapes:
@@ -167,7 +187,8 @@ class Diagonal(AbstractJacobian):
         return xp.where(eye(self.d), self.d[..., None], xp.zeros_like(self.d)[..., None])
 
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
-        return Diagonal(self.slope * x_dot)
+        slope = self.slope() if callable(self.slope) else self.slope
+        return Diagonal(slope * x_dot)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from softgrad.arrays import (
@@ -17,7 +19,9 @@ from softgrad.arrays import (
     same_kind,
 )
 from softgrad.errors import mismatch
+from softgrad.kernels import AUTO, Choice, How, Impl, choose
 from softgrad.linear import AbstractJacobian, AbstractLinearMap, OnAxis
+from softgrad.out import check_out, is_row_buffer, overlaps, refuse_out, write
 
 __all__ = ["AbstractMap"]
 
@@ -29,75 +33,160 @@ class AbstractMap(ABC):
     array library and dtype. Arrays are NumPy, PyTorch or JAX arrays or any others with the array
     API; numbers and nested lists become NumPy arrays; results are of the same kind as `x`.
 
-    Every derivative takes ``axis`` (an integer, −1) and ``where`` (a mask that broadcasts to `x`;
-    False entries take no part). All of them raise TypeError for what is not real numbers, an axis
-    that is not an integer, or arrays of different libraries, and ValueError for shapes that differ.
+    Every derivative takes ``axis`` (an integer, −1), ``where`` (a mask that broadcasts to `x`;
+    False entries take no part) and ``impl`` ("auto", "reference" or "numba": what
+    `softgrad.explain_impl` says is chosen). Those that return an array of x's or y's shape take
+    ``out``, an array that the result is written to. All of them raise TypeError for what is not
+    real numbers, an axis that is not an integer, or arrays of different libraries, and ValueError
+    for shapes that differ.
     """
 
     takes_numbers: ClassVar[bool] = False
     """Whether a single number, without any axis, is an input."""
 
+    no_kernel: ClassVar[str] = "there is no kernel for it"
+    """Why the reference computes it, whatever the input; empty where there are kernels."""
+
     @abstractmethod
-    def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
+    def linearize_rows(
+        self, x: Array, where: Array | None, how: How = AUTO
+    ) -> tuple[Array, AbstractJacobian]:
         """Return y and the Jacobian at x [..., K]: float32 or float64, the class axis last."""
 
     def linearize(
-        self, x: Any, *, axis: int = -1, where: Any = None
+        self, x: Any, *, axis: int = -1, where: Any = None, impl: Impl = "auto"
     ) -> tuple[Array, AbstractLinearMap]:
         """Return the value and the Jacobian, an object that is applied: ``y, J``.
 
         ``J.mv(x_dot)`` and ``J.rmv(y_bar)`` take and return arrays of the shapes of `x` and `y`;
         ``J.as_matrix()`` is [*batch, K, K] for any class axis.
         """
-        layout, y, rows = self._at(x, axis, where)
-        jacobian = OnAxis(rows, layout)
-        with quiet():
-            y = layout.from_rows(y, jacobian.out_axes)
-        return y, rows if layout.is_rows else jacobian
+        at = self._at(x, axis, where, impl)
+        return at.value(), at.rows if at.layout.is_rows else at.jacobian
 
-    def __call__(self, x: Any, *, axis: int = -1, where: Any = None) -> Array:
+    def __call__(
+        self, x: Any, *, axis: int = -1, where: Any = None, impl: Impl = "auto", out: Any = None
+    ) -> Array:
         """Return the value of the map; PyTorch's autograd goes through it by `vjp` and `hvp`."""
-        adapter = adapter_for(x)
+        adapter = adapter_for(x, where)
         if adapter is not None:
-            return adapter.map_value(self, x, axis, where)
-        return self.linearize(x, axis=axis, where=where)[0]
+            refuse_out(out)
+            return adapter.map_value(self, x, axis, where, impl)
+        at = self._at(x, axis, where, impl, out, of_value=True)
+        return write(at.value(), out)
 
-    def jvp(self, x: Any, x_dot: Any, *, axis: int = -1, where: Any = None) -> Array:
+    def jvp(
+        self,
+        x: Any,
+        x_dot: Any,
+        *,
+        axis: int = -1,
+        where: Any = None,
+        impl: Impl = "auto",
+        out: Any = None,
+    ) -> Array:
         """Return J·x_dot, the rate of change of the output as `x` moves along `x_dot`."""
-        return self.linearize(x, axis=axis, where=where)[1].mv(_like("x_dot", x_dot, x))
+        x_dot = _like("x_dot", x_dot, x)
+        at = self._at(x, axis, where, impl, out, of_value=True, direction=x_dot)
+        return write(at.jacobian.mv(x_dot), out)
 
-    def vjp(self, x: Any, y_bar: Any, *, axis: int = -1, where: Any = None) -> Array:
+    def vjp(
+        self,
+        x: Any,
+        y_bar: Any,
+        *,
+        axis: int = -1,
+        where: Any = None,
+        impl: Impl = "auto",
+        out: Any = None,
+    ) -> Array:
         """Return Jᵀ·y_bar, what backpropagation hands on for an incoming gradient `y_bar`."""
-        return self.linearize(x, axis=axis, where=where)[1].rmv(_like("y_bar", y_bar, x))
+        y_bar = _like("y_bar", y_bar, x)
+        at = self._at(x, axis, where, impl, out, direction=y_bar)
+        return write(at.jacobian.rmv(y_bar), out)
 
-    def jacobian(self, x: Any, *, axis: int = -1, where: Any = None) -> Array:
+    def jacobian(self, x: Any, *, axis: int = -1, where: Any = None, impl: Impl = "auto") -> Array:
         """Return the dense Jacobian of every row: [*batch, K, K], entry (i, j) = ∂y_i/∂x_j."""
-        jacobian = self.linearize(x, axis=axis, where=where)[1]
+        at = self._at(x, axis, where, impl)
         with quiet():
-            return jacobian.as_matrix()
+            return at.jacobian.as_matrix()
 
-    def hvp(self, x: Any, y_bar: Any, x_dot: Any, *, axis: int = -1, where: Any = None) -> Array:
+    def hvp(
+        self,
+        x: Any,
+        y_bar: Any,
+        x_dot: Any,
+        *,
+        axis: int = -1,
+        where: Any = None,
+        impl: Impl = "auto",
+        out: Any = None,
+    ) -> Array:
         """Return the rate of change of ``vjp(x, y_bar)`` as `x` moves along `x_dot`.
 
         It is the product of `x_dot` with the Hessian of ⟨y_bar, y(x)⟩.
         """
-        layout, _, rows = self._at(x, axis, where)
-        jacobian = OnAxis(rows, layout)
-        x_dot = _shaped("x_dot", _like("x_dot", x_dot, x), jacobian.in_shape)
-        y_bar = _shaped("y_bar", _like("y_bar", y_bar, x), jacobian.out_shape)
+        check_out(out, real_array("x", x))
+        at = self._at(x, axis, where, impl)
+        x_dot = _shaped("x_dot", _like("x_dot", x_dot, x), at.jacobian.in_shape)
+        y_bar = _shaped("y_bar", _like("y_bar", y_bar, x), at.jacobian.out_shape)
         with quiet():
-            change = rows.derivative(layout.to_rows(x_dot))
-            return OnAxis(change, layout).apply_transpose(y_bar)
+            change = at.rows.derivative(at.layout.to_rows(x_dot))
+            return write(OnAxis(change, at.layout).apply_transpose(y_bar), out)
 
-    def _at(self, x: Any, axis: int, where: Any) -> tuple[Layout, Array, AbstractJacobian]:
-        """Check the arguments, lay the rows out, and linearise there."""
+    def choice(self, x: Any, *, axis: int = -1, impl: Impl = "auto", **options: Any) -> Choice:
+        """Return which implementation a verb takes for `x`, and why."""
+        x = real_array("x", x)
+        return choose(impl, Layout.of(x, axis).to_rows(x), self.no_kernel)
+
+    def _at(
+        self,
+        x: Any,
+        axis: int,
+        where: Any,
+        impl: Impl,
+        out: Any = None,
+        of_value: bool = False,
+        direction: Any = None,
+    ) -> _Linearized:
+        """Check the arguments, lay the rows out, and linearise there.
+
+        The result of one verb goes to `out`, which is shaped like the value, or else like `x`; with
+        a direction, both it and `x` are still to be read when the value is written.
+        """
         x = real_array("x", x)
         if x.ndim == 0 and not self.takes_numbers:
             raise ValueError(mismatch("x", "an array with a class axis", "a single number"))
         layout = Layout.of(x, axis)
         mask = None if where is None else layout.to_rows(boolean_mask("where", where, x))
         with quiet():
-            return layout, *self.linearize_rows(layout.to_rows(x), mask)
+            rows, room = layout.to_rows(x), None
+            chosen = choose(impl, rows, self.no_kernel).impl
+            if is_row_buffer(out, layout) and tuple(out.shape) == tuple(x.shape):
+                read = () if direction is None else (x, direction)
+                room = None if overlaps(check_out(out, x), *read) else out
+            at = _Linearized(layout, *self.linearize_rows(rows, mask, How(chosen, room)))
+        check_out(out, x, at.jacobian.out_shape if of_value else None)
+        return at
+
+
+@dataclass(frozen=True, eq=False)
+class _Linearized:
+    """A map at a point."""
+
+    layout: Layout
+    y: Array
+    rows: AbstractJacobian
+
+    @cached_property
+    def jacobian(self) -> OnAxis:
+        """The Jacobian for arrays laid out as the user's."""
+        return OnAxis(self.rows, self.layout)
+
+    def value(self) -> Array:
+        """Return y laid out as the user's arrays."""
+        with quiet():
+            return self.layout.from_rows(self.y, self.jacobian.out_axes)
 
 
 def _like(name: str, v: Any, x: Any) -> Array:

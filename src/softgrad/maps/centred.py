@@ -14,8 +14,9 @@ import numpy as np
 
 from softgrad.arithmetic import accurate_sum, exp, first_max, log1p, two_diff, two_product
 from softgrad.arrays import Array, dtype_name, namespace
+from softgrad.kernels import How
 
-__all__ = ["CentredRows", "centre"]
+__all__ = ["CentredRows", "centre", "mask_out", "probabilities"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +56,7 @@ def centre(x: Array, where: Array | None = None, temperature: float = 1.0) -> Ce
     A row with a NaN or +inf, or of −inf alone, has NaN in r and so in everything made from r.
     """
     xp = namespace(x)
-    if where is not None:
-        x = xp.where(where, x, xp.zeros_like(x) - xp.inf)
+    x = mask_out(x, where)
     m, here = first_max(x)
     d, e = two_diff(x, m)
     if temperature != 1.0:
@@ -65,6 +65,23 @@ def centre(x: Array, where: Array | None = None, temperature: float = 1.0) -> Ce
     # d is 0 at the maximum, and NaN where that is infinite or NaN: it takes E's place in the sum.
     r = accurate_sum(xp.where(here, d, E))[..., None]
     return CentredRows(m, d, e, E, r)
+
+
+def probabilities(x: Array, where: Array | None, temperature: float, how: How) -> Array:
+    """Return softmax(x/T) of rows, by a kernel where there is one for them."""
+    x = mask_out(x, where)
+    compiled = how.compiled(x)
+    if compiled is not None:
+        return compiled.softmax(x, temperature, how.out)
+    return centre(x, None, temperature).probabilities
+
+
+def mask_out(x: Array, where: Array | None) -> Array:
+    """Put −inf at every masked entry."""
+    if where is None:
+        return x
+    xp = namespace(x)
+    return xp.where(where, x, xp.zeros_like(x) - xp.inf)
 
 
 def _divide(d: Array, e: Array, temperature: float) -> tuple[Array, Array]:

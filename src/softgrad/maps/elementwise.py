@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from softgrad.arrays import Array
 from softgrad.errors import mismatch
+from softgrad.kernels import AUTO, How
 from softgrad.linear import AbstractJacobian, Diagonal
 from softgrad.maps.base import AbstractMap
 
@@ -18,12 +19,21 @@ class AbstractElementwiseMap(AbstractMap):
 
     takes_numbers: ClassVar[bool] = True
 
+    kernel: ClassVar[str] = ""
+    """The name of the compiled operation that returns f(x) and f′(x)."""
+
     @abstractmethod
     def slopes(self, x: Array) -> tuple[Array, Array, Array]:
         """Return f(x), f′(x) and f″(x)."""
 
-    def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
+    def linearize_rows(
+        self, x: Array, where: Array | None, how: How = AUTO
+    ) -> tuple[Array, AbstractJacobian]:
         if where is not None:
             raise TypeError(mismatch("where", "None for an elementwise map", "a mask"))
-        y, first, second = self.slopes(x)
-        return y, Diagonal(first, slope=second)
+        compiled = how.compiled(x) if self.kernel else None
+        if compiled is None:
+            y, first, second = self.slopes(x)
+            return y, Diagonal(first, slope=second)
+        y, first = getattr(compiled, self.kernel)(x, how.out)
+        return y, Diagonal(first, slope=lambda: self.slopes(x)[2])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from softgrad.arithmetic import accurate_sum, first_max
 from softgrad.arrays import Array, namespace
+from softgrad.kernels import AUTO, How
 from softgrad.linear import AbstractJacobian, DiagonalMinusOuter
 from softgrad.linear.rows import weighted
+from softgrad.maps.centred import mask_out
 from softgrad.maps.rows import fill_masked, settle_real
 from softgrad.maps.simplex import AbstractSimplexMap
 from softgrad.maps.thresholds import threshold
@@ -49,9 +52,13 @@ class Entmax(AbstractSimplexMap):
 
     def __post_init__(self) -> None:
         settle_real(self, "alpha", above=1, most=100)
+        obstacle = "" if self.alpha in (1.5, 2.0) else "kernels know α = 1.5 and 2 alone"
+        object.__setattr__(self, "no_kernel", obstacle)
 
-    def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
-        return entmax_rows(x, where, self.alpha)
+    def linearize_rows(
+        self, x: Array, where: Array | None, how: How = AUTO
+    ) -> tuple[Array, AbstractJacobian]:
+        return entmax_rows(x, where, self.alpha, how)
 
     def fenchel_young_rows(self, x: Array, t: Array) -> Array:
         return tsallis_loss_rows(x, t, self.alpha)
@@ -86,23 +93,35 @@ class Sparsemax(AbstractSimplexMap):
            [ 0. ,  0. ,  0. ]])
     """
 
-    def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
-        return entmax_rows(x, where, 2.0)
+    no_kernel: ClassVar[str] = ""
+
+    def linearize_rows(
+        self, x: Array, where: Array | None, how: How = AUTO
+    ) -> tuple[Array, AbstractJacobian]:
+        return entmax_rows(x, where, 2.0, how)
 
     def fenchel_young_rows(self, x: Array, t: Array) -> Array:
         return tsallis_loss_rows(x, t, 2.0)
 
 
-def entmax_rows(x: Array, where: Array | None, alpha: float) -> tuple[Array, AbstractJacobian]:
+def entmax_rows(
+    x: Array, where: Array | None, alpha: float, how: How
+) -> tuple[Array, AbstractJacobian]:
     """Return p and its Jacobian."""
     xp = namespace(x)
-    p = fill_masked(_above(_distances(x, where, alpha), alpha), where, 0.0)
+    compiled = how.compiled(x) if alpha in (1.5, 2.0) else None
+    if compiled is None:
+        p = _above(_distances(x, where, alpha), alpha)
+    else:
+        run = compiled.sparsemax if alpha == 2.0 else compiled.entmax15
+        p = run(mask_out(x, where), how.out)
+    p = fill_masked(p, where, 0.0)
     support = p != 0
     zero, safe_p = xp.zeros_like(p), xp.where(support, p, xp.ones_like(p))
     q = xp.where(support, safe_p ** (2 - alpha), zero)
     q = xp.where(xp.isnan(p), p, q)  # NaN**0 is 1
     slope = xp.where(support, (2 - alpha) * safe_p ** (1 - alpha), zero)
-    return p, DiagonalMinusOuter(q, slope=slope)
+    return p, DiagonalMinusOuter(q, slope=slope, how=how)
 
 
 def tsallis_loss_rows(x: Array, t: Array, alpha: float) -> Array:
@@ -122,8 +141,7 @@ def tsallis_loss_rows(x: Array, t: Array, alpha: float) -> Array:
 def _distances(x: Array, where: Array | None, alpha: float) -> Array:
     """Return (α − 1)(x − m) − τ: positive on the support."""
     xp = namespace(x)
-    if where is not None:
-        x = xp.where(where, x, xp.zeros_like(x) - xp.inf)
+    x = mask_out(x, where)
     m = first_max(x).value
     z = (alpha - 1) * (
         x - xp.where(xp.isinf(m), xp.zeros_like(m) + xp.nan, m)

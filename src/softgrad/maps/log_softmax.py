@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from softgrad.arrays import Array, namespace
-from softgrad.linear import AbstractJacobian, IdentityMinusOuter, InputScaled
+from softgrad.kernels import AUTO, How
+from softgrad.linear import AbstractJacobian, Deferred, IdentityMinusOuter, InputScaled
 from softgrad.maps.base import AbstractMap
-from softgrad.maps.centred import centre
+from softgrad.maps.centred import centre, mask_out
 from softgrad.maps.rows import fill_masked, settle_real
 
 __all__ = ["LogSoftmax", "log_softmax"]
@@ -44,18 +46,30 @@ class LogSoftmax(AbstractMap):
 
     temperature: float = 1.0
 
+    no_kernel: ClassVar[str] = ""
+
     def __post_init__(self) -> None:
         settle_real(self, "temperature", least=1e-30, most=1e30)  # 1/T is finite
 
-    def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
-        xp = namespace(x)
-        rows = centre(x, where, self.temperature)
-        p = fill_masked(rows.probabilities, where, 0.0)
-        y = fill_masked(rows.log_probabilities, where, -xp.inf)
-        jacobian = IdentityMinusOuter(p, active=~xp.isinf(y))
-        if self.temperature == 1.0:
-            return y, jacobian
-        return y, InputScaled(jacobian, 1 / self.temperature)
+    def linearize_rows(
+        self, x: Array, where: Array | None, how: How = AUTO
+    ) -> tuple[Array, AbstractJacobian]:
+        xp, T = namespace(x), self.temperature
+        compiled = how.compiled(x)
+        if compiled is None:
+            rows = centre(x, where, T)
+            y = fill_masked(rows.log_probabilities, where, -xp.inf)
+            return y, self._jacobian(rows.probabilities, y, where, how)
+        x = mask_out(x, where)
+        y = fill_masked(compiled.log_softmax(x, T, how.out), where, -xp.inf)
+        shapes = tuple(x.shape), tuple(x.shape)
+        return y, Deferred(shapes, lambda: self._jacobian(compiled.softmax(x, T), y, where, how))
+
+    def _jacobian(self, p: Array, y: Array, where: Array | None, how: How) -> AbstractJacobian:
+        xp = namespace(p)
+        p = fill_masked(p, where, 0.0)
+        jacobian = IdentityMinusOuter(p, active=~xp.isinf(y), how=how)
+        return jacobian if self.temperature == 1.0 else InputScaled(jacobian, 1 / self.temperature)
 
 
 log_softmax = LogSoftmax()

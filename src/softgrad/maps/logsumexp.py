@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from softgrad.arrays import Array, namespace
-from softgrad.linear import AbstractJacobian, InnerProduct
+from softgrad.kernels import AUTO, How
+from softgrad.linear import AbstractJacobian, Deferred, InnerProduct
 from softgrad.maps.base import AbstractMap
-from softgrad.maps.centred import centre
+from softgrad.maps.centred import centre, mask_out
 
 __all__ = ["LogSumExp", "logsumexp"]
 
@@ -36,12 +38,25 @@ class LogSumExp(AbstractMap):
     0.693147180559...
     """
 
-    def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
-        xp = namespace(x)
-        rows = centre(x, where)
-        all_out = rows.m == -xp.inf
-        p = xp.where(all_out, xp.zeros_like(x), rows.probabilities)
-        return rows.logsumexp, InnerProduct(p)
+    no_kernel: ClassVar[str] = ""
+
+    def linearize_rows(
+        self, x: Array, where: Array | None, how: How = AUTO
+    ) -> tuple[Array, AbstractJacobian]:
+        compiled = how.compiled(x)
+        x = mask_out(x, where)
+        if compiled is None:
+            rows = centre(x)
+            return rows.logsumexp, _gradient(rows.probabilities, rows.logsumexp, how)
+        y = compiled.logsumexp(x)
+        shapes = tuple(x.shape), tuple(x.shape[:-1])
+        return y, Deferred(shapes, lambda: _gradient(compiled.softmax(x), y, how))
+
+
+def _gradient(p: Array, y: Array, how: How) -> AbstractJacobian:
+    """Return ⟨p, ·⟩, with p = 0 in a row of −inf alone."""
+    xp = namespace(p)
+    return InnerProduct(xp.where((y == -xp.inf)[..., None], xp.zeros_like(p), p), how)
 
 
 logsumexp = LogSumExp()

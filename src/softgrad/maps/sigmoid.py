@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from softgrad.arithmetic import exp, log1p
 from softgrad.arrays import Array, namespace
@@ -53,6 +54,9 @@ class Sigmoid(AbstractElementwiseMap):
     4.248354255291589e-18
     """
 
+    kernel: ClassVar[str] = "sigmoid"
+    no_kernel: ClassVar[str] = ""
+
     def slopes(self, x: Array) -> tuple[Array, Array, Array]:
         p, one_minus_p = sigmoid_pair(x)
         first = p * one_minus_p
@@ -81,6 +85,9 @@ class LogSigmoid(AbstractElementwiseMap):
     >>> sg.log_sigmoid([-1000.0, 0.0, 40.0])
     array([-1.00000000e+03, -6.93147181e-01, -4.24835426e-18])
     """
+
+    kernel: ClassVar[str] = "log_sigmoid"
+    no_kernel: ClassVar[str] = ""
 
     def slopes(self, x: Array) -> tuple[Array, Array, Array]:
         p, one_minus_p = sigmoid_pair(x)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 from softgrad.arithmetic import accurate_sum
 from softgrad.arrays import Array, namespace
+from softgrad.kernels import AUTO, How
 from softgrad.linear import AbstractJacobian, DiagonalMinusOuter, InputScaled
 from softgrad.linear.rows import weighted
-from softgrad.maps.centred import centre
+from softgrad.maps.centred import centre, probabilities
 from softgrad.maps.rows import (
     EmptyRow,
     empty_rows,
@@ -66,21 +67,25 @@ class Softmax(AbstractSimplexMap):
     temperature: float = 1.0
     empty_row: EmptyRow = "nan"
 
+    no_kernel: ClassVar[str] = ""
+
     def __post_init__(self) -> None:
         settle_real(self, "temperature", least=1e-30, most=1e30)  # 1/T is finite
         one_of("empty_row", self.empty_row, get_args(EmptyRow))
 
-    def linearize_rows(self, x: Array, where: Array | None) -> tuple[Array, AbstractJacobian]:
+    def linearize_rows(
+        self, x: Array, where: Array | None, how: How = AUTO
+    ) -> tuple[Array, AbstractJacobian]:
         xp = namespace(x)
-        p = fill_masked(centre(x, where, self.temperature).probabilities, where, 0.0)
+        p = fill_masked(probabilities(x, where, self.temperature, how), where, 0.0)
         if self.empty_row == "nan":  # which p already is
-            return p, self._jacobian(p)
+            return p, self._jacobian(p, how)
         empty = empty_rows(x, where)
         constant = xp.where(empty, xp.zeros_like(p), p)
-        return fill_empty_rows(p, empty, where, self.empty_row), self._jacobian(constant)
+        return fill_empty_rows(p, empty, where, self.empty_row), self._jacobian(constant, how)
 
-    def _jacobian(self, p: Array) -> AbstractJacobian:
-        jacobian = DiagonalMinusOuter(p)
+    def _jacobian(self, p: Array, how: How) -> AbstractJacobian:
+        jacobian = DiagonalMinusOuter(p, how=how)
         return jacobian if self.temperature == 1.0 else InputScaled(jacobian, 1 / self.temperature)
 
     def fenchel_young_rows(self, x: Array, t: Array) -> Array:

@@ -1,0 +1,154 @@
+"""Which implementation does the work: the reference, or a compiled kernel.
+
+The choice is a pure function of the operation, the array and what was asked for. No state and no
+environment variable has a part in it; a Numba that is missing or broken is the one exception, and
+is said once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Literal, get_args
+
+import array_api_compat
+import numpy as np
+
+from softgrad.arrays import Array, adapter_for, dtype_name
+from softgrad.errors import mismatch
+
+__all__ = ["Choice", "Impl", "check_impl", "choose", "explain_impl", "kernels"]
+
+Impl = Literal["auto", "reference", "numba"]
+
+LEAST_SIZE = 2**17
+"""Elements from which `"auto"` takes the kernels: the reference needs milliseconds for fewer, and
+the first kernel needs a second to be loaded, or several to be compiled."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An implementation, and why it was chosen."""
+
+    impl: Literal["reference", "numba"]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.impl}: {self.reason}"
+
+
+def explain_impl(f: Any, *args: Any, **options: Any) -> Choice:
+    """Return which implementation a map, a loss or a head takes for some arguments, and why.
+
+    Parameters
+    ----------
+    f : map, loss or head
+        Such as `softgrad.softmax` or `softgrad.cross_entropy`.
+    *args, **options
+        What `f` would be called with. The values of the arrays do not matter.
+
+    Returns
+    -------
+    Choice
+        ``impl``, "reference" or "numba", and the ``reason`` in words.
+
+    Raises
+    ------
+    TypeError
+        `f` is something else.
+    ValueError
+        ``impl`` is among the options, and cannot do the work.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import softgrad as sg
+    >>> print(sg.explain_impl(sg.softmax, np.zeros((4, 10))))
+    reference: 40 elements are fewer than 131072
+    """
+    if not hasattr(f, "choice"):
+        expected = "a map, a loss or a head of softgrad"
+        raise TypeError(mismatch("f", expected, type(f).__name__))
+    choice: Choice = f.choice(*args, **options)
+    return choice
+
+
+def check_impl(impl: str) -> None:
+    """Raise unless an implementation's name is known."""
+    if impl not in get_args(Impl):
+        raise ValueError(mismatch("impl", " or ".join(map(repr, get_args(Impl))), repr(impl)))
+
+
+def choose(impl: str, x: Array, obstacle: str = "") -> Choice:
+    """Return which implementation works on rows x, unless there is another obstacle to kernels.
+
+    Raises
+    ------
+    ValueError
+        `impl` is unknown, or was asked for and cannot work on such an array.
+    ImportError
+        `impl` is "numba", and Numba cannot be loaded.
+    """
+    check_impl(impl)
+    if impl == "reference":
+        return Choice("reference", "asked for")
+    obstacle = obstacle or _obstacle(x)
+    if impl == "numba":
+        if obstacle:
+            raise ValueError(mismatch("impl", "'auto' or 'reference' here", f"'numba': {obstacle}"))
+        kernels()
+        return Choice("numba", "asked for")
+    if obstacle:
+        return Choice("reference", obstacle)
+    size = _size(x)
+    if size < LEAST_SIZE:
+        return Choice("reference", f"{size} elements are fewer than {LEAST_SIZE}")
+    if not _works():
+        return Choice("reference", "Numba does not work here")
+    return Choice("numba", f"{size} elements are at least {LEAST_SIZE}")
+
+
+def kernels() -> ModuleType:
+    """Return the compiled operations; import Numba if this is the first call."""
+    return import_module("softgrad.kernels.numba.operations")
+
+
+@cache
+def _works() -> bool:
+    """Tell whether Numba can be loaded and compiles; warn once if it does not."""
+    try:
+        kernels().logsumexp(np.zeros((1, 1), np.float32))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        warnings.warn(
+            f"compiled kernels are off, since Numba does not work here ({reason}); results come "
+            "from the slower reference. Try: pip install --upgrade numba",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def _obstacle(x: Array) -> str:
+    """Return why kernels cannot work on an array, or nothing."""
+    if array_api_compat.is_torch_array(x):
+        if x.device.type != "cpu":
+            return f"PyTorch tensors on {x.device.type!r} go through the reference"
+        if adapter_for(x) is not None:
+            return "PyTorch differentiates what is done to the tensor"
+    elif not array_api_compat.is_numpy_array(x):
+        return f"arrays of {type(x).__module__.split('.')[0]} go through the reference"
+    if dtype_name(x) not in ("float32", "float64"):
+        return f"kernels compute in float32 and float64, not in {dtype_name(x)}"
+    return ""
+
+
+def _size(x: Array) -> int:
+    size = 1
+    for length in x.shape:
+        size *= length
+    return size

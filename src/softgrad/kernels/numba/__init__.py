@@ -1,0 +1,1 @@
+"""Row kernels for the CPU, compiled by Numba; `operations` is what the rooms above call."""

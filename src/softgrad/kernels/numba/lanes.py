@@ -1,0 +1,203 @@
+"""Blocks of 64 lanes: the one shape that every loop over rows has.
+
+A row of many classes is spread over the lanes, 64 classes in a block. Rows of few classes are
+transposed first: 64 rows stand in the 64 lanes, and a block is one class of all of them. A formula
+is written once for both, lane by lane; `all_sum` and `all_max` bring the lanes of a row together
+where it is spread. The order of every sum is fixed here, so that the bits of a row depend on
+nothing but the row.
+
+Loops over lanes have a constant length and no branches: the compiler makes vector code of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from softgrad.kernels.numba.instructions import (
+    PIECE,
+    either,
+    get,
+    inlined,
+    put,
+    scratch,
+    step,
+    typed,
+)
+
+__all__ = [
+    "LANES",
+    "all_max",
+    "all_sum",
+    "entry",
+    "fill",
+    "flush",
+    "is_full",
+    "load",
+    "lost_in",
+    "store",
+]
+
+LANES = 64
+
+HALVES = (32, 16, 8, 4, 2, 1)
+"""How many pairs of lanes are added at each step, until one is left."""
+
+FLUSH, FLUSH_SHORT = 16, 4
+"""Blocks after which partial sums go to the accumulators of twice the precision: sooner in short
+rows, where the rounding of 64 lanes does not average out."""
+
+
+@inlined
+def fill(lanes, value):
+    """Put a value into every lane."""
+    for j in range(LANES):
+        put(lanes, j, value)
+
+
+@inlined
+def block_at(blocks, at):
+    """Return the pointer to the block that begins at `at`: the last, padded one stands apart."""
+    pointer, tail, whole = blocks
+    return either(at == whole, tail, step(pointer, at))
+
+
+@inlined
+def load(lanes, blocks, at):
+    """Fill the lanes with the block that begins at `at`."""
+    source = block_at(blocks, at)
+    for j in range(LANES):
+        put(lanes, j, get(source, j))
+
+
+@inlined
+def entry(blocks, k, lane, spread):
+    """Return the pointer to the entry of class k, in the lane's row where rows are not spread."""
+    at = k // LANES * LANES if spread else k * LANES
+    return step(block_at(blocks, at), k - at if spread else lane)
+
+
+def store(lanes, blocks, at):
+    """Write the block that begins at `at`; nothing if blocks is None."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(store, **PIECE)
+def _store(lanes, blocks, at):
+    if isinstance(blocks, types.NoneType):
+        return lambda lanes, blocks, at: None
+
+    def write(lanes, blocks, at):
+        target = block_at(blocks, at)
+        for j in range(LANES):
+            put(target, j, get(lanes, j))
+
+    return write
+
+
+@inlined
+def is_full(at, spread):
+    """Tell whether it is time to flush, after the block that begins at `at`."""
+    every = FLUSH if spread else FLUSH_SHORT
+    return at // LANES % every == every - 1
+
+
+def lost_in(high, like):
+    """Return cleared lanes for what sums in `high` round off; None where float64 holds enough.
+
+    So it does for float32 terms, and not for float64.
+    """
+    raise NotImplementedError("compiled code only")
+
+
+@overload(lost_in, **PIECE)
+def _lost_in(high, like):
+    if like == types.float32:
+        return lambda high, like: None
+
+    def cleared(high, like):
+        low = scratch(LANES, 0.0)
+        fill(low, 0.0)
+        return low
+
+    return cleared
+
+
+def flush(part, high, low):
+    """Add partial sums to high + low, and clear them."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(flush, **PIECE)
+def _flush(part, high, low):
+    if isinstance(low, types.NoneType):
+
+        def add(part, high, low):
+            for j in range(LANES):
+                put(high, j, get(high, j) + get(part, j))
+            fill(part, typed(0.0, get(part, 0)))
+
+    else:
+
+        def add(part, high, low):
+            for j in range(LANES):
+                s, error = two_sum(get(high, j), get(part, j))
+                put(low, j, get(low, j) + error)
+                put(high, j, s)
+            fill(part, 0.0)
+
+    return add
+
+
+@inlined
+def two_sum(a, b):
+    """Return fl(a + b) and its error."""
+    s = a + b
+    b_part = s - a
+    return s, (a - (s - b_part)) + (b - b_part)
+
+
+def all_sum(high, low, spread):
+    """Add low to high in every lane; first bring the lanes of a row together, if it is spread."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(all_sum, **PIECE)
+def _all_sum(high, low, spread):
+    if isinstance(low, types.NoneType):
+
+        def add(high, low, spread):
+            if spread:
+                for width in HALVES:
+                    for j in range(width):
+                        put(high, j, get(high, j) + get(high, j + width))
+                fill(high, get(high, 0))
+
+    else:
+
+        def add(high, low, spread):
+            if spread:
+                for width in HALVES:
+                    for j in range(width):
+                        s, error = two_sum(get(high, j), get(high, j + width))
+                        put(low, j, get(low, j) + get(low, j + width) + error)
+                        put(high, j, s)
+                fill(high, get(high, 0))
+                fill(low, get(low, 0))
+            for j in range(LANES):
+                error = get(low, j)  # not finite after an overflow, which has no rounding error
+                put(high, j, get(high, j) + either(np.isfinite(error), error, 0.0))
+
+    return add
+
+
+@inlined
+def all_max(lanes, spread):
+    """Put the largest of a row's lanes into all of them, if it is spread; NaN is skipped."""
+    if spread:
+        for width in HALVES:
+            for j in range(width):
+                a, b = get(lanes, j), get(lanes, j + width)
+                put(lanes, j, either(b > a, b, a))
+        fill(lanes, get(lanes, 0))

@@ -1,0 +1,241 @@
+"""The two shapes of a loop over rows: one long row in all lanes, or 64 short rows in 64 lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit, types
+from numba.extending import overload
+
+from softgrad.kernels.numba.cache import KernelCache
+from softgrad.kernels.numba.instructions import (
+    PIECE,
+    address,
+    either,
+    get,
+    get_word,
+    inlined,
+    put,
+    put_alone,
+    scratch,
+    step,
+    typed,
+)
+from softgrad.kernels.numba.lanes import LANES
+
+__all__ = ["MOST_SHORT", "kernel"]
+
+MOST_SHORT = 64
+"""The most classes of a row that is short."""
+
+TILE = LANES * MOST_SHORT
+
+Body = Callable[..., None]
+
+
+def kernel(missing: float | tuple[float, ...]) -> Callable[[Body], Body]:
+    """Compile the formula of one row for rows of both shapes.
+
+    ``body(sources, target, total, spread, rows, args)`` sees blocks of lanes from which it loads
+    and to which it stores, `total` numbers each: those of one row, spread over the lanes and padded
+    with what is `missing` (one number, or one a source), or those of 64 rows. ``rows`` is the first
+    row's number and how many there are. The target may be the first source, or None.
+
+    The result is called as ``f(sources, target, first, last, classes, args)`` with a tuple of flat
+    arrays of whole rows (or of a single one, which then stands beside every row), a flat array or
+    None, and the range of rows to work on.
+    """
+    padding = missing if isinstance(missing, tuple) else (missing,)
+
+    def compile_for_rows(body: Body) -> Body:
+        name, body = body.__name__, inlined(body)
+
+        @compiled(f"{name}-long")
+        def long(sources, target, first, last, classes, args):
+            tails, target_tail = blocks_like(sources, LANES), block_like(target, LANES)
+            for row in range(first, last):
+                at = row * classes
+                rows = open_rows(sources, tails, at, classes, padding)
+                target_row = open_row(target, target_tail, at, classes, padding[0])
+                body(rows, target_row, classes, True, (row, 1), args)
+                close_row(target_row, classes)
+
+        @compiled(f"{name}-short")
+        def short(sources, target, first, last, classes, args):
+            tiles, target_tile = blocks_like(sources, TILE), block_like(target, TILE)
+            for row in range(first, last, LANES):
+                at, rows = row * classes, min(LANES, last - row)
+                turned = turn_rows(sources, tiles, at, rows, classes)
+                body(turned, tile(target_tile), classes * LANES, False, (row, rows), args)
+                turn_back(target_tile, target, at, rows, classes)
+
+        def run(*arguments: Any) -> None:
+            (short if arguments[4] <= MOST_SHORT else long)(*arguments)
+
+        return run
+
+    return compile_for_rows
+
+
+def compiled(name: str) -> Callable[[Callable[..., None]], Any]:
+    """Compile a function at its first call, to run without the interpreter's lock; keep it."""
+
+    def compile_lazily(function: Callable[..., None]) -> Any:
+        dispatcher = njit(nogil=True, error_model="numpy")(function)
+        dispatcher._cache = KernelCache(name)
+        return dispatcher
+
+    return compile_lazily
+
+
+# A long row: its whole blocks where they are, and a padded copy of the rest.
+
+
+def open_row(array, tail, at, classes, missing):
+    """Return the blocks of the row that begins at `at`; None of None."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(open_row, **PIECE)
+def _open_row(array: Any, tail: Any, at: Any, classes: Any, missing: Any) -> Any:
+    if isinstance(array, types.NoneType):
+        return lambda array, tail, at, classes, missing: None
+
+    def blocks(array, tail, at, classes, missing):
+        pointer = step(address(array), either(array.size > classes, at, 0))
+        whole = classes // LANES * LANES
+        for j in range(LANES):
+            put(tail, j, typed(missing, get(tail, 0)))
+        for j in range(classes - whole):
+            put(tail, j, get(pointer, whole + j))
+        return pointer, tail, whole
+
+    return blocks
+
+
+def close_row(blocks, classes):
+    """Copy the tail to the row that it belongs to."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(close_row, **PIECE)
+def _close_row(blocks: Any, classes: Any) -> Any:
+    if isinstance(blocks, types.NoneType):
+        return lambda blocks, classes: None
+
+    def copy(blocks, classes):
+        pointer, tail, whole = blocks
+        for j in range(classes - whole):
+            put(pointer, whole + j, get(tail, j))
+
+    return copy
+
+
+# Short rows: 64 of them transposed into a tile [classes, 64].
+
+
+@inlined
+def turn(array, tile, at, rows, classes):
+    """Fill a tile with rows [rows, classes] and return its blocks; idle lanes repeat row 0."""
+    stride = classes if array.size > classes else 0
+    source = step(address(array), at if stride else 0)
+    for i in range(LANES):
+        row = step(source, i * stride if i < rows else 0)
+        for k in range(classes):
+            put_alone(tile, k * LANES + i, get_word(row, k))
+    return tile, tile, -1
+
+
+def tile(memory):
+    """Return the blocks of a tile; None of None."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(tile, **PIECE)
+def _tile(memory: Any) -> Any:
+    if isinstance(memory, types.NoneType):
+        return lambda memory: None
+    return lambda memory: (memory, memory, -1)
+
+
+def turn_back(tile, array, at, rows, classes):
+    """Undo `turn`."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(turn_back, **PIECE)
+def _turn_back(tile: Any, array: Any, at: Any, rows: Any, classes: Any) -> Any:
+    if isinstance(array, types.NoneType):
+        return lambda tile, array, at, rows, classes: None
+
+    def write(tile, array, at, rows, classes):
+        target = step(address(array), at)
+        for i in range(rows):
+            row = step(target, i * classes)
+            for k in range(classes):
+                put_alone(row, k, get_word(tile, k * LANES + i))
+
+    return write
+
+
+# The same for a tuple of arrays, whose dtypes may differ.
+
+
+def block_like(array, size):
+    """Return memory for `size` numbers like an array's; None of None."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(block_like, prefer_literal=True, **PIECE)
+def _block_like(array: Any, size: Any) -> Any:
+    if isinstance(array, types.NoneType):
+        return lambda array, size: None
+    return lambda array, size: scratch(size, array)
+
+
+def blocks_like(arrays, size):
+    """Return memory for `size` numbers like each array's."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(blocks_like, prefer_literal=True, **PIECE)
+def _blocks_like(arrays: Any, size: Any) -> Any:
+    if not len(arrays):
+        return lambda arrays, size: ()
+    return lambda arrays, size: (scratch(size, arrays[0]), *blocks_like(arrays[1:], size))
+
+
+def open_rows(arrays, tails, at, classes, missing):
+    """Open a row of each array."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(open_rows, **PIECE)
+def _open_rows(arrays: Any, tails: Any, at: Any, classes: Any, missing: Any) -> Any:
+    if not len(arrays):
+        return lambda arrays, tails, at, classes, missing: ()
+    if len(missing) == 1:  # for all that are left
+        return lambda arrays, tails, at, classes, missing: (
+            open_row(arrays[0], tails[0], at, classes, missing[0]),
+            *open_rows(arrays[1:], tails[1:], at, classes, missing),
+        )
+    return lambda arrays, tails, at, classes, missing: (
+        open_row(arrays[0], tails[0], at, classes, missing[0]),
+        *open_rows(arrays[1:], tails[1:], at, classes, missing[1:]),
+    )
+
+
+def turn_rows(arrays, tiles, at, rows, classes):
+    """Turn rows of each array."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(turn_rows, **PIECE)
+def _turn_rows(arrays: Any, tiles: Any, at: Any, rows: Any, classes: Any) -> Any:
+    if not len(arrays):
+        return lambda arrays, tiles, at, rows, classes: ()
+    return lambda arrays, tiles, at, rows, classes: (
+        turn(arrays[0], tiles[0], at, rows, classes),
+        *turn_rows(arrays[1:], tiles[1:], at, rows, classes),
+    )

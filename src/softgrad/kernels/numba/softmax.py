@@ -1,0 +1,69 @@
+"""softmax, log_softmax and logsumexp of rows [N, K]; args end with β, None or a sum of two."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from softgrad.kernels.numba.centred import difference, row_max, sum_of_others, times
+from softgrad.kernels.numba.instructions import address, get, put, scratch, step, typed, zero_of
+from softgrad.kernels.numba.lanes import LANES, fill, load, store
+from softgrad.kernels.numba.shapes import kernel
+
+__all__ = ["log_softmax", "logsumexp", "softmax"]
+
+
+@kernel(missing=-np.inf)
+def softmax(sources, target, total, spread, rows, args):
+    """p = E/S, with S = 1 + r."""
+    (source,), (beta,) = sources, args
+    zero = zero_of(source[0])
+    block, m, r = scratch(LANES, zero), scratch(LANES, zero), scratch(LANES, 0.0)
+    row_max(source, total, m, spread)
+    sum_of_others(source, target, total, m, beta, r, spread)
+    for j in range(LANES):
+        put(m, j, typed(1.0 / (1.0 + get(r, j)), zero))
+    for at in range(0, total, LANES):
+        load(block, target, at)
+        for j in range(LANES):
+            put(block, j, get(block, j) * get(m, j))
+        store(block, target, at)
+
+
+@kernel(missing=-np.inf)
+def log_softmax(sources, target, total, spread, rows, args):
+    """log p = (d − log1p(r)) + e; an entry of −∞ stays what it is, except in a row of NaN."""
+    (source,), (beta,) = sources, args
+    zero = zero_of(source[0])
+    block, m, r = scratch(LANES, zero), scratch(LANES, zero), scratch(LANES, 0.0)
+    logarithm = scratch(LANES, zero)
+    row_max(source, total, m, spread)
+    sum_of_others(source, None, total, m, beta, r, spread)
+    if spread:
+        fill(logarithm, typed(math.log1p(get(r, 0)), zero))
+    else:
+        for j in range(LANES):
+            put(logarithm, j, typed(math.log1p(get(r, j)), zero))
+    for at in range(0, total, LANES):
+        load(block, source, at)
+        for j in range(LANES):
+            d, e = difference(get(block, j), get(m, j), beta)
+            y = (d - get(logarithm, j)) + e
+            infinite = d == typed(-np.inf, zero) and get(logarithm, j) == get(logarithm, j)
+            put(block, j, d if infinite else y)
+        store(block, target, at)
+
+
+@kernel(missing=-np.inf)
+def logsumexp(sources, target, total, spread, rows, args):
+    """βm + log1p(r), to args[0]; an infinite maximum is the answer."""
+    (source,), (out, beta) = sources, args
+    (first, count), zero = rows, zero_of(source[0])
+    m, r = scratch(LANES, zero), scratch(LANES, 0.0)
+    row_max(source, total, m, spread)
+    sum_of_others(source, None, total, m, beta, r, spread)
+    for i in range(count):
+        top = times(get(m, i), beta)
+        value = top + math.log1p(get(r, i))
+        put(step(address(out), first), i, typed(top if np.isinf(top) else value, zero))
