@@ -7,6 +7,7 @@ checked against differences of it.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,8 @@ from mpmath import mpf
 
 import oracles
 import softgrad as sg
-from asserts import assert_close, assert_same_bits, assert_zero
+from asserts import as_numpy, assert_close, assert_same_bits, assert_zero
+from softgrad.losses import TopK
 from specs import each_sample, probe, sample
 
 N, K = 3, 4
@@ -52,13 +54,18 @@ def reduced(losses: list[Any], weights: list[Any], how: str, divisor: Any = None
 
 def cross_entropy_definition(
     x: list[list[Any]],
-    targets: np.ndarray,
+    targets: Any,
     loss: sg.CrossEntropy,
     class_weights: np.ndarray | None = None,
     row_weights: np.ndarray | None = None,
     where: np.ndarray | None = None,
 ) -> list[Any]:
     """−Σ_j c_j((1 − ε)t_j + ε/K) log p_j + ζ·lse² of every row, weighted and reduced."""
+    if isinstance(targets, TopK):
+        targets = dense_targets(targets, loss.rest)
+    if loss.soft_cap is not None:
+        x = [[loss.soft_cap * mpmath.tanh(v / loss.soft_cap) for v in row] for row in x]
+    x = [[v / mpf(loss.temperature) for v in row] for row in x]
     c = oracles.row(np.ones(K) if class_weights is None else class_weights)
     w = oracles.row(np.ones(N) if row_weights is None else row_weights)
     losses, masses, counted = [], [], 0
@@ -83,6 +90,18 @@ def cross_entropy_definition(
     divisors = {"weight": mpmath.fsum(masses), "count": mpf(int(counted))}
     divisor = divisors.get(loss.normalizer) if isinstance(loss.normalizer, str) else loss.normalizer
     return reduced(losses, w, loss.reduction, divisor)
+
+
+def dense_targets(targets: Any, rest: str) -> np.ndarray:
+    """Write some classes a row as a number for each: what is listed twice adds up."""
+    t = np.zeros((N, K))
+    for i, (ids, probabilities) in enumerate(zip(*targets, strict=True)):
+        for j, p in zip(ids, probabilities, strict=True):
+            t[i, j] += p
+        others = [j for j in range(K) if j not in ids]
+        if rest == "spread" and others:
+            t[i, others] += max(0.0, 1 - math.fsum(probabilities)) / len(others)
+    return t
 
 
 def assert_agrees(
@@ -123,7 +142,8 @@ def assert_agrees(
 
 def assert_cross_entropy_agrees(loss: Any, x: Any, targets: Any, **options: Any) -> None:
     def definition(rows: list[list[Any]]) -> list[Any]:
-        return cross_entropy_definition(rows, np.asarray(targets), loss, **options)
+        given = targets if isinstance(targets, TopK) else np.asarray(targets)
+        return cross_entropy_definition(rows, given, loss, **options)
 
     assert_agrees(loss, definition, x, targets, **options)
 
@@ -187,6 +207,104 @@ def test_cross_entropy_with_all_options_at_once(targets: str) -> None:
     t = LABELS if targets == "labels" else np.where(WHERE, soft_targets(), 0)
     options = {"class_weights": CLASS_WEIGHTS, "row_weights": ROW_WEIGHTS, "where": WHERE}
     assert_cross_entropy_agrees(loss, logits(), t, **options)
+
+
+TOP_K = TopK(
+    np.array([[2, 0], [1, 1], [3, 2]]), np.array([[0.5, 0.25], [0.3, 0.4], [0.75, 0.3125]])
+)
+
+
+@pytest.mark.parametrize("targets", ["labels", "soft", "top_k"])
+@pytest.mark.parametrize(
+    ("temperature", "soft_cap"), [(0.7, None), (3.0, None), (1.0, 2.0), (1.0, 30.0), (0.5, 3.0)]
+)
+@pytest.mark.parametrize(("z_loss", "weights"), [(0.0, "plain"), (0.05, "both")])
+def test_cross_entropy_at_a_temperature_and_under_a_cap(
+    targets: str, temperature: float, soft_cap: float | None, z_loss: float, weights: str
+) -> None:
+    t = {"labels": LABELS, "soft": soft_targets(), "top_k": TOP_K}[targets]
+    loss = sg.CrossEntropy(temperature=temperature, soft_cap=soft_cap, z_loss=z_loss)
+    assert_cross_entropy_agrees(loss, logits(2.0), t, **WEIGHTS[weights])
+
+
+@pytest.mark.parametrize("rest", ["ignore", "spread"])
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("normalizer", ["weight", "count"])
+def test_cross_entropy_of_some_classes_a_row(
+    rest: str, weights: str, smoothing: float, normalizer: str
+) -> None:
+    loss = sg.CrossEntropy(rest=rest, label_smoothing=smoothing, normalizer=normalizer)
+    assert_cross_entropy_agrees(loss, logits(), TOP_K, **WEIGHTS[weights])
+
+
+@pytest.mark.parametrize("rest", ["ignore", "spread"])
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_some_classes_a_row_are_dense_targets_in_every_library(rest: str, library: str) -> None:
+    xp = pytest.importorskip("torch" if library == "torch" else "jax.numpy")
+    x, c = xp.asarray(np.float32(logits())), xp.asarray(np.float32(CLASS_WEIGHTS))
+    top_k = TopK(xp.asarray(TOP_K.ids), xp.asarray(np.float32(TOP_K.probabilities)))
+    dense = xp.asarray(np.float32(dense_targets(TOP_K, rest)))
+    loss = sg.CrossEntropy(rest=rest)
+    sparse = loss.value_and_gradient(x, top_k, class_weights=c)
+    given = loss.value_and_gradient(x, dense, class_weights=c)
+    assert_close(sparse[0], as_numpy(given[0]), u=8)
+    assert_close(sparse[1], as_numpy(given[1]), u=8)
+
+
+def test_a_bad_id_has_its_position_and_shapes_must_match() -> None:
+    bad = TopK(np.array([[0, 1], [1, 4], [2, -1]]), TOP_K.probabilities)
+    with pytest.raises(IndexError, match=r"`targets.ids` must be class indices from 0 to 3, got 4"):
+        sg.cross_entropy(logits(), bad)
+    with pytest.raises(IndexError, match=r"at position \(1, 1\)"):
+        sg.cross_entropy(logits(), bad)
+    with pytest.raises(ValueError, match=r"integers of shape \(3, k\), got int64 \(2, 2\)"):
+        sg.cross_entropy(logits(), TopK(TOP_K.ids[:2], TOP_K.probabilities[:2]))
+    with pytest.raises(ValueError, match=r"of shape \(3, 2\) to match `targets.ids`"):
+        sg.cross_entropy(logits(), TopK(TOP_K.ids, TOP_K.probabilities[:, :1]))
+    with pytest.raises(ValueError, match="probabilities that sum to one"):
+        sg.CrossEntropy(validate=True)(logits(), TOP_K)
+
+
+# --- out -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize(
+    "loss", [sg.cross_entropy, sg.binary_cross_entropy, sg.squared_error, sg.FenchelYoung()]
+)
+def test_gradient_is_written_where_it_is_asked_for(
+    loss: Any, library: str, dtype: Any, axis: int
+) -> None:
+    xp = np if library == "numpy" else pytest.importorskip("torch")
+    x, t = xp.asarray(logits().astype(dtype)), xp.asarray(soft_targets().astype(dtype))
+    if axis == 0:
+        x, t = x.T, t.T
+    value, gradient = loss.value_and_gradient(x, t, axis=axis)
+    out = xp.zeros_like(x) + xp.nan
+    there = loss.value_and_gradient(x, t, axis=axis, out=out)
+    assert there[1] is out
+    assert_same_bits(there[0], value)
+    assert_same_bits(out, gradient)
+    over = loss.value_and_gradient(x, t, axis=axis, out=x)
+    assert over[1] is x
+    assert_same_bits(over[0], value)
+    assert_same_bits(x, gradient)
+
+
+def test_out_is_an_array_like_x_that_can_be_written_to() -> None:
+    x, t = logits(), soft_targets()
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    with pytest.raises(ValueError, match="`out` must be writable, got a read-only array"):
+        sg.cross_entropy.value_and_gradient(x, t, out=read_only)
+    for bad in (np.zeros((N, K + 1)), np.zeros((N, K), np.float32)):
+        with pytest.raises(ValueError, match=r"`out` must be float64 \(3, 4\)"):
+            sg.cross_entropy.value_and_gradient(x, t, out=bad)
+    with pytest.raises(TypeError, match="`out` must be an array, got list"):
+        sg.cross_entropy.value_and_gradient(x, t, out=x.tolist())
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

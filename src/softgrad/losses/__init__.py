@@ -5,6 +5,7 @@ from softgrad.losses.binary_cross_entropy import BinaryCrossEntropy, binary_cros
 from softgrad.losses.cross_entropy import CrossEntropy, cross_entropy
 from softgrad.losses.fenchel_young import FenchelYoung
 from softgrad.losses.squared_error import SquaredError, squared_error
+from softgrad.losses.targets import TopK
 
 __all__ = [
     "AbstractLoss",
@@ -12,6 +13,7 @@ __all__ = [
     "CrossEntropy",
     "FenchelYoung",
     "SquaredError",
+    "TopK",
     "binary_cross_entropy",
     "cross_entropy",
     "squared_error",

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, TypedDict, Unpack, get_args
+from typing import Any, ClassVar, TypedDict, Unpack
 
 from softgrad.arrays import Array, Layout, adapter_for, boolean_mask, quiet, real_array
 from softgrad.errors import mismatch
+from softgrad.kernels import Choice, Impl, choose
 from softgrad.linear import AbstractLinearMap
-from softgrad.losses.reduced import AbstractLossRows, OnEmpty, ReducedLoss, Reduction
-from softgrad.losses.targets import lay_out_targets, lay_out_weights
-from softgrad.maps.rows import one_of
+from softgrad.losses.reduced import AbstractReduction, AbstractRowLosses, ReducedLoss, RowFactors
+from softgrad.losses.targets import arrays_of, check_targets, lay_out_targets, lay_out_weights
+from softgrad.out import check_out
 
 __all__ = ["AbstractLoss", "Rows"]
 
@@ -23,10 +22,11 @@ class Rows:
     """The arguments of a loss, checked and laid out with the class axis last."""
 
     x: Array  # [..., K]
-    targets: Array  # [..., K], or class indices [...]
+    targets: Array  # [..., K], class indices [...], or some classes of each row as a `TopK`
     where: Array | None  # [..., K]
     class_weights: Array | None  # [K]
     row_weights: Array | None  # [...]
+    impl: Impl
 
 
 class Options(TypedDict, total=False):
@@ -36,10 +36,11 @@ class Options(TypedDict, total=False):
     where: Any
     class_weights: Any
     row_weights: Any
+    impl: Impl
 
 
 @dataclass(frozen=True, kw_only=True)
-class AbstractLoss(ABC):
+class AbstractLoss(AbstractReduction, ABC):
     """A loss of predictions x [..., K] and targets, reduced over the rows.
 
     Parameters
@@ -53,27 +54,20 @@ class AbstractLoss(ABC):
         What the mean over nothing is; its gradient is 0.
     """
 
-    reduction: Reduction = "mean"
-    normalizer: Literal["weight", "count"] | float = "weight"
-    on_empty: OnEmpty = "zero"
-
     takes_numbers: ClassVar[bool] = False
     """Whether x may be a single number, without a class axis."""
 
     takes_indices: ClassVar[bool] = False
     """Whether targets may be class indices."""
 
-    def __post_init__(self) -> None:
-        one_of("reduction", self.reduction, get_args(Reduction))
-        one_of("on_empty", self.on_empty, get_args(OnEmpty))
-        word = isinstance(self.normalizer, str | bool)
-        if word or not isinstance(self.normalizer, numbers.Real):
-            one_of("normalizer", self.normalizer, ("weight", "count"))
-        elif not (math.isfinite(self.normalizer) and self.normalizer > 0):
-            raise ValueError(mismatch("normalizer", "positive and finite", self.normalizer))
+    takes_top_k: ClassVar[bool] = False
+    """Whether targets may be `TopK`: some classes a row, with their probabilities."""
+
+    no_kernel: ClassVar[str] = "there is no kernel for it"
+    """Why the reference computes it, whatever the input; empty where there are kernels."""
 
     @abstractmethod
-    def at_rows(self, rows: Rows) -> AbstractLossRows:
+    def at_rows(self, rows: Rows) -> AbstractRowLosses:
         """Return the loss at checked arguments; raise for what the formula does not take."""
 
     def __call__(self, x: Any, targets: Any, **options: Unpack[Options]) -> Array:
@@ -85,7 +79,7 @@ class AbstractLoss(ABC):
 
         PyTorch's autograd goes through it by `gradient` and `hessian`, to x alone.
         """
-        adapter = adapter_for(x, targets, *options.values())
+        adapter = adapter_for(x, *arrays_of(targets), *options.values())
         if adapter is not None:
             return adapter.loss_value(self, x, targets, options)
         return self._at(x, targets, options).value()
@@ -95,7 +89,7 @@ class AbstractLoss(ABC):
         return self._at(x, targets, options).gradient()
 
     def value_and_gradient(
-        self, x: Any, targets: Any, **options: Unpack[Options]
+        self, x: Any, targets: Any, *, out: Any = None, **options: Unpack[Options]
     ) -> tuple[Array, Array]:
         """Return the loss and its gradient in x, from one pass over the rows.
 
@@ -112,13 +106,18 @@ class AbstractLoss(ABC):
         class_weights : array [K], optional
         row_weights : array [...], optional
             One weight a row; 0 is the same as leaving the row out.
+        impl : {"auto", "reference", "numba"}
+            What does the work; `softgrad.explain_impl` says what "auto" chooses.
+        out : array, optional
+            Takes the gradient: an array like `x`, or `x` itself, which is then overwritten. No
+            other argument is ever modified.
 
         Returns
         -------
         loss : array
             A number, or [...] for the reduction "none"; float32 for half-precision input.
         gradient : array
-            Shape and dtype of `x`.
+            Shape and dtype of `x`; `out` where that was given.
 
         Raises
         ------
@@ -127,8 +126,8 @@ class AbstractLoss(ABC):
         IndexError
             A class index is out of range; the message has the first position.
         """
-        at = self._at(x, targets, options)
-        return at.value(), at.gradient()
+        out = check_out(out, real_array("x", x))
+        return self._at(x, targets, options).value_and_gradient(out)
 
     def hessian(self, x: Any, targets: Any, **options: Unpack[Options]) -> AbstractLinearMap:
         """Return the Hessian in x as a linear map; options as in `value_and_gradient`.
@@ -136,6 +135,12 @@ class AbstractLoss(ABC):
         It is block diagonal: ``as_matrix()`` returns the block of every row, [*batch, K, K].
         """
         return self._at(x, targets, options).hessian()
+
+    def choice(self, x: Any, targets: Any = None, **options: Unpack[Options]) -> Choice:
+        """Return which implementation a verb takes for `x`, and why."""
+        x = real_array("x", x)
+        rows = Layout.of(x, options.get("axis", -1)).to_rows(x)
+        return choose(options.get("impl", "auto"), rows, self.no_kernel)
 
     def _at(self, x: Any, targets: Any, options: Options) -> ReducedLoss:
         """Check the arguments, lay the rows out, and take the loss there."""
@@ -153,13 +158,17 @@ class AbstractLoss(ABC):
         if x_rows.shape[-1] == 0:
             raise ValueError(mismatch("x", "of at least one class", f"shape {tuple(x.shape)}"))
         batch, classes = tuple(x_rows.shape[:-1]), tuple(x_rows.shape[-1:])
+        checked = check_targets(
+            targets, x, tuple(x.shape), batch if self.takes_indices else None, self.takes_top_k
+        )
         with quiet():
             rows = Rows(
                 x_rows,
-                lay_out_targets(targets, x, layout, batch if self.takes_indices else None),
+                lay_out_targets(checked, layout),
                 None if where is None else layout.to_rows(boolean_mask("where", where, x)),
                 lay_out_weights("class_weights", options.get("class_weights"), x_rows, classes),
                 lay_out_weights("row_weights", options.get("row_weights"), x_rows, batch),
+                choose(options.get("impl", "auto"), x_rows, self.no_kernel).impl,
             )
             at = self.at_rows(rows)
-            return ReducedLoss.of(at, layout, self.reduction, self.normalizer, self.on_empty)
+            return ReducedLoss(at, layout, RowFactors.of(at.weights, at.masses, self))

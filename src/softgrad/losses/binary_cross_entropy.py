@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from softgrad.arrays import Array, namespace
+from softgrad.kernels import How
 from softgrad.linear import AbstractLinearMap, Diagonal
 from softgrad.linear.rows import weighted
 from softgrad.losses.base import AbstractLoss, Rows
-from softgrad.losses.reduced import AbstractLossRows
+from softgrad.losses.reduced import AbstractRowLosses
 from softgrad.losses.weights import element_weights
 from softgrad.maps.rows import settle_real
 from softgrad.maps.sigmoid import log_sigmoid_pair, sigmoid_pair
+from softgrad.out import write
 
 __all__ = ["BinaryCrossEntropy", "binary_cross_entropy"]
 
@@ -52,24 +54,45 @@ class BinaryCrossEntropy(AbstractLoss):
     pos_weight: float = 1.0
 
     takes_numbers: ClassVar[bool] = True
+    no_kernel: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         settle_real(self, "pos_weight", above=0)
 
-    def at_rows(self, rows: Rows) -> AbstractLossRows:
+    def at_rows(self, rows: Rows) -> AbstractRowLosses:
         xp, weights = namespace(rows.x), element_weights(rows)
         x, t = (xp.where(weights == 0, xp.zeros_like(v), v) for v in (rows.x, rows.targets))
-        return BinaryCrossEntropyRows(weights, weights, x, self.pos_weight * t, 1 - t)
+        return BinaryCrossEntropyRows(weights, weights, x, t, self.pos_weight, How(rows.impl))
 
 
 @dataclass(frozen=True, eq=False)
-class BinaryCrossEntropyRows(AbstractLossRows):
-    """The formulas, for any weight of the positive and of the negative part."""
+class BinaryCrossEntropyRows(AbstractRowLosses):
+    """The formulas; a kernel has its own, in one pass."""
 
     x: Array  # [..., K]
-    positive: Array  # [..., K]
-    negative: Array  # [..., K]
+    t: Array  # [..., K]
+    pos_weight: float
+    how: How
+
+    @property
+    def positive(self) -> Array:
+        """What −log σ(x) counts: [..., K]."""
+        return self.pos_weight * self.t
+
+    @property
+    def negative(self) -> Array:
+        """What −log σ(−x) counts: [..., K]."""
+        return 1 - self.t
+
+    def value_and_gradient(self, factor: Array, out: Array | None = None) -> tuple[Array, Array]:
+        compiled = self.how.compiled(self.x, self.t, factor)
+        if compiled is not None:
+            arguments = self.x, self.t, factor, self.pos_weight
+            value, gradient = compiled.binary_cross_entropy(*arguments, out)
+        else:
+            value, gradient = self.value(factor), self.gradient(factor)
+        return value, write(gradient, out)
 
     def value(self, factor: Array) -> Array:
         log_p, log_q = log_sigmoid_pair(self.x)

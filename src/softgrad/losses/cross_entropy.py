@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from softgrad.arithmetic import accurate_sum, log1p
-from softgrad.arrays import Array, as_integer, namespace
-from softgrad.linear import (
-    AbstractLinearMap,
-    DiagonalMinusOuter,
-    Outer,
-    Scaled,
-    Sum,
-)
+from softgrad.arrays import Array, namespace
+from softgrad.kernels import AUTO, How
+from softgrad.linear import AbstractLinearMap, DiagonalMinusOuter, Outer, Scaled, Sum
 from softgrad.linear.rows import weighted
 from softgrad.losses.base import AbstractLoss, Rows
-from softgrad.losses.reduced import AbstractLossRows
-from softgrad.losses.simplex import check_probabilities, p_minus_t
-from softgrad.losses.targets import one_hot
+from softgrad.losses.chain import Chain, SoftCap
+from softgrad.losses.cross_entropy_settings import AbstractCrossEntropySettings
+from softgrad.losses.reduced import AbstractRowLosses
+from softgrad.losses.row_targets import AbstractTargets, DenseTargets, LabelTargets, targets_of
+from softgrad.losses.simplex import p_minus_t
 from softgrad.losses.weights import row_weights
-from softgrad.maps.centred import CentredRows, centre
-from softgrad.maps.rows import settle_real
+from softgrad.maps.centred import CentredRows, centre, mask_out, probabilities
+from softgrad.out import write
 
-__all__ = ["CrossEntropy", "cross_entropy"]
+__all__ = ["CrossEntropy", "CrossEntropyRows", "cross_entropy"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossEntropy(AbstractLoss):
+class CrossEntropy(AbstractCrossEntropySettings, AbstractLoss):
     """The cross-entropy of logits x and class indices [...] or probabilities [..., K].
 
-    With class weights c, smoothing ε and K classes, the target is t_j = c_j((1 − ε)·t_j + ε/K); a
-    class index is its one-hot vector. Probabilities that do not sum to one are taken as they are.
+    Targets that are zero for most classes may be given as `TopK(ids, probabilities)`. With class
+    weights c, smoothing ε and K classes, the target is t_j = c_j((1 − ε)·t_j + ε/K); a class index
+    is its one-hot vector. Probabilities that do not sum to one are taken as they are.
 
     Parameters
     ----------
@@ -43,19 +42,28 @@ class CrossEntropy(AbstractLoss):
     ignore_index : int, optional
         Rows with this label count nothing; nor do rows that `where` masks whole.
     z_loss : float
-        ζ ≥ 0 adds ζ·logsumexp(x)² to a row, which keeps the logits from drifting.
+        ζ ≥ 0 adds ζ·logsumexp(z)² to a row, which keeps the logits from drifting.
+    temperature : float
+        T from 1e-30 to 1e30: the logits are divided by it.
+    soft_cap : float, optional
+        c > 0: before that, a logit x becomes c·tanh(x/c), so that z = c·tanh(x/c)/T.
+    rest : {"ignore", "spread"}
+        What becomes of 1 − Σ probabilities where targets are `TopK`: nothing, so that the target
+        sums to less than one, or an equal share for every class that is not listed.
     validate : bool
         Raise unless probabilities are not negative and sum to one.
 
     Derivative
     ----------
-    The gradient is p·Σt − t, which is p − t for a target that sums to one; the Hessian is
-    Σt·(diag(p) − p pᵀ). With a z-loss, 2ζ·logsumexp(x)·p and its derivative are added.
+    In z, the gradient is p·Σt − t, which is p − t for a target that sums to one; the Hessian is
+    Σt·(diag(p) − p pᵀ). With a z-loss, 2ζ·logsumexp(z)·p and its derivative are added. A soft cap
+    has both its derivatives in the Hessian.
 
     Numerics
     --------
     Loss to 4 u relative, gradient to 6 u relative in every component for class indices, whatever
-    the logits and their offset (tests/test_promises.py).
+    the logits and their offset (tests/test_promises.py). A soft cap is rounded as a logit is: it
+    costs up to a few u·c/T.
 
     References
     ----------
@@ -71,86 +79,177 @@ class CrossEntropy(AbstractLoss):
     array([[-0.3348,  0.2447,  0.09  ]])
     """
 
-    label_smoothing: float = 0.0
-    ignore_index: int | None = None
-    z_loss: float = 0.0
-    validate: bool = False
-
     takes_indices: ClassVar[bool] = True
+    takes_top_k: ClassVar[bool] = True
+    no_kernel: ClassVar[str] = ""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        settle_real(self, "label_smoothing", least=0, most=1)
-        settle_real(self, "z_loss", least=0)
-        if self.ignore_index is not None:
-            as_integer("ignore_index", self.ignore_index)
-
-    def at_rows(self, rows: Rows) -> AbstractLossRows:
+    def at_rows(self, rows: Rows) -> AbstractRowLosses:
         xp = namespace(rows.x)
-        t, weights = self._targets_and_weights(rows)
-        # A row without weight has no say, were its logits or its targets NaN.
-        unused = (weights == 0)[..., None]
-        x, t = (xp.where(unused, xp.zeros_like(v), v) for v in (rows.x, t))
-        where = None if rows.where is None else rows.where | unused
-        masses = weights
-        if rows.class_weights is not None:
-            masses = weights * accurate_sum(t * rows.class_weights)
-        if self.label_smoothing:
-            spread = xp.ones_like(t) if where is None else xp.astype(where, t.dtype)
-            share = self.label_smoothing / xp.sum(spread, axis=-1, keepdims=True)
-            t = (1 - self.label_smoothing) * t + share * spread
-        if rows.class_weights is not None:
-            t = t * rows.class_weights
-        return CrossEntropyRows(weights, masses, centre(x, where), t, self.z_loss)
-
-    def _targets_and_weights(self, rows: Rows) -> tuple[Array, Array]:
-        """Return targets [..., K] and row weights [...], 0 where a row is ignored or masked."""
-        xp, where = namespace(rows.x), rows.where
-        if rows.targets.ndim == rows.x.ndim:
-            t, counts = rows.targets, xp.ones_like(rows.x[..., 0]) == 1
-            if where is not None:
-                t = xp.where(where, t, xp.zeros_like(t))
-        else:
-            t, counts = one_hot(rows.targets, rows.x, self.ignore_index)
-        if where is not None:
-            counts = counts & xp.any(where, axis=-1)
+        like = rows.x[..., 0]
+        targets = targets_of(rows.targets, like, rows.x.shape[-1], self.ignore_index, self.rest)
         weights = row_weights(rows)
-        weights = xp.where(counts, weights, xp.zeros_like(weights))
+        if rows.where is not None:
+            some = xp.any(rows.where, axis=-1)
+            weights = xp.where(some, weights, xp.zeros_like(weights))
+            if not isinstance(targets, LabelTargets):
+                t = targets.dense(rows.x)
+                targets = DenseTargets(xp.where(rows.where, t, xp.zeros_like(t)))
+        weights, masses = self.weigh(targets, weights, rows.class_weights)
+        how = How(rows.impl)
+        return self.at_logits(rows.x, targets, weights, masses, rows.class_weights, how, rows.where)
+
+    def weigh(
+        self, targets: AbstractTargets, weights: Array, class_weights: Array | None
+    ) -> tuple[Array, Array]:
+        """Return what every row is weighted by, 0 where it is ignored, and what it counts: [...].
+
+        Raises
+        ------
+        ValueError
+            `validate` is set, and a target is no probability distribution.
+        """
+        if targets.counts is not None:
+            xp = namespace(weights)
+            weights = xp.where(targets.counts, weights, xp.zeros_like(weights))
         if self.validate:
-            check_probabilities(t, weights != 0)
-        return t, weights
+            targets.check(weights)
+        if class_weights is None:
+            return weights, weights
+        return weights, weighted(weights, targets.mass(class_weights))
+
+    def at_logits(
+        self,
+        x: Array,
+        targets: AbstractTargets,
+        weights: Array,
+        masses: Array,
+        class_weights: Array | None,
+        how: How = AUTO,
+        where: Array | None = None,
+    ) -> CrossEntropyRows:
+        """Return the loss of rows of logits x [..., K] whose targets were checked and weighed."""
+        return CrossEntropyRows(weights, masses, x, targets, class_weights, where, self, how)
 
 
 @dataclass(frozen=True, eq=False)
-class CrossEntropyRows(AbstractLossRows):
-    """The formulas, for any target t that is not negative."""
+class CrossEntropyRows(AbstractRowLosses):
+    """The formulas, for any target that is not negative; a kernel has its own, in one pass."""
 
-    x: CentredRows
-    t: Array  # [..., K]
-    z_loss: float
+    x: Array  # [..., K]
+    targets: AbstractTargets
+    class_weights: Array | None  # [K]
+    where: Array | None  # [..., K]
+    settings: AbstractCrossEntropySettings
+    how: How
 
     def value(self, factor: Array) -> Array:
-        # log Σ exp(x) · Σt − ⟨t, x⟩, both relative to the maximum: all terms have one sign
-        t = self.t * factor[..., None]
-        distance = accurate_sum(weighted(t, -(self.x.d + self.x.e)))
-        loss = accurate_sum(t) * log1p(self.x.r[..., 0]) + distance
-        return loss + factor * self.z_loss * self.x.logsumexp**2 if self.z_loss else loss
+        fused = self._fused(factor, with_gradient=False)
+        if fused is not None:
+            return fused[0]
+        # log Σ exp(z) · Σt − ⟨t, z⟩, both relative to the maximum: all terms have one sign
+        z, t = self.z, self.t * factor[..., None]
+        distance = accurate_sum(weighted(t, -(z.d + z.e)))
+        loss = accurate_sum(t) * log1p(z.r[..., 0]) + distance
+        z_loss = self.settings.z_loss
+        return loss + factor * z_loss * z.logsumexp**2 if z_loss else loss
 
     def gradient(self, factor: Array) -> Array:
-        p, t = self.x.probabilities, self.t * factor[..., None]
-        gradient = p_minus_t(p, t)
-        if not self.z_loss:
-            return gradient
-        return gradient + 2 * self.z_loss * (factor * self.x.logsumexp)[..., None] * p
+        fused = self._fused(factor, with_gradient=True)
+        if fused is not None:
+            return fused[1]
+        return self._chain.gradient(self._gradient_in_z(factor))
+
+    def value_and_gradient(self, factor: Array, out: Array | None = None) -> tuple[Array, Array]:
+        fused = self._fused(factor, with_gradient=True, out=out)
+        if fused is not None:
+            return fused
+        value, gradient = self.value(factor), self.gradient(factor)
+        return value, write(gradient, out)
 
     def hessian(self, factor: Array) -> AbstractLinearMap:
-        p, total = self.x.probabilities, accurate_sum(self.t) * factor
-        jacobian = DiagonalMinusOuter(p)
-        if not self.z_loss:
+        return self._chain.hessian(self._gradient_in_z(factor), self._hessian_in_z(factor))
+
+    def _fused(
+        self, factor: Array, *, with_gradient: bool, out: Array | None = None
+    ) -> tuple[Array, Array] | None:
+        """Return value and gradient from a kernel, or None where the formulas are to do it."""
+        compiled = self.how.compiled(self.x)
+        if compiled is None:
+            return None
+        cap, x = self.settings.soft_cap, mask_out(self.x, self.where)
+        slopes = None
+        if cap is not None:
+            x, slopes, _ = SoftCap(cap).slopes(x)
+            out, capped_out = None, out
+        options = {
+            "z_loss": self.settings.z_loss,
+            "temperature": self.settings.temperature,
+            "with_gradient": with_gradient,
+            "out": out,
+        }
+        few = None if self.settings.label_smoothing else self.targets.listed(self.class_weights)
+        if few is None:
+            value, gradient = compiled.cross_entropy_dense(x, self.t, factor, **options)
+        else:
+            value, gradient = compiled.cross_entropy(x, *few, factor, **options)
+        if slopes is None or not with_gradient:
+            return value, gradient
+        return value, write(weighted(gradient, slopes), capped_out)
+
+    @cached_property
+    def p(self) -> Array:
+        """The probabilities."""
+        chain = self._chain
+        return probabilities(chain.y, self._where, chain.temperature, self.how)
+
+    @cached_property
+    def t(self) -> Array:
+        """The target of every class, with smoothing and class weights; 0 in rows without weight."""
+        xp, settings = namespace(self.x), self.settings
+        t = self.targets.dense(self.x)  # [..., K]
+        t = xp.where(self._unused, xp.zeros_like(t), t)
+        if settings.label_smoothing:
+            spread = xp.ones_like(t) if self._where is None else xp.astype(self._where, t.dtype)
+            share = settings.label_smoothing / xp.sum(spread, axis=-1, keepdims=True)
+            t = (1 - settings.label_smoothing) * t + share * spread
+        return t if self.class_weights is None else t * self.class_weights
+
+    @cached_property
+    def z(self) -> CentredRows:
+        """The logits that softmax sees, centred."""
+        chain = self._chain
+        return chain.tempered(centre(chain.y, self._where, chain.temperature))
+
+    @cached_property
+    def _chain(self) -> Chain:
+        xp = namespace(self.x)
+        x = xp.where(self._unused, xp.zeros_like(self.x), self.x)
+        return Chain.of(x, self._where, self.settings.soft_cap, self.settings.temperature)
+
+    @property
+    def _where(self) -> Array | None:
+        return None if self.where is None else self.where | self._unused
+
+    @property
+    def _unused(self) -> Array:
+        """True for a row without weight: it has no say, were its logits or its target NaN."""
+        return (self.weights == 0)[..., None]
+
+    def _gradient_in_z(self, factor: Array) -> Array:
+        p = self.z.probabilities
+        gradient = p_minus_t(p, self.t * factor[..., None])
+        if not self.settings.z_loss:
+            return gradient
+        return gradient + 2 * self.settings.z_loss * (factor * self.z.logsumexp)[..., None] * p
+
+    def _hessian_in_z(self, factor: Array) -> AbstractLinearMap:
+        p, total = self.p, accurate_sum(self.t) * factor
+        jacobian = DiagonalMinusOuter(p, how=self.how)
+        if not self.settings.z_loss:
             return Scaled(total[..., None], jacobian)
-        z = 2 * self.z_loss * factor
-        along = Scaled((total + z * self.x.logsumexp)[..., None], jacobian)
-        return Sum(along, Scaled(z[..., None], Outer(p, p)))
+        slope = 2 * self.settings.z_loss * factor
+        along = Scaled((total + slope * self.z.logsumexp)[..., None], jacobian)
+        return Sum(along, Scaled(slope[..., None], Outer(p, p)))
 
 
 cross_entropy = CrossEntropy()

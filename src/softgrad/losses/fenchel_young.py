@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from softgrad.arrays import Array, is_concrete, namespace
 from softgrad.errors import mismatch
+from softgrad.kernels import How
 from softgrad.linear import AbstractLinearMap, Scaled
 from softgrad.losses.base import AbstractLoss, Rows
 from softgrad.losses.reduced import AbstractLossRows
@@ -92,8 +93,8 @@ class FenchelYoungRows(AbstractLossRows):
         return factor * self.map.fenchel_young_rows(self.x, self.t)
 
     def gradient(self, factor: Array) -> Array:
-        p, _ = self.map.linearize_rows(self.x, None)
+        p, _ = self.map.linearize_rows(self.x, None, How("reference"))
         return factor[..., None] * p_minus_t(p, self.t)
 
     def hessian(self, factor: Array) -> AbstractLinearMap:
-        return Scaled(factor[..., None], self.map.linearize_rows(self.x, None)[1])
+        return Scaled(factor[..., None], self.map.linearize_rows(self.x, None, How("reference"))[1])

@@ -6,23 +6,35 @@ over N rows gives every row the factor 1/N before the formula is asked.
 
 from __future__ import annotations
 
+import math
+import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from softgrad.arithmetic import accurate_sum
 from softgrad.arrays import Array, Layout, is_concrete, namespace, quiet
 from softgrad.errors import mismatch
 from softgrad.linear import AbstractLinearMap, OnAxis
+from softgrad.maps.rows import one_of
+from softgrad.out import is_row_buffer, write
 
-__all__ = ["AbstractLossRows", "OnEmpty", "ReducedLoss", "Reduction"]
+__all__ = [
+    "AbstractLossRows",
+    "AbstractReduction",
+    "AbstractRowLosses",
+    "OnEmpty",
+    "ReducedLoss",
+    "Reduction",
+    "RowFactors",
+]
 
 Reduction = Literal["mean", "sum", "none"]
 OnEmpty = Literal["zero", "nan", "raise"]
 
 
 @dataclass(frozen=True, eq=False)
-class AbstractLossRows(ABC):
+class AbstractRowLosses(ABC):
     """A loss at given arguments, row by row."""
 
     weights: Array
@@ -40,30 +52,56 @@ class AbstractLossRows(ABC):
         """Return the gradient in x of factor times loss: [..., K]."""
 
     @abstractmethod
+    def value_and_gradient(self, factor: Array, out: Array | None = None) -> tuple[Array, Array]:
+        """Return both, the gradient in `out` where it is given; `out` may be the rows' own x.
+
+        Then x is overwritten, and this object has nothing to say any more.
+        """
+
+    @abstractmethod
     def hessian(self, factor: Array) -> AbstractLinearMap:
         """Return the Hessian in x of factor times loss."""
 
 
-@dataclass(frozen=True, eq=False)
-class ReducedLoss:
-    """A loss at given arguments with the factor that the reduction gives to each row."""
+class AbstractLossRows(AbstractRowLosses):
+    """A loss that computes its value and its gradient one after the other."""
 
-    rows: AbstractLossRows
-    layout: Layout
-    factor: Array  # [...]
+    def value_and_gradient(self, factor: Array, out: Array | None = None) -> tuple[Array, Array]:
+        value, gradient = self.value(factor), self.gradient(factor)
+        return value, write(gradient, out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbstractReduction:
+    """How the losses of rows become one number."""
+
+    reduction: Reduction = "mean"
+    normalizer: Literal["weight", "count"] | float = "weight"
+    on_empty: OnEmpty = "zero"
+
+    def __post_init__(self) -> None:
+        one_of("reduction", self.reduction, get_args(Reduction))
+        one_of("on_empty", self.on_empty, get_args(OnEmpty))
+        word = isinstance(self.normalizer, str | bool)
+        if word or not isinstance(self.normalizer, numbers.Real):
+            one_of("normalizer", self.normalizer, ("weight", "count"))
+        elif not (math.isfinite(self.normalizer) and self.normalizer > 0):
+            raise ValueError(mismatch("normalizer", "positive and finite", self.normalizer))
+
+
+@dataclass(frozen=True, eq=False)
+class RowFactors:
+    """What a reduction makes of the weights of all rows."""
+
+    factor: Array
+    """What each loss is multiplied by: [...]."""
+
     reduced: bool
     of_nothing: Array | float
     """What is added to a reduced loss: NaN for a mean over nothing that is to be NaN, else 0."""
 
     @classmethod
-    def of(
-        cls,
-        rows: AbstractLossRows,
-        layout: Layout,
-        reduction: Reduction,
-        normalizer: str | float,
-        on_empty: OnEmpty,
-    ) -> ReducedLoss:
+    def of(cls, weights: Array, masses: Array, how: AbstractReduction) -> RowFactors:
         """Apply the settings of a loss.
 
         Raises
@@ -71,36 +109,64 @@ class ReducedLoss:
         ValueError
             The mean is over nothing, and `on_empty` is "raise".
         """
-        weights = rows.weights
-        if reduction != "mean":
-            return cls(rows, layout, weights, reduction == "sum", 0.0)
-        if not isinstance(normalizer, str):
-            return cls(rows, layout, weights / normalizer, True, 0.0)
+        if how.reduction != "mean":
+            return cls(weights, how.reduction == "sum", 0.0)
+        if not isinstance(how.normalizer, str):
+            return cls(weights / how.normalizer, True, 0.0)
         xp = namespace(weights)
-        masses = rows.masses if normalizer == "weight" else xp.astype(weights != 0, weights.dtype)
+        if how.normalizer == "count":
+            masses = xp.astype(weights != 0, weights.dtype)
         divisor = accurate_sum(xp.reshape(masses, (-1,)))
         empty = divisor == 0
-        if on_empty == "raise" and is_concrete(empty) and bool(empty):
+        if how.on_empty == "raise" and is_concrete(empty) and bool(empty):
             raise ValueError(mismatch("targets", "at least one row that counts", "none"))
-        of_nothing = xp.where(empty, divisor + xp.nan, divisor * 0) if on_empty == "nan" else 0.0
-        return cls(rows, layout, weights / xp.where(empty, divisor + 1, divisor), True, of_nothing)
+        of_nothing: Array | float = 0.0
+        if how.on_empty == "nan":
+            of_nothing = xp.where(empty, divisor + xp.nan, divisor * 0)
+        return cls(weights / xp.where(empty, divisor + 1, divisor), True, of_nothing)
+
+    def reduce(self, losses: Array) -> Array:
+        """Return the reduced loss, or the losses as they are."""
+        if not self.reduced:
+            return losses
+        return accurate_sum(namespace(losses).reshape(losses, (-1,))) + self.of_nothing
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedLoss:
+    """A loss at given arguments with the factor that the reduction gives to each row."""
+
+    rows: AbstractRowLosses
+    layout: Layout
+    factors: RowFactors
 
     def value(self) -> Array:
         """Return the reduced loss, or one loss a row."""
         with quiet():
-            losses = self.rows.value(self.factor)
-            if self.reduced:
-                xp = namespace(losses)
-                return accurate_sum(xp.reshape(losses, (-1,))) + self.of_nothing
-            elementwise = losses.ndim == self.layout.rows_ndim
-            return self.layout.move_back(losses) if elementwise else losses
+            return self._reduced(self.rows.value(self.factors.factor))
 
     def gradient(self) -> Array:
         """Return the gradient in x, shaped like x."""
         with quiet():
-            return self.layout.from_rows(self.rows.gradient(self.factor))
+            return self.layout.from_rows(self.rows.gradient(self.factors.factor))
+
+    def value_and_gradient(self, out: Array | None = None) -> tuple[Array, Array]:
+        """Return both; the gradient in `out`, which is shaped like x, where it is given."""
+        with quiet():
+            # Rows that are the array itself may be written where they are to end.
+            buffer = out if is_row_buffer(out, self.layout) else None
+            losses, gradient = self.rows.value_and_gradient(self.factors.factor, buffer)
+            value = self._reduced(losses)
+            if buffer is not None:
+                return value, write(gradient, buffer)
+            gradient = self.layout.from_rows(gradient)
+            return value, write(gradient, out)
 
     def hessian(self) -> AbstractLinearMap:
         """Return the Hessian in x."""
         with quiet():
-            return OnAxis(self.rows.hessian(self.factor), self.layout)
+            return OnAxis(self.rows.hessian(self.factors.factor), self.layout)
+
+    def _reduced(self, losses: Array) -> Array:
+        elementwise = not self.factors.reduced and losses.ndim == self.layout.rows_ndim
+        return self.layout.move_back(losses) if elementwise else self.factors.reduce(losses)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,26 +21,79 @@ from softgrad.arrays import (
 )
 from softgrad.errors import mismatch
 
-__all__ = ["lay_out_targets", "lay_out_weights", "one_hot"]
+__all__ = [
+    "Labels",
+    "TopK",
+    "arrays_of",
+    "check_labels",
+    "check_targets",
+    "lay_out_targets",
+    "lay_out_weights",
+    "one_hot",
+    "spread_labels",
+]
 
 Shape = tuple[int, ...]
 
 
-def lay_out_targets(targets: Any, x: Array, layout: Layout, batch: Shape | None) -> Array:
-    """Return targets as values [..., K] or, where `batch` is their shape, as indices [...]."""
-    targets = same_kind("targets", targets, x)
-    shape, is_bool = tuple(targets.shape), dtype_name(targets) == "bool"
+class TopK(NamedTuple):
+    """Targets that name k classes a row, with their probabilities; an id may stand twice."""
+
+    ids: Any  # integers [..., k]
+    probabilities: Any  # [..., k]
+
+
+def arrays_of(targets: Any) -> tuple[Any, ...]:
+    """Return the arrays that targets are made of."""
+    return tuple(targets) if isinstance(targets, TopK) else (targets,)
+
+
+def check_targets(
+    targets: Any, like: Array, shape: Shape, batch: Shape | None, top_k: bool
+) -> Array | TopK:
+    """Return targets for predictions of a shape, as arrays of the library that `like` is from.
+
+    They are values of that shape, class indices of the shape `batch` where there is one, or, where
+    `top_k` says so, a `TopK`.
+    """
+    if isinstance(targets, TopK) and top_k and batch is not None:
+        return _check_top_k(targets, like, batch)
+    targets = same_kind("targets", targets, like)
+    is_bool = dtype_name(targets) == "bool"
     integer = not is_bool and "int" in dtype_name(targets)
-    if batch is not None and integer and shape == batch:
+    if batch is not None and integer and tuple(targets.shape) == batch:
         return targets
-    if shape != tuple(x.shape) or is_bool:
-        expected = f"numbers of shape {tuple(x.shape)}"
+    if tuple(targets.shape) != shape or is_bool:
+        expected = f"numbers of shape {shape}"
         if batch is not None:
-            expected = f"integers of shape {batch} or probabilities of shape {tuple(x.shape)}"
+            expected = f"integers of shape {batch} or probabilities of shape {shape}"
         raise (TypeError if is_bool else ValueError)(
             mismatch("targets", expected, describe(targets))
         )
-    return layout.to_rows(real_array("targets", targets))
+    return real_array("targets", targets)
+
+
+def _check_top_k(targets: TopK, like: Array, batch: Shape) -> TopK:
+    ids = same_kind("targets.ids", targets.ids, like)
+    probabilities = same_kind(
+        "targets.probabilities", real_array("targets.probabilities", targets.probabilities), like
+    )
+    if "int" not in dtype_name(ids) or tuple(ids.shape[:-1]) != batch or ids.ndim != len(batch) + 1:
+        expected = f"integers of shape {(*batch, 'k')}".replace("'", "")
+        raise ValueError(mismatch("targets.ids", expected, describe(ids)))
+    if tuple(probabilities.shape) != tuple(ids.shape):
+        expected = f"of shape {tuple(ids.shape)} to match `targets.ids`"
+        raise ValueError(mismatch("targets.probabilities", expected, describe(probabilities)))
+    return TopK(ids, probabilities)
+
+
+def lay_out_targets(targets: Array | TopK, layout: Layout) -> Array | TopK:
+    """Return checked targets beside rows: values move their class axis last, indices stay."""
+    if isinstance(targets, TopK):
+        xp = namespace(targets.probabilities)
+        return TopK(targets.ids, xp.astype(targets.probabilities, layout.compute_dtype))
+    values = layout.axis is None or targets.ndim == layout.rows_ndim
+    return layout.to_rows(targets) if values else targets
 
 
 def lay_out_weights(name: str, weights: Any, x_rows: Array, shape: Shape) -> Array | None:
@@ -67,6 +120,36 @@ def lay_out_weights(name: str, weights: Any, x_rows: Array, shape: Shape) -> Arr
     return cast
 
 
+class Labels(NamedTuple):
+    """Class indices that were checked."""
+
+    index: Array  # [...], in the dtype that arrays are indexed by
+    counts: Array  # [...], False where a row is ignored
+    in_range: Array  # [...], False only for what cannot be looked at before it is computed
+
+
+def check_labels(
+    labels: Array, like: Array, classes: int, ignore_index: int | None, name: str = "targets"
+) -> Labels:
+    """Return labels for a number of classes; `like` is an array on their device.
+
+    Raises
+    ------
+    IndexError
+        A label is out of range: the message has the first position and its value.
+    """
+    xp = namespace(labels, like)
+    index = xp.astype(labels, indices(like[..., None]).dtype)
+    wrapped = (index < 0) & (labels >= 0)  # too large for the index dtype
+    counts = xp.ones_like(wrapped) if ignore_index is None else wrapped | (index != ignore_index)
+    in_range = (index >= 0) & (index < classes) | ~counts
+    if is_concrete(in_range) and not bool(xp.all(in_range)):
+        position, value = _first_bad(in_range, labels)
+        expected = f"class indices from 0 to {classes - 1}"
+        raise IndexError(mismatch(name, expected, f"{value} at position {position}"))
+    return Labels(index, counts, in_range)
+
+
 def one_hot(labels: Array, like: Array, ignore_index: int | None) -> tuple[Array, Array]:
     """Return the labels as probabilities [..., K], and the mask of rows that count [...].
 
@@ -77,20 +160,17 @@ def one_hot(labels: Array, like: Array, ignore_index: int | None) -> tuple[Array
     IndexError
         A label is out of range: the message has the first position and its value.
     """
-    xp = namespace(labels, like)
-    index, classes = indices(like), like.shape[-1]
-    given, labels = labels, xp.astype(labels, index.dtype)
-    wrapped = (labels < 0) & (given >= 0)  # too large for the index dtype
-    counts = xp.ones_like(wrapped) if ignore_index is None else wrapped | (labels != ignore_index)
-    in_range = (labels >= 0) & (labels < classes) | ~counts
-    if is_concrete(in_range) and not bool(xp.all(in_range)):
-        position, value = _first_bad(in_range, given)
-        expected = f"class indices from 0 to {classes - 1}"
-        raise IndexError(mismatch("targets", expected, f"{value} at position {position}"))
-    hit = (labels[..., None] == index) & counts[..., None]
+    checked = check_labels(labels, like, like.shape[-1], ignore_index)
+    return spread_labels(checked, like), checked.counts
+
+
+def spread_labels(labels: Labels, like: Array) -> Array:
+    """Return checked labels as probabilities [..., K]: one 1 a row, or none where it is ignored."""
+    xp = namespace(like)
+    hit = (labels.index[..., None] == indices(like)) & labels.counts[..., None]
     probabilities = xp.astype(hit, like.dtype)
     bad = xp.zeros_like(probabilities) + xp.nan
-    return xp.where(in_range[..., None], probabilities, bad), counts
+    return xp.where(labels.in_range[..., None], probabilities, bad)
 
 
 def _first_bad(fine: Array, values: Array) -> tuple[Any, Any]:
