@@ -1,0 +1,81 @@
+"""Predictions of a linear layer, some rows of logits at a time: the best class, and the k best."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from softgrad.arrays import Array, as_integer, indices, namespace, quiet
+from softgrad.errors import mismatch
+from softgrad.heads.layer import LinearLayer
+from softgrad.heads.loop import blocks_of_logits
+from softgrad.heads.selected_rows import SelectedRows
+
+__all__ = ["TopClasses", "argmax", "top_k"]
+
+
+class TopClasses(NamedTuple):
+    """The k likeliest classes of every row, the likeliest first; of equals the first."""
+
+    ids: Any  # integers [..., k]
+    log_probs: Any  # [..., k]
+
+
+def argmax(layer: LinearLayer, memory: int) -> Array:
+    """Return the first class of the largest logit: [...]."""
+    ids = _ids(layer, 1)
+    xp = namespace(ids)
+    with quiet():
+        for rows, z, _ in blocks_of_logits(layer, memory, light=True):
+            ids[rows] = xp.argmax(z, axis=-1, keepdims=True)
+    return xp.reshape(ids, layer.batch)
+
+
+def top_k(
+    layer: LinearLayer, k: Any, memory: int, temperature: float, soft_cap: float | None
+) -> TopClasses:
+    """Return the k likeliest classes; NaN counts as the largest."""
+    k, K = as_integer("k", k), layer.W.shape[0]
+    if not 0 < k <= K:
+        raise ValueError(mismatch("k", f"from 1 to the {K} classes", k))
+    ids, log_probs = _ids(layer, k), layer.empty((layer.x.shape[0], k))
+    xp = namespace(ids)
+    with quiet():
+        for rows, z, how in blocks_of_logits(layer, memory):
+            # A cap may round two logits to one, so that logits as they are decide.
+            best = first_largest(z, k)
+            ids[rows] = best
+            log_probs[rows] = SelectedRows(z, best, temperature, soft_cap, how).value().log_probs
+    shape = (*layer.batch, k)
+    return TopClasses(xp.reshape(ids, shape), xp.reshape(log_probs, shape))
+
+
+def first_largest(z: Array, k: int) -> Array:
+    """Return where the k largest entries of every row stand, in falling order; of equals the first.
+
+    A library's own choice among equals would depend on its algorithm.
+    """
+    xp = namespace(z)
+    z = xp.where(xp.isnan(z), xp.zeros_like(z) + xp.inf, z)
+    bound = _kth_largest(z, k)  # [n, 1]
+    above, equal = z > bound, z == bound
+    room = k - xp.sum(above, axis=-1, keepdims=True)
+    chosen = above | (equal & (xp.cumulative_sum(xp.astype(equal, room.dtype), axis=-1) <= room))
+    ids = xp.reshape(xp.nonzero(chosen)[1], (z.shape[0], k))  # rising
+    values = xp.take_along_axis(z, ids, axis=-1)
+    order = xp.argsort(values, axis=-1, descending=True, stable=True)
+    return xp.take_along_axis(ids, order, axis=-1)
+
+
+def _kth_largest(z: Array, k: int) -> Array:
+    """Return the k-th largest entry of every row: [n, 1]."""
+    if isinstance(z, np.ndarray):
+        return np.partition(z, z.shape[-1] - k, axis=-1)[:, -k, None]
+    return z.topk(k, dim=-1).values[:, -1:]
+
+
+def _ids(layer: LinearLayer, k: int) -> Array:
+    """Return room for ids: [N, k]."""
+    dtype = indices(layer.like).dtype
+    return layer.products.empty((layer.x.shape[0], k), dtype, layer.x)

@@ -1,0 +1,153 @@
+"""A head's loss with all that needs no logits: checked targets, weights, and the reduction."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
+from typing import Any
+
+import array_api_compat
+
+from softgrad.arrays import Array, describe, namespace, quiet, real_array, same_kind
+from softgrad.errors import mismatch
+from softgrad.heads.arguments import detached
+from softgrad.heads.layer import LinearLayer
+from softgrad.heads.loop import LossOfLogits, positions_used
+from softgrad.heads.plan import cuts
+from softgrad.heads.tiled import ListedLoss
+from softgrad.kernels import How, Impl, check_impl
+from softgrad.losses import CrossEntropy, TopK
+from softgrad.losses.cross_entropy import CrossEntropyRows
+from softgrad.losses.reduced import RowFactors
+from softgrad.losses.row_targets import AbstractTargets, DenseTargets, targets_of
+from softgrad.losses.targets import check_targets, lay_out_weights
+
+__all__ = ["ReducedHead"]
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedHead:
+    """The loss of all rows, and what the reduction makes of it."""
+
+    loss: LossOfLogits
+    factors: RowFactors
+
+    @classmethod
+    def of(
+        cls,
+        loss: CrossEntropy,
+        layer: LinearLayer,
+        targets: Any,
+        class_weights: Any,
+        row_weights: Any,
+        memory: int,
+        impl: Impl,
+    ) -> ReducedHead:
+        """Check targets and weights, and weigh every row."""
+        like = layer.like
+        K, N = layer.W.shape[0], prod(layer.batch)
+        given = _targets(loss, layer, targets)
+        c = lay_out_weights("class_weights", class_weights, like, (K,))
+        w = lay_out_weights("row_weights", row_weights, like, layer.batch)
+        xp = namespace(like)
+        w = layer.zeros((N,)) + 1 if w is None else xp.reshape(w, (N,))
+        with quiet():
+            weights, masses = _weigh(loss, given, w, c, max(1, memory // (128 * 8 * K)))
+            factors = RowFactors.of(weights, masses, loss)
+        check_impl(impl)
+        at = partial(_at, loss, given, weights, masses, c)
+        used, plain = positions_used(weights), loss.soft_cap is None and not loss.label_smoothing
+        listed = _listed(loss, given, layer, c) if plain else None
+        light = listed is not None
+        return cls(
+            LossOfLogits(layer, at, factors.factor, used, memory, impl, light, listed), factors
+        )
+
+    def value(self, losses: Array) -> Array:
+        """Reduce the losses of all rows [N]."""
+        batch = self.loss.layer.batch
+        with quiet():
+            return self.factors.reduce(namespace(losses).reshape(losses, batch))
+
+    def value_dot(self, losses_dot: Array) -> Array:
+        """Reduce rates of change [N]: what a mean over nothing is does not change."""
+        return replace(self, factors=replace(self.factors, of_nothing=0.0)).value(losses_dot)
+
+    def loss_bar(self, bar: Any) -> Array | None:
+        """Return the gradient from above as one number a row: [N]; None stands for ones.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It is no number, and not shaped like the loss.
+        """
+        if bar is None:
+            return None
+        layer = self.loss.layer
+        shape = () if self.factors.reduced else layer.batch
+        rows = layer.zeros((prod(layer.batch),))
+        if isinstance(bar, numbers.Real) and not isinstance(bar, bool):
+            return rows + float(bar)
+        bar = same_kind("loss_bar", real_array("loss_bar", bar), layer.x)
+        if tuple(bar.shape) not in ((), shape):
+            raise ValueError(mismatch("loss_bar", f"of shape {shape}", describe(bar)))
+        bar = layer.cast(detached(bar))
+        return rows + (bar if bar.ndim == 0 else namespace(bar).reshape(bar, rows.shape))
+
+
+def _targets(loss: CrossEntropy, layer: LinearLayer, targets: Any) -> AbstractTargets:
+    """Check targets for logits [..., K], and give them one batch axis."""
+    K, batch, xp = layer.W.shape[0], layer.batch, namespace(layer.x)
+    checked = check_targets(targets, layer.x, (*batch, K), batch, loss.takes_top_k)
+    if isinstance(checked, TopK):
+        checked = TopK(checked.ids, layer.cast(checked.probabilities))
+    like = xp.reshape(layer.x[:, :0].sum(-1), batch)
+    return targets_of(checked, like, K, loss.ignore_index, loss.rest).flat()
+
+
+def _weigh(
+    loss: CrossEntropy, targets: AbstractTargets, w: Array, c: Array | None, step: int
+) -> tuple[Array, Array]:
+    """Return the rows' weights and masses; dense targets are looked at some rows at a time."""
+    if not isinstance(targets, DenseTargets) or (c is None and not loss.validate):
+        return loss.weigh(targets, w, c)
+    parts = [loss.weigh(targets.take(cut), w[cut], c) for cut in cuts(w.shape[0], step)]
+    weights, masses = zip(*parts, strict=True) if parts else ([w], [w])
+    xp = namespace(w)
+    return xp.concat(list(weights)), xp.concat(list(masses))
+
+
+def _listed(
+    loss: CrossEntropy, targets: AbstractTargets, layer: LinearLayer, class_weights: Array | None
+) -> ListedLoss | None:
+    """Return the loss by its classes that have a target, where those are few."""
+    if targets.take(slice(0, 0)).listed(class_weights) is None:
+        return None
+
+    def at(rows: Any) -> tuple[Array, Array]:
+        listed = targets.take(rows).listed(class_weights)
+        ids, masses = listed if listed is not None else (None, None)
+        xp = namespace(layer.x)
+        if masses is None:
+            masses = xp.ones(ids.shape, dtype=layer.dtype, device=array_api_compat.device(ids))
+        return ids, masses
+
+    return ListedLoss(at, loss.z_loss, loss.temperature)
+
+
+def _at(
+    loss: CrossEntropy,
+    targets: AbstractTargets,
+    weights: Array,
+    masses: Array,
+    class_weights: Array | None,
+    logits: Array,
+    rows: Any,
+    how: How,
+) -> CrossEntropyRows:
+    """Return the losses at logits of some rows."""
+    return loss.at_logits(
+        logits, targets.take(rows), weights[rows], masses[rows], class_weights, how
+    )
