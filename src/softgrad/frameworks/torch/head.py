@@ -1,0 +1,139 @@
+"""The head as a rule: x, W and bias are differentiated, in one pass over the logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from softgrad.arrays import Array, real_array, same_kind
+from softgrad.frameworks.torch.constants import Constants
+from softgrad.frameworks.torch.modes import is_plain
+from softgrad.frameworks.torch.node import AbstractNode, Arrays, Dims, Flags, one_by_one
+from softgrad.frameworks.torch.products import AbstractRule, Pullback, Value
+from softgrad.heads import LinearCrossEntropy
+
+__all__ = ["directions", "head_value", "unwanted"]
+
+_PARTS = ("x", "W", "bias")
+
+
+def head_value(
+    head: LinearCrossEntropy,
+    x: Any,
+    W: Any,
+    targets: Any,
+    bias: Any,
+    options: Mapping[str, Any],
+) -> Array:
+    """Return the value of a head, through which PyTorch differentiates in x, W and bias.
+
+    Raises
+    ------
+    TypeError
+        The targets or an option are differentiated: a head has no derivative in them.
+    """
+    x = real_array("x", x)
+    others = (v if v is None else same_kind(name, v, x) for name, v in (("W", W), ("bias", bias)))
+    constants, tensors = Constants.of(targets, options, x)
+    rule, arrays = _HeadRule(head, constants), (x, *others, *tensors)
+    if rule.keeps_gradients(arrays):
+        return _Kept.apply(rule, *arrays)
+    return Value(rule)(*arrays)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _HeadRule(AbstractRule):
+    head: LinearCrossEntropy
+    constants: Constants
+
+    parts: ClassVar[int] = 3
+
+    def value(self, x: Arrays, constants: Arrays) -> Arrays:
+        return (self.head.value(**self._arguments(x, constants)),)
+
+    def value_and_gradient(
+        self, x: Arrays, wanted: Flags, constants: Arrays
+    ) -> tuple[Array, Arrays]:
+        """Return both from one pass."""
+        arguments = self._arguments(x, constants)
+        return self.head.value_and_gradient(**arguments, frozen=unwanted(wanted))
+
+    def jvp(self, x: Arrays, u: Arrays, constants: Arrays) -> Arrays:
+        return (self.head.jvp(**self._arguments(x, constants), **directions(u)),)
+
+    def vjp(self, x: Arrays, w: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
+        arguments = self._arguments(x, constants)
+        return self.head.value_and_gradient(**arguments, loss_bar=w[0], frozen=unwanted(wanted))[1]
+
+    def hvp(self, x: Arrays, w: Arrays, v: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
+        arguments = self._arguments(x, constants) | directions(v)
+        return self.head.hvp(**arguments, loss_bar=w[0], frozen=unwanted(wanted))
+
+    def bend(self, x: Arrays, u: Arrays, v: Arrays, constants: Arrays) -> Arrays:
+        if self.head.reduction == "none":
+            raise NotImplementedError(
+                "the second derivative of every row's own loss; use the reduction 'sum' or 'mean'"
+            )
+        w = torch.ones((), dtype=torch.float32 if x[0].element_size() < 4 else x[0].dtype)
+        changes = self.hvp(x, (w,), v, tuple(part is not None for part in u), constants)
+        pairs = zip(u, changes, strict=True)
+        return (sum((a.to(w.dtype) * b).sum() for a, b in pairs if a is not None),)
+
+    def refuse_derivatives(self, wanted: Flags) -> None:
+        self.constants.refuse_derivatives(wanted)
+
+    def over_examples(self, node: AbstractNode, arrays: Arrays, dims: Dims, size: int) -> Arrays:
+        return one_by_one(node, arrays, dims, size)
+
+    def keeps_gradients(self, arrays: Arrays) -> bool:
+        """Tell whether the forward pass may compute what the backward pass will ask for.
+
+        Not for losses of their own, whose gradients come in with different factors, nor in float16,
+        where a loss that was scaled up has gradients that are not there without the factor.
+        """
+        if self.head.reduction == "none" or arrays[0].dtype == torch.float16:
+            return False
+        tensors = [a for a in arrays if a is not None]
+        return all(map(is_plain, tensors)) and any(a.requires_grad for a in tensors[: self.parts])
+
+    def _arguments(self, x: Arrays, constants: Arrays) -> dict[str, Any]:
+        return dict(zip(_PARTS, x, strict=True)) | self.constants.arguments(constants)
+
+
+def directions(v: Arrays) -> dict[str, Any]:
+    """Return the directions by the names that the verbs of heads have for them."""
+    return {f"{name}_dot": part for name, part in zip(_PARTS, v, strict=True)}
+
+
+def unwanted(wanted: Flags) -> tuple[str, ...]:
+    """Return the names of what is frozen."""
+    return tuple(name for name, is_wanted in zip(_PARTS, wanted, strict=True) if not is_wanted)
+
+
+class _Kept(torch.autograd.Function):  # type: ignore[misc]
+    """The head with the gradients that its one pass has made; whoever wants more goes by nodes."""
+
+    @staticmethod
+    def forward(ctx: Any, rule: _HeadRule, *arrays: Any) -> Array:
+        ctx.rule, ctx.count = rule, len(arrays)
+        wanted = ctx.needs_input_grad[1 : 1 + rule.parts]
+        x, constants = arrays[: rule.parts], arrays[rule.parts :]
+        y, gradients = rule.value_and_gradient(x, wanted, constants)
+        ctx.save_for_backward(*arrays, *gradients)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, y_bar: Array) -> Arrays:
+        rule, saved = ctx.rule, ctx.saved_tensors
+        x, constants = saved[: rule.parts], saved[rule.parts : ctx.count]
+        gradients = saved[ctx.count :]
+        if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated
+            wanted = tuple(gradient is not None for gradient in gradients)
+            made = iter(Pullback(rule, wanted)(*x, y_bar, *constants))
+            gradients = (next(made) if is_wanted else None for is_wanted in wanted)
+        elif not (is_plain(y_bar) and bool(y_bar == 1)):
+            gradients = (g if g is None else g * y_bar for g in gradients)
+        return None, *gradients, *(None for _ in constants)

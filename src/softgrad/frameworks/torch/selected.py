@@ -1,0 +1,64 @@
+"""Selected log-probabilities as a rule: three outputs, differentiated in x, W and bias."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from softgrad.arrays import real_array, same_kind
+from softgrad.frameworks.torch.head import directions, unwanted
+from softgrad.frameworks.torch.node import AbstractNode, Arrays, Dims, Flags, one_by_one
+from softgrad.frameworks.torch.products import AbstractRule, Value
+from softgrad.heads.selected_log_probs import SelectedLogProbs
+from softgrad.heads.selected_rows import Selected
+
+__all__ = ["selected_value"]
+
+
+def selected_value(head: SelectedLogProbs, x: Any, W: Any, ids: Any, bias: Any) -> Selected:
+    """Return the outputs of a head, through which PyTorch differentiates in x, W and bias."""
+    x = real_array("x", x)
+    others = (("W", W), ("bias", bias), ("ids", ids))
+    arrays = (v if v is None else same_kind(name, v, x) for name, v in others)
+    return Selected(*Value(_SelectedRule(head))(x, *arrays))
+
+
+@dataclass(frozen=True, eq=False)
+class _SelectedRule(AbstractRule):
+    """The head; its constant is the ids."""
+
+    head: SelectedLogProbs
+
+    parts: ClassVar[int] = 3
+    outputs: ClassVar[int] = 3
+
+    def value(self, x: Arrays, constants: Arrays) -> Arrays:
+        return self.head.value(**_arguments(x, constants))
+
+    def jvp(self, x: Arrays, u: Arrays, constants: Arrays) -> Arrays:
+        return self.head.jvp(**_arguments(x, constants), **directions(u))
+
+    def vjp(self, x: Arrays, w: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
+        frozen = unwanted(wanted)
+        return self.head.vjp(**_arguments(x, constants), **_bars(w), frozen=frozen)
+
+    def hvp(self, x: Arrays, w: Arrays, v: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
+        named = directions(v) | _bars(w)
+        return self.head.hvp(**_arguments(x, constants), **named, frozen=unwanted(wanted))
+
+    def bend(self, x: Arrays, u: Arrays, v: Arrays, constants: Arrays) -> Arrays:
+        raise NotImplementedError("forward mode over forward mode of selected log-probabilities")
+
+    def refuse_derivatives(self, wanted: Flags) -> None:
+        """Ids are never differentiated."""
+
+    def over_examples(self, node: AbstractNode, arrays: Arrays, dims: Dims, size: int) -> Arrays:
+        return one_by_one(node, arrays, dims, size)
+
+
+def _arguments(x: Arrays, constants: Arrays) -> dict[str, Any]:
+    return dict(zip(("x", "W", "bias", "ids"), (*x, *constants), strict=True))
+
+
+def _bars(w: Arrays) -> dict[str, Any]:
+    return {f"{name}_bar": bar for name, bar in zip(Selected._fields, w, strict=True)}

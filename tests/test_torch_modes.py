@@ -1,0 +1,336 @@
+"""Every mode of PyTorch's differentiation gives the library's own derivatives, nested ones too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import softgrad as sg
+from asserts import as_numpy, assert_close, assert_same_bits
+from specs import Spec, each, probe
+
+torch = pytest.importorskip("torch")
+forward_ad = pytest.importorskip("torch.autograd.forward_ad")
+func = pytest.importorskip("torch.func")
+
+# PyTorch compiles its own decompositions on the way.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+
+K = 4
+LOSSES = {
+    "cross_entropy": (sg.cross_entropy, np.array(2)),
+    "soft targets": (sg.cross_entropy, sg.softmax(probe((K,), 4))),
+    "smoothed": (sg.CrossEntropy(label_smoothing=0.1, z_loss=0.01), np.array(1)),
+    "ignored": (sg.CrossEntropy(ignore_index=1), np.array(0)),
+    "binary_cross_entropy": (sg.BinaryCrossEntropy(), sg.softmax(probe((K,), 4))),
+    "squared_error": (sg.SquaredError(reduction="sum"), probe((K,), 4)),
+    "FenchelYoung of sparsemax": (sg.FenchelYoung(map=sg.sparsemax), np.array(3)),
+}
+each_loss = pytest.mark.parametrize("loss", LOSSES)
+
+
+def tensor(x: Any, dtype: str = "float64") -> Any:
+    x = np.asarray(x)
+    return torch.tensor(x if x.dtype.kind in "bi" else x.astype(dtype))
+
+
+def tangent_of(f: Callable[[Any], Any], x: Any, x_dot: Any) -> Any:
+    """Return the tangent of f by dual numbers; x itself requires no gradient."""
+    with forward_ad.dual_level():
+        y = f(forward_ad.make_dual(x, x_dot))
+        return forward_ad.unpack_dual(y).tangent
+
+
+def scalar(spec: Spec, w: Any) -> Callable[[Any], Any]:
+    """Return ⟨w, y(x)⟩²/2, whose second derivatives are J's own and those of the square."""
+    return lambda x: (w * spec.map(x)).sum() ** 2 / 2
+
+
+def hessian_of_scalar(spec: Spec, x: Any, w: Any) -> Any:
+    inner = (w * spec.map(x)).sum()
+    g = spec.map.vjp(x, w)
+    units = torch.eye(len(x), dtype=x.dtype)
+    return torch.stack([g * (g @ e) + inner * spec.map.hvp(x, w, e) for e in units])
+
+
+# --- maps --------------------------------------------------------------------------------------
+
+
+@each
+def test_forward_mode_of_a_map_is_its_jvp(spec: Spec) -> None:
+    x, v = tensor(probe((2, K), 1), "float32"), tensor(probe((2, K), 2), "float32")
+    assert_same_bits(tangent_of(spec.map, x, v), spec.map.jvp(x, v))
+    assert_same_bits(func.jvp(spec.map, (x,), (v,))[1], spec.map.jvp(x, v))
+
+
+@each
+def test_reverse_transforms_of_a_map_are_its_vjp(spec: Spec) -> None:
+    x = tensor(probe((2, K), 1), "float32")
+    w = tensor(probe(tuple(spec.map(x).shape), 2), "float32")
+    (x_bar,) = func.vjp(spec.map, x)[1](w)
+    assert_same_bits(x_bar, spec.map.vjp(x, w))
+    assert_same_bits(func.grad(lambda x: (w * spec.map(x)).sum())(x), spec.map.vjp(x, w))
+
+
+@each
+@pytest.mark.parametrize("transform", ["jacrev", "jacfwd"])
+def test_jacobian_transforms(spec: Spec, transform: str) -> None:
+    x = tensor(0.4 * probe((K,), 1))
+    jacobian = getattr(func, transform)(spec.map)(x)
+    assert_close(jacobian, as_numpy(spec.map.jacobian(x)), u=16)
+
+
+@each
+@pytest.mark.parametrize("outer", ["jacrev", "jacfwd"])
+@pytest.mark.parametrize("inner", ["jacrev", "jacfwd"])
+def test_second_derivatives_by_any_two_modes(spec: Spec, outer: str, inner: str) -> None:
+    x = tensor(0.4 * probe((K,), 1))
+    w = tensor(probe(tuple(spec.map(x).shape), 2))
+    twice = getattr(func, outer)(getattr(func, inner)(scalar(spec, w)))
+    assert_close(twice(x), as_numpy(hessian_of_scalar(spec, x, w)), u=64)
+
+
+@each
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("example_axis", [0, 2])
+def test_vmap_of_a_map_is_the_map_of_every_example(
+    spec: Spec, axis: int, example_axis: int
+) -> None:
+    x = tensor(probe((3, K, 2), 1), "float32").requires_grad_()
+    examples = x.detach().unbind(example_axis)
+    y = func.vmap(lambda x: spec.map(x, axis=axis), in_dims=example_axis)(x)
+    assert_same_bits(y, torch.stack([spec.map(e, axis=axis) for e in examples]))
+    w = tensor(probe(tuple(y.shape), 2), "float32")
+    y.backward(w)
+    expected = [spec.map.vjp(e, v, axis=axis) for e, v in zip(examples, w, strict=True)]
+    assert_same_bits(x.grad, torch.stack(expected, dim=example_axis))
+
+
+@each
+def test_vmap_and_grad_in_any_order(spec: Spec) -> None:
+    x = tensor(probe((3, 2, K), 1), "float32")
+    w = tensor(probe(tuple(spec.map(x[0]).shape), 2), "float32")
+
+    def f(x: Any) -> Any:
+        return (w * spec.map(x)).sum()
+
+    expected = torch.stack([spec.map.vjp(e, w) for e in x])
+    assert_same_bits(func.vmap(func.grad(f))(x), expected)
+    assert_same_bits(func.grad(lambda x: func.vmap(f)(x).sum())(x), expected)
+    nested = func.vmap(func.vmap(spec.map))(x)
+    assert_same_bits(nested, spec.map(x))
+
+
+def test_vmap_over_masks_alone() -> None:
+    x, where = tensor(probe((3, K), 1)), tensor(probe((5, K), 2) < 1)
+    y = func.vmap(lambda where: sg.softmax(x, where=where))(where)
+    assert_same_bits(y, torch.stack([sg.softmax(x, where=w) for w in where]))
+
+
+# --- losses ------------------------------------------------------------------------------------
+
+
+@each_loss
+def test_first_derivatives_of_a_loss_by_transforms(loss: str) -> None:
+    f, targets = LOSSES[loss]
+    x, t, v = tensor(probe((K,), 1)), tensor(targets), tensor(probe((K,), 3))
+    g = f.gradient(x, t)
+    assert_same_bits(func.grad(f)(x, t), g)
+    for x_dot in (v, 0.3 * v + 1):
+        expected = float(as_numpy(g) @ as_numpy(x_dot))
+        scale = float(np.abs(as_numpy(g)) @ np.abs(as_numpy(x_dot)))
+        assert_close(tangent_of(lambda x: f(x, t), x, x_dot), expected, u=8, scale=scale)
+        assert_close(func.jvp(lambda x: f(x, t), (x,), (x_dot,))[1], expected, u=8, scale=scale)
+
+
+@each_loss
+@pytest.mark.parametrize("outer", ["jacrev", "jacfwd"])
+@pytest.mark.parametrize("inner", ["jacrev", "jacfwd"])
+def test_hessians_of_a_loss_by_any_two_modes(loss: str, outer: str, inner: str) -> None:
+    f, targets = LOSSES[loss]
+    x, t = tensor(0.4 * probe((K,), 1)), tensor(targets)
+    twice = getattr(func, outer)(getattr(func, inner)(f))(x, t)
+    assert_close(twice, as_numpy(f.hessian(x, t).as_matrix()), u=32)
+
+
+@each_loss
+@pytest.mark.parametrize("example_axis", [0, 1])
+def test_losses_and_gradients_of_every_example(loss: str, example_axis: int) -> None:
+    f, targets = LOSSES[loss]
+    x = tensor(probe((3, 2, K), 1), "float32")
+    t = tensor(np.broadcast_to(targets, (3, 2, *targets.shape)).copy(), "float32")
+    if t.dtype == torch.int64:
+        t = (t + torch.arange(6).reshape(3, 2)) % K
+    weights = tensor(np.exp(probe((3, 2), 5)), "float32")
+    laid_out = x.movedim(0, example_axis)
+    dims = (example_axis, 0, 0)
+
+    def loss_of(x: Any, t: Any, weights: Any) -> Any:
+        return f(x, t, row_weights=weights)
+
+    each_one = list(zip(x, t, weights, strict=True))
+    values = func.vmap(loss_of, in_dims=dims)(laid_out, t, weights)
+    assert_same_bits(values, torch.stack([f(a, b, row_weights=c) for a, b, c in each_one]))
+    gradients = func.vmap(func.grad(loss_of), in_dims=dims)(laid_out, t, weights)
+    expected = torch.stack([f.gradient(a, b, row_weights=c) for a, b, c in each_one])
+    assert_same_bits(gradients, expected)
+
+
+def test_vmap_over_options_that_examples_have_of_their_own() -> None:
+    x, t = tensor(probe((3, 2, K), 1)), tensor([1, 3])
+    where, classes = tensor(probe((3, 2, K), 2) < 1.2), tensor(np.exp(probe((3, K), 3)))
+    where[..., [1, 3]] = True
+
+    def f(x: Any, where: Any, classes: Any) -> Any:
+        return sg.cross_entropy(x, t, where=where, class_weights=classes)
+
+    values = func.vmap(f)(x, where, classes)
+    expected = [f(*example) for example in zip(x, where, classes, strict=True)]
+    assert_same_bits(values, torch.stack(expected))
+
+
+# --- digits, shapes, refusals ------------------------------------------------------------------
+
+SATURATED = tensor([40.0, 0.0], "float32")
+FIRST = tensor([1.0, 0.0], "float32")
+TAIL = 4.248354255291589e-18
+
+
+def first_of_softmax(z: Any) -> Any:
+    return (FIRST * sg.softmax(z)).sum()
+
+
+def backward_of(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def gradient(z: Any) -> Any:
+        z = z.clone().requires_grad_()
+        f(z).backward()
+        return z.grad
+
+    return gradient
+
+
+MODES: dict[str, Callable[[Any], Any]] = {
+    "backward": backward_of(first_of_softmax),
+    "forward": lambda z: tangent_of(sg.softmax, z, FIRST),
+    "func.jvp": lambda z: func.jvp(sg.softmax, (z,), (FIRST,))[1],
+    "func.grad": func.grad(first_of_softmax),
+    "func.vjp": lambda z: func.vjp(sg.softmax, z)[1](FIRST)[0],
+    "jacrev": lambda z: func.jacrev(sg.softmax)(z)[0],
+    "jacfwd": lambda z: func.jacfwd(sg.softmax)(z)[0],
+    "vmap of grad": lambda z: func.vmap(func.grad(first_of_softmax))(z[None])[0],
+    "grad of vmap": lambda z: func.grad(lambda z: func.vmap(first_of_softmax)(z).sum())(z[None])[0],
+    "hessian": lambda z: -func.hessian(first_of_softmax)(z)[0],
+    "jacfwd twice": lambda z: -func.jacfwd(func.jacfwd(first_of_softmax))(z)[0],
+    "cross_entropy": lambda z: -func.grad(sg.cross_entropy)(z, tensor(0)),
+    "cross_entropy, vmap": lambda z: (
+        -func.vmap(func.grad(sg.cross_entropy))(z[None], tensor([0]))[0]
+    ),
+    "cross_entropy, hessian": lambda z: func.hessian(sg.cross_entropy)(z, tensor(0))[0],
+    "cross_entropy, jacfwd": lambda z: -func.jacfwd(sg.cross_entropy)(z, tensor(0)),
+    "functional.hvp": lambda z: -torch.autograd.functional.hvp(first_of_softmax, z, FIRST)[1],
+    "functional.vhp": lambda z: -torch.autograd.functional.vhp(first_of_softmax, z, FIRST)[1],
+    "vectorised jacobian": lambda z: torch.autograd.functional.jacobian(
+        sg.softmax, z, vectorize=True
+    )[0],
+    "vectorised hessian": lambda z: (
+        -torch.autograd.functional.hessian(first_of_softmax, z, vectorize=True)[0]
+    ),
+    "forward jacobian": lambda z: torch.autograd.functional.jacobian(
+        sg.softmax, z, vectorize=True, strategy="forward-mode"
+    )[0],
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_saturated_rows_keep_their_digits_in_every_mode(mode: str) -> None:
+    derivative = MODES[mode](SATURATED)
+    assert_close(derivative, [TAIL, -TAIL], u=8)
+
+
+def third_backward(x: Any) -> Any:
+    x.requires_grad_()
+    (g,) = torch.autograd.grad(sg.softmax(x)[0], x, create_graph=True)
+    (h,) = torch.autograd.grad(g[0], x, create_graph=True)
+    return torch.autograd.grad(h[1], x)
+
+
+THIRD: dict[str, Callable[[Any], Any]] = {
+    "reverse": func.jacrev(func.hessian(sg.logsumexp)),
+    "forward": func.jacfwd(func.hessian(sg.logsumexp)),
+    "backward": third_backward,
+}
+
+
+@pytest.mark.parametrize("mode", THIRD)
+def test_a_third_derivative_is_refused(mode: str) -> None:
+    with pytest.raises(NotImplementedError, match="first and second derivatives"):
+        THIRD[mode](tensor(probe((K,), 1)))
+
+
+def test_derivatives_in_targets_are_refused_where_they_hide() -> None:
+    x, t = tensor(probe((3, K), 1)), tensor(sg.softmax(probe((3, K), 4)))
+
+    def of_targets(t: Any) -> Any:
+        return func.vmap(sg.cross_entropy)(x, t).sum()
+
+    with pytest.raises(TypeError, match="`targets` must be without requires_grad"):
+        func.grad(of_targets)(t)
+    with pytest.raises(TypeError, match="`targets` must be without requires_grad"):
+        func.jvp(of_targets, (t,), (t,))
+    with pytest.raises(TypeError, match="`targets` must be without requires_grad"):
+        tangent_of(lambda t: sg.cross_entropy(x, t), t, x)
+
+
+def test_errors_inside_vmap_are_those_of_one_example() -> None:
+    x = tensor(probe((3, K), 1))
+    with pytest.raises(ValueError, match="`x` must be an array with a class axis"):
+        func.vmap(sg.softmax)(x[:, 0])
+    with pytest.raises(ValueError, match="`axis` must be within the 1 axes"):
+        func.vmap(lambda x: sg.softmax(x, axis=-2))(x)
+    with pytest.raises(IndexError, match="class indices from 0 to 3, got 4"):
+        func.vmap(sg.cross_entropy)(x, tensor([0, 4, 1]))
+
+
+def awkward_layouts() -> dict[str, Any]:
+    wide = tensor(probe((2, 6, 2 * K), 1))
+    return {
+        "every other": wide[:, ::2, ::2],
+        "transposed": tensor(probe((K, 3, 2), 1)).permute(2, 1, 0),
+        "expanded rows": tensor(probe((1, 1, K), 1)).expand(2, 3, K),
+        "expanded classes": tensor(probe((2, 3, 1), 1)).expand(2, 3, K),
+    }
+
+
+@pytest.mark.parametrize("layout", awkward_layouts())
+def test_strides_do_not_matter(layout: str) -> None:
+    given = awkward_layouts()[layout]
+    t, w = tensor([[0, 1, 2], [3, 0, 1]]), tensor(probe((2, 3, K), 2))
+    x, plain = given.detach().requires_grad_(), given.contiguous().requires_grad_()
+    for leaf in (x, plain):
+        loss = sg.cross_entropy(leaf, t) * 0.7
+        loss.backward(retain_graph=True)
+        loss.backward(tensor(3.0))
+        sg.softmax(leaf).backward(w.expand(2, 3, K))
+    assert_same_bits(x.grad, plain.grad)
+
+
+@pytest.mark.parametrize("shape", [(0, K), (2, 0, K)])
+def test_no_rows_have_no_derivatives(shape: tuple[int, ...]) -> None:
+    x = torch.zeros(shape, requires_grad=True)
+    sg.softmax(x).sum().backward()
+    assert tuple(x.grad.shape) == shape
+    loss = sg.cross_entropy(x, torch.zeros(shape[:-1], dtype=torch.int64))
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert func.vmap(sg.softmax)(torch.zeros(2, *shape)).shape == (2, *shape)
+
+
+def test_backward_twice_adds_up_with_its_factors() -> None:
+    x, t = tensor(probe((3, K), 1)).requires_grad_(), tensor([0, 2, 1])
+    loss = sg.cross_entropy(x, t)
+    loss.backward(tensor(0.5), retain_graph=True)
+    loss.backward(tensor(-3.0))
+    assert_close(x.grad, -2.5 * as_numpy(sg.cross_entropy.gradient(x.detach(), t)), u=4)
