@@ -1,1 +1,1 @@
-"""Benchmarks: side by side in one process, interleaved, medians; nothing wrong is timed."""
+"""`make bench`, and the README's table of what it measured; the benchmarks are softgrad.bench."""

@@ -20,7 +20,7 @@ from softgrad.errors import MissingExtraError, UsageError
 __all__ = ["cli", "main", "run"]
 
 _COMMANDS = (
-    "demo", "train", "predict", "jacobian", "compare", "follow", "shapes", "check", "env",
+    "demo", "train", "predict", "jacobian", "compare", "follow", "shapes", "check", "bench", "env",
 )  # fmt: skip
 
 

@@ -1,0 +1,72 @@
+"""A process of its own for one way: it prints its peak of resident memory.
+
+Both kinds of child load the same libraries and take the way once at a small size. Then one runs it
+at the full size, and the other holds inputs and outputs alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from softgrad.bench.data import HeadInputs, head_inputs
+from softgrad.bench.ways import head
+from softgrad.bench.work import Run
+
+__all__ = ["main", "peak_of"]
+
+_SMALL = (64, 16, 64)
+
+
+def main(text: str) -> None:
+    """Print the peak in bytes of ``{"way": name, "shape": [N, D, K], "run": bool}``."""
+    what = json.loads(text)
+    try:
+        print(peak_of(what["way"], tuple(what["shape"]), what["run"]))
+    except ImportError as error:
+        _give_up(f"not available: {error}")
+    except Exception as error:
+        _give_up(f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def peak_of(way: str, shape: tuple[int, int, int], run: bool) -> int:
+    """Return the peak of this process after it has taken the way, or only held its arrays."""
+    _prepared(way, head_inputs(*_SMALL))()
+    given = head_inputs(*shape)
+    if run:
+        held = _prepared(way, given)()
+    else:
+        held = tuple(np.ones_like(array) for array in (given.x, given.W, given.b))
+    peak = _peak_resident()
+    del held
+    return peak
+
+
+def _prepared(name: str, given: HeadInputs) -> Run:
+    return next(way for way in head.ways(given) if way.name == name).prepare()
+
+
+def _peak_resident() -> int:
+    """Return the peak of the resident memory of this process in bytes."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes, on macOS
+    # Not ru_maxrss: on Linux a child begins with that of its parent.
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return 1024 * int(line.split()[1])
+
+
+def _give_up(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
