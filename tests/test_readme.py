@@ -13,8 +13,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```pycon\n(.*?)```", README, re.DOTALL)
 
 
-def test_readme_has_three_short_blocks() -> None:
-    assert len(BLOCKS) == 3
+def test_readme_has_four_short_blocks() -> None:
+    assert len(BLOCKS) == 4
     for block in BLOCKS:
         assert len(re.findall(r"^(?:>>>|\.\.\.)", block, re.MULTILINE)) <= 6
 
