@@ -6,7 +6,7 @@ To test a new map, add its record to `SPECS`; every file of properties runs over
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,18 @@ import pytest
 import oracles
 import softgrad as sg
 
-__all__ = ["SAMPLES", "SPECS", "Spec", "each", "probe", "sample", "where_holds"]
+__all__ = [
+    "COMPILED",
+    "SAMPLES",
+    "SPECS",
+    "Compiled",
+    "Spec",
+    "each",
+    "each_way",
+    "probe",
+    "sample",
+    "where_holds",
+]
 
 SCALES = (0.02, 1.0, 30.0, 1e4)
 KINDS = ("normal", "ties", "spike", "ramp")
@@ -165,11 +176,41 @@ SPECS = [
 ]
 
 
-def where_holds(condition: Callable[[Spec], bool]) -> Any:
+@dataclass(frozen=True)
+class Compiled:
+    """A map or a loss whose every verb goes through the compiled kernels."""
+
+    inner: Any
+
+    def __getattr__(self, verb: str) -> Any:
+        return partial(getattr(self.inner, verb), impl="numba")
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self.inner(*arguments, impl="numba", **options)
+
+
+WITH_KERNELS = {
+    "softmax",
+    "softmax at T=0.7",
+    "log_softmax",
+    "logsumexp",
+    "sparsemax",
+    "entmax15",
+}
+COMPILED = [
+    replace(spec, name=f"{spec.name} compiled", map=Compiled(spec.map))
+    for spec in SPECS
+    if spec.name in WITH_KERNELS
+]
+"""The same records for the kernels: a kernel obeys what its reference obeys."""
+
+
+def where_holds(condition: Callable[[Spec], bool], compiled: bool = False) -> Any:
     """Parametrise a test by the records for which a condition holds, as `spec`."""
-    specs = [spec for spec in SPECS if condition(spec)]
+    specs = [spec for spec in SPECS + COMPILED * compiled if condition(spec)]
     return pytest.mark.parametrize("spec", specs, ids=[s.name.replace(" ", "_") for s in specs])
 
 
 each = where_holds(lambda spec: True)
+each_way = where_holds(lambda spec: True, compiled=True)
 each_sample = pytest.mark.parametrize(("kind", "scale"), SAMPLES)

@@ -18,7 +18,7 @@ from softgrad.linear import (
     Sum,
     Transposed,
 )
-from specs import Spec, each, each_sample, probe, sample, where_holds
+from specs import Spec, each_sample, each_way, probe, sample, where_holds
 
 SHAPE = (3, 5)
 
@@ -31,7 +31,7 @@ def at(spec: Spec, kind: str = "normal", scale: float = 1.0) -> tuple[Any, Any, 
     return x, spec.map.linearize(x)[1], x_dot, y_bar
 
 
-@each
+@each_way
 @each_sample
 def test_jvp_and_vjp_are_adjoint(spec: Spec, kind: str, scale: float) -> None:
     """⟨J v, g⟩ = ⟨v, Jᵀ g⟩."""
@@ -44,7 +44,7 @@ def test_jvp_and_vjp_are_adjoint(spec: Spec, kind: str, scale: float) -> None:
     assert_close(forward, backward, u=32, scale=terms, what=spec.name)
 
 
-@where_holds(lambda spec: spec.symmetric)
+@where_holds(lambda spec: spec.symmetric, compiled=True)
 @each_sample
 def test_jacobian_is_symmetric(spec: Spec, kind: str, scale: float) -> None:
     x, jacobian, x_dot, _ = at(spec, kind, scale)
@@ -53,7 +53,7 @@ def test_jacobian_is_symmetric(spec: Spec, kind: str, scale: float) -> None:
     assert_same_bits(jacobian.mv(x_dot), jacobian.rmv(x_dot))
 
 
-@where_holds(lambda spec: spec.simplex)
+@where_holds(lambda spec: spec.simplex, compiled=True)
 @each_sample
 def test_jacobian_is_positive_semi_definite(spec: Spec, kind: str, scale: float) -> None:
     """⟨v, J v⟩ ≥ 0, and every row of J·v sums to zero."""
@@ -67,7 +67,7 @@ def test_jacobian_is_positive_semi_definite(spec: Spec, kind: str, scale: float)
             assert_zero(np.sum(product, axis=-1), u=16, scale=terms, what=spec.name)
 
 
-@where_holds(lambda spec: spec.constants_to_zero)
+@where_holds(lambda spec: spec.constants_to_zero, compiled=True)
 @each_sample
 def test_jacobian_takes_constants_to_zero(spec: Spec, kind: str, scale: float) -> None:
     """J·1 = 0, exactly: centring makes every term zero."""
@@ -81,7 +81,7 @@ def test_jacobian_takes_constants_to_zero(spec: Spec, kind: str, scale: float) -
         )
 
 
-@where_holds(lambda spec: spec.simplex)
+@where_holds(lambda spec: spec.simplex, compiled=True)
 @each_sample
 def test_columns_of_the_matrix_sum_to_zero(spec: Spec, kind: str, scale: float) -> None:
     """1ᵀJ = 0, in the matrix itself."""
@@ -91,7 +91,7 @@ def test_columns_of_the_matrix_sum_to_zero(spec: Spec, kind: str, scale: float) 
         assert_zero(np.sum(matrix, axis=-2), u=8, scale=terms, what=spec.name)
 
 
-@where_holds(lambda spec: spec.name.startswith("log_softmax"))
+@where_holds(lambda spec: spec.name.startswith("log_softmax"), compiled=True)
 @each_sample
 def test_log_softmax_cotangents_map_to_sums_of_zero(spec: Spec, kind: str, scale: float) -> None:
     """Jᵀ g = g − p·Σg sums to zero; each of its columns does."""
@@ -100,7 +100,7 @@ def test_log_softmax_cotangents_map_to_sums_of_zero(spec: Spec, kind: str, scale
     assert_zero(np.sum(x_bar, axis=-1), u=16, scale=np.sum(np.abs(y_bar), axis=-1) * 3)
 
 
-@each
+@each_way
 @each_sample
 def test_matrix_acts_as_the_map_does(spec: Spec, kind: str, scale: float) -> None:
     x, jacobian, x_dot, y_bar = at(spec, kind, scale)
@@ -120,7 +120,7 @@ def test_matrix_acts_as_the_map_does(spec: Spec, kind: str, scale: float) -> Non
     assert_same_bits(jacobian.T.T.mv(x_dot), jacobian.mv(x_dot))
 
 
-@each
+@each_way
 def test_shapes_of_the_jacobian(spec: Spec) -> None:
     x, jacobian, x_dot, y_bar = at(spec)
     assert jacobian.in_shape == x.shape
@@ -134,7 +134,7 @@ def test_shapes_of_the_jacobian(spec: Spec) -> None:
     assert str(x.shape) in repr(jacobian)
 
 
-@each
+@each_way
 @pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3])
 def test_any_axis_equals_the_last_axis_of_moved_arrays(spec: Spec, axis: int) -> None:
     x, x_dot = probe((2, 3, 4), seed=3) * 2, probe((2, 3, 4), seed=4)

@@ -10,7 +10,7 @@ import pytest
 
 import softgrad as sg
 from asserts import as_numpy, assert_same_bits
-from specs import Spec, each, probe, sample
+from specs import Spec, each_way, probe, sample
 
 HALVES = pytest.mark.parametrize(
     "half", [np.float16, ml_dtypes.bfloat16], ids=["float16", "bfloat16"]
@@ -30,7 +30,7 @@ def products(spec: Spec, x: Any, x_dot: Any, y_bar: Any) -> dict[str, Any]:
     }
 
 
-@each
+@each_way
 @HALVES
 def test_half_precision_is_the_rounded_float32_result(spec: Spec, half: Any) -> None:
     """A-12: in and out; every product is rounded once, at its end."""
@@ -46,7 +46,7 @@ def test_half_precision_is_the_rounded_float32_result(spec: Spec, half: Any) -> 
         )
 
 
-@each
+@each_way
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_results_keep_the_dtype(spec: Spec, dtype: type) -> None:
     x, x_dot = probe(SHAPE, 1, dtype), probe(SHAPE, 2, dtype)

@@ -12,11 +12,11 @@ import pytest
 import softgrad as sg
 from asserts import assert_close, assert_same_bits
 from softgrad import maps
-from specs import SPECS, Spec, each, probe, sample, where_holds
+from specs import SPECS, Compiled, Spec, each_way, probe, sample, where_holds
 
 INF, NAN = np.inf, np.nan
-SIMPLEX = where_holds(lambda spec: spec.simplex)
-ALONG_ROWS = where_holds(lambda spec: not spec.elementwise)
+SIMPLEX = where_holds(lambda spec: spec.simplex, compiled=True)
+ALONG_ROWS = where_holds(lambda spec: not spec.elementwise, compiled=True)
 
 
 def assert_equal(actual: Any, expected: Any) -> None:
@@ -79,7 +79,7 @@ def test_loss_without_classes_raises(loss: Any) -> None:
         loss(np.zeros((3, 0)), np.zeros((3, 0)))
 
 
-@each
+@each_way
 def test_zero_rows(spec: Spec) -> None:
     x = np.zeros((0, 4))
     y = spec.map(x)
@@ -210,7 +210,7 @@ def test_one_plus_infinity_makes_its_row_nan(spec: Spec) -> None:
     assert_same_bits(y[1:], spec.map(x[1:]))
 
 
-@each
+@each_way
 def test_nan_stays_in_its_row(spec: Spec) -> None:
     x = sample("normal", 1.0, k=4)
     broken = x.copy()
@@ -250,7 +250,7 @@ def test_junk_in_directions_under_a_mask_has_no_effect_on_the_rest(spec: Spec, j
     assert_same_bits(dirty[kept], clean[kept])
 
 
-@each
+@each_way
 def test_finite_inputs_give_finite_results_without_warnings(spec: Spec) -> None:
     """No overflow on the way: the largest numbers, and the smallest, are inputs like any other."""
     big = np.finfo(float).max
@@ -273,7 +273,9 @@ def test_underflow_is_plus_zero(spec: Spec, dtype: type) -> None:
 # --- labels ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", [sg.cross_entropy, sg.FenchelYoung(map=sg.sparsemax)])
+@pytest.mark.parametrize(
+    "loss", [sg.cross_entropy, Compiled(sg.cross_entropy), sg.FenchelYoung(map=sg.sparsemax)]
+)
 @pytest.mark.parametrize(("labels", "value", "position"), [([0, 3, -1], 3, 1), ([2, 0, -1], -1, 2)])
 def test_bad_label_raises_with_the_first_position_and_value(
     loss: Any, labels: list[int], value: int, position: int
@@ -390,7 +392,7 @@ def test_normalizer_is_explicit_with_class_weights() -> None:
 # --- kinds of numbers ------------------------------------------------------------------------
 
 
-@each
+@each_way
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32, np.uint64])
 def test_integers_are_promoted_before_any_arithmetic(spec: Spec, dtype: type) -> None:
     x = np.array([0, 5, 9], dtype)
@@ -398,13 +400,13 @@ def test_integers_are_promoted_before_any_arithmetic(spec: Spec, dtype: type) ->
     assert_same_bits(spec.map([0, 5, 9]), spec.map([0.0, 5.0, 9.0]))
 
 
-@each
+@each_way
 def test_bool_is_a_type_error(spec: Spec) -> None:
     with pytest.raises(TypeError, match=r"`x` must be real numbers .*, got bool \(2,\)"):
         spec.map(np.array([True, False]))
 
 
-@each
+@each_way
 def test_masked_array_is_a_type_error_that_points_to_where(spec: Spec) -> None:
     x = np.ma.masked_array([1.0, 2.0], [True, False])
     with pytest.raises(TypeError, match="`x` must be a plain array; give the mask as `where=`"):

@@ -77,7 +77,7 @@ def test_tiles_keep_the_digits_of_a_row(
     labels = np.full(len(names), LABELS[label])
     head = LinearCrossEntropy(reduction="none", memory=MEMORY)
     value, bars = head.value_and_gradient(x, W, *to_library(library, labels), impl=impl)
-    assert len({t.start for t in tiles}) > 3
+    assert len({t.start for t in tiles}) >= 3
     rounding = 2.0**-24 if dtype == np.float32 else 2.0**-53
     with mpmath.workdps(60):
         log_p, _ = primal.log_softmax(primal.exact(z))
@@ -131,7 +131,7 @@ def test_tiles_and_whole_rows_agree(
         (bar,) = to_library(library, bar)
     head = LinearCrossEntropy(**settings, memory=MEMORY)
     value, bars = head.value_and_gradient(x, W, t, bias, loss_bar=bar, impl=impl, **weights)
-    assert len({tile.start for tile in tiles}) > 3
+    assert len({tile.start for tile in tiles}) >= 3
     assert np.any(factor)
     assert_close(value, expected, u=32)
     assert_close(head(x, W, t, bias, impl=impl, **weights), value, u=0)
@@ -177,18 +177,16 @@ def test_tiles_fit_their_memory_and_begin_where_chunks_are_short(
     itemsize: int, features: int
 ) -> None:
     def plan(classes: int) -> TiledPlan | None:
-        return TiledPlan.of(
-            8192, features, classes, itemsize=itemsize, narrow=False, memory=2**26
-        )
+        return TiledPlan.of(8192, features, classes, itemsize=itemsize, narrow=False, memory=2**26)
 
     assert plan(32768) is None
     found = plan(1_000_000)
     assert found is not None
     assert itemsize * found.chunk * (found.tile + 2 * features) <= 0.75 * 2**26
     assert 64 < found.chunk <= found.tile
-    assert TiledPlan.of(
-        8, features, 1_000_000, itemsize=4, narrow=False, memory=2**26
-    ) is None  # all rows fit
+    assert (
+        TiledPlan.of(8, features, 1_000_000, itemsize=4, narrow=False, memory=2**26) is None
+    )  # all rows fit
 
 
 @pytest.mark.parametrize(

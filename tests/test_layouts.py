@@ -10,7 +10,7 @@ import pytest
 
 import softgrad as sg
 from asserts import assert_same_bits
-from specs import Spec, each, probe
+from specs import Compiled, Spec, each_way, probe
 
 SHAPE = (4, 6)
 
@@ -60,6 +60,14 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
+LOSSES = {
+    "cross_entropy": sg.cross_entropy,
+    "cross_entropy compiled": Compiled(sg.cross_entropy),
+    "binary_cross_entropy": sg.binary_cross_entropy,
+    "squared_error": sg.squared_error,
+}
+each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+
 
 def products(spec: Spec, x: Any, x_dot: Any, y_bar: Any) -> list[Any]:
     f = spec.map
@@ -72,7 +80,7 @@ def products(spec: Spec, x: Any, x_dot: Any, y_bar: Any) -> list[Any]:
     ]
 
 
-@each
+@each_way
 @each_layout
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_layout_does_not_change_a_bit(spec: Spec, layout: Any, dtype: type) -> None:
@@ -85,7 +93,7 @@ def test_layout_does_not_change_a_bit(spec: Spec, layout: Any, dtype: type) -> N
         assert_same_bits(there, here)
 
 
-@each
+@each_way
 def test_broadcast_array_is_its_copy(spec: Spec) -> None:
     """Stride 0: one row seen four times."""
     x = np.broadcast_to(2 * probe((6,), 1), SHAPE)
@@ -97,7 +105,7 @@ def test_broadcast_array_is_its_copy(spec: Spec) -> None:
 
 
 @each_layout
-@pytest.mark.parametrize("loss", [sg.cross_entropy, sg.binary_cross_entropy, sg.squared_error])
+@each_loss
 def test_layout_does_not_change_a_loss(loss: Any, layout: Any) -> None:
     x, t = 2 * probe(SHAPE, 1), sg.softmax(probe(SHAPE, 2))
     here = loss.value_and_gradient(x, t)
@@ -108,7 +116,7 @@ def test_layout_does_not_change_a_loss(loss: Any, layout: Any) -> None:
     assert_same_bits(loss.hessian(layout(x), layout(t)).mv(layout(v)), loss.hessian(x, t).mv(v))
 
 
-@each
+@each_way
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_bits_of_a_row_do_not_depend_on_its_batch(spec: Spec, dtype: type) -> None:
     """Alone, first, last, at an odd offset, among NaN: always the same row."""
@@ -126,7 +134,7 @@ def test_bits_of_a_row_do_not_depend_on_its_batch(spec: Spec, dtype: type) -> No
         assert_same_bits(moved, row[order])
 
 
-@each
+@each_way
 def test_two_runs_give_the_same_bits(spec: Spec) -> None:
     x, x_dot = 3 * probe((5, 300), 1), probe((5, 300), 2)
     y_bar = probe(spec.out_shape(x.shape), 3)
@@ -135,7 +143,7 @@ def test_two_runs_give_the_same_bits(spec: Spec) -> None:
         assert_same_bits(one, other)
 
 
-@each
+@each_way
 def test_inputs_of_maps_are_never_modified(spec: Spec) -> None:
     x, x_dot, y_bar = 2 * probe(SHAPE, 1), probe(SHAPE, 2), probe(spec.out_shape(SHAPE), 3)
     kept = [a.copy() for a in (x, x_dot, y_bar)]
@@ -146,7 +154,7 @@ def test_inputs_of_maps_are_never_modified(spec: Spec) -> None:
         assert_same_bits(array, copy)
 
 
-@pytest.mark.parametrize("loss", [sg.cross_entropy, sg.binary_cross_entropy, sg.squared_error])
+@each_loss
 def test_inputs_of_losses_are_never_modified(loss: Any) -> None:
     x, t, w = 2 * probe(SHAPE, 1), sg.softmax(probe(SHAPE, 2)), np.array([1.0, 0.0, 2.0, 0.5])
     c, where = np.linspace(0.1, 2, 6), np.ones(SHAPE, bool)

@@ -7,12 +7,12 @@ import pytest
 
 import oracles
 from asserts import assert_mpmath_close
-from specs import SAMPLES, Spec, each, each_sample, sample, where_holds
+from specs import SAMPLES, Spec, each_sample, each_way, sample, where_holds
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 
 
-@each
+@each_way
 @each_sample
 @DTYPES
 def test_value_is_the_definition(spec: Spec, kind: str, scale: float, dtype: type) -> None:
@@ -20,7 +20,7 @@ def test_value_is_the_definition(spec: Spec, kind: str, scale: float, dtype: typ
         assert_row_is_right(spec, x)
 
 
-@each
+@each_way
 @pytest.mark.parametrize("k", [1, 2, 3, 64, 1000])
 def test_value_is_the_definition_for_any_number_of_classes(spec: Spec, k: int) -> None:
     for scale in (1.0, 30.0):

@@ -16,6 +16,7 @@ __all__ = [
     "exp",
     "first_max",
     "log1p",
+    "total",
     "two_diff",
     "two_product",
     "two_sum",
@@ -77,6 +78,15 @@ def accurate_sum(x: Array) -> Array:
         low = low[..., :half] + low[..., half:] + error
     total = high + low
     return xp.where(xp.isfinite(low), total, high)[..., 0]  # an overflow has no error term
+
+
+def total(x: Array) -> Array:
+    """Sum all entries: in float64 for float32 where there is one, else as accurately."""
+    xp, wide = namespace(x), wider_dtype(x)
+    flat = xp.reshape(x, (-1,))
+    if wide is None:
+        return accurate_sum(flat)
+    return xp.astype(xp.sum(flat, dtype=wide), x.dtype)
 
 
 def exp(d: Array, e: Array | float = 0.0) -> Array:

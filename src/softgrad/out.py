@@ -10,7 +10,7 @@ import numpy as np
 from softgrad.arrays import Array, Layout, as_array, describe, dtype_name, same_kind
 from softgrad.errors import mismatch
 
-__all__ = ["check_out", "is_row_buffer", "overlaps", "refuse_out", "write"]
+__all__ = ["check_out", "is_contiguous", "is_row_buffer", "overlaps", "refuse_out", "write"]
 
 
 def check_out(out: Any, x: Array, shape: tuple[int, ...] | None = None) -> Array | None:
@@ -65,8 +65,11 @@ def refuse_out(out: Any) -> None:
 
 def is_row_buffer(out: Array | None, layout: Layout) -> bool:
     """Tell whether rows can be written straight to `out`: nothing to move, cast or step over."""
-    if out is None or not layout.is_rows:
-        return False
+    return layout.is_rows and is_contiguous(out)
+
+
+def is_contiguous(out: Array | None) -> bool:
+    """Tell whether there is an array, in C order, that a kernel can write to."""
     if isinstance(out, np.ndarray):
         return bool(out.flags.c_contiguous and out.flags.aligned)
-    return bool(array_api_compat.is_torch_array(out) and out.is_contiguous())
+    return out is not None and array_api_compat.is_torch_array(out) and bool(out.is_contiguous())

@@ -5,8 +5,10 @@ from softgrad.heads.linear_cross_entropy import LinearCrossEntropy, linear_cross
 from softgrad.heads.predictions import TopClasses
 from softgrad.heads.selected_log_probs import SelectedLogProbs, selected_log_probs
 from softgrad.heads.selected_rows import Selected
+from softgrad.heads.skipping import ErrorBound
 
 __all__ = [
+    "ErrorBound",
     "Gradients",
     "LinearCrossEntropy",
     "Selected",

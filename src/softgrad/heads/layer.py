@@ -1,23 +1,16 @@
-"""The linear layer z = x Wᵀ + b, some rows at a time: its logits, tangents and cotangents."""
+"""The linear layer z = x Wᵀ + b, some rows at a time: its logits and their tangents."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 from typing import Any, NamedTuple
 
-from softgrad.arithmetic import accurate_sum, two_sum
-from softgrad.arrays import Array, namespace, wider_dtype
+from softgrad.arrays import Array, namespace
 from softgrad.heads.plan import Plan, TiledPlan, cuts
 from softgrad.heads.products import AbstractProducts
-from softgrad.kernels import How
 
-__all__ = ["Chunk", "Cotangents", "Gradients", "LinearLayer", "Tangents", "tile_kernels"]
-
-_COLUMNS = 2**16
-"""Numbers of which sums of columns are made at a time, where temporaries are needed."""
+__all__ = ["Chunk", "Gradients", "LinearLayer", "Tangents"]
 
 
 class Gradients(NamedTuple):
@@ -124,133 +117,3 @@ class LinearLayer:
             for tile in cuts(W.shape[0], plan.tile):
                 self.products.add(rows, self.cast(W[tile]).T, z_dot[:, tile])
         return z_dot
-
-
-class Cotangents:
-    """The sums that become x_bar, W_bar and bias_bar, chunk by chunk and tile by tile."""
-
-    def __init__(self, layer: LinearLayer, frozen: Collection[str] = ()) -> None:
-        self.layer = layer
-        shape, make = tuple(layer.x.shape), layer.products
-        self.x = None if "x" in frozen else make.zeros(shape, layer.x.dtype, layer.x)
-        self.W = None if "W" in frozen else layer.empty(tuple(layer.W.shape))
-        self.nothing_yet = True  # W_bar is written first, and added to from then on
-        fixed = layer.bias is None or "bias" in frozen
-        self.bias = None if fixed else ColumnSums(layer)
-
-    def add(
-        self,
-        chunk: Chunk,
-        plan: Plan,
-        z_bar: Array,
-        how: How,
-        moved: tuple[Array, Tangents] | None = None,
-    ) -> None:
-        """Add a chunk's z_bar W, z_barᵀ x and Σ z_bar.
-
-        `moved` is a second cotangent of the logits with directions: g W_dot and gᵀ x_dot are added.
-        """
-        terms: list[tuple[Array, Array | None, Array | None]] = [(z_bar, chunk.x, self.layer.W)]
-        if moved is not None:
-            gradient, dots = moved
-            x_dot = None if dots.x is None else self.layer.cast(dots.x[chunk.rows])
-            terms.append((gradient, x_dot, dots.W))
-        x_bar = self.room(chunk)
-        for number, (g, x, W) in enumerate(terms):
-            for tile in cuts(z_bar.shape[1], plan.tile):
-                first = number == 0 and tile.start == 0
-                self._into_x(x_bar, g[:, tile], W, tile, first)
-                self._into_W(g[:, tile], x, tile, self.nothing_yet and number == 0)
-        self.close(chunk, x_bar)
-        if self.bias is not None:
-            self.bias.add(z_bar, how)
-
-    def add_tile(
-        self, chunk: Chunk, z_bar: Array, tile: slice, x_bar: Array | None, how: How
-    ) -> None:
-        """Add what some classes of a chunk give; x_bar [n, D] was made by `room`."""
-        self._into_x(x_bar, z_bar, self.layer.W, tile, tile.start == 0)
-        self._into_W(z_bar, chunk.x, tile, self.nothing_yet)
-        if self.bias is not None:
-            self.bias.add(z_bar, how, tile.start)
-
-    def room(self, chunk: Chunk) -> Array | None:
-        """Return memory for a chunk's x_bar, in the dtype that is computed in."""  # [n, D]
-        if self.x is None:
-            return None
-        if isinstance(chunk.rows, slice) and self.x.dtype == self.layer.dtype:
-            return self.x[chunk.rows]
-        return self.layer.empty(tuple(chunk.x.shape))
-
-    def close(self, chunk: Chunk, x_bar: Array | None) -> None:
-        """End a chunk: x_bar goes where it belongs."""
-        self.nothing_yet = False
-        if self.x is None or x_bar is None:
-            return
-        if not (isinstance(chunk.rows, slice) and self.x.dtype == self.layer.dtype):
-            self.x[chunk.rows] = namespace(x_bar).astype(x_bar, self.x.dtype, copy=False)
-
-    def _into_x(
-        self, x_bar: Array | None, g: Array, W: Array | None, tile: slice, first: bool
-    ) -> None:
-        if x_bar is not None and W is not None:
-            put = self.layer.products.write if first else self.layer.products.add
-            put(g, self.layer.cast(W[tile]), x_bar)
-
-    def _into_W(self, g: Array, x: Array | None, tile: slice, first: bool) -> None:
-        if self.W is not None and x is not None:
-            put = self.layer.products.write if first else self.layer.products.add
-            put(g.T, x, self.W[tile])
-
-    def result(self) -> Gradients:
-        """Return the sums in the dtypes and shapes of the arguments."""
-        if self.W is not None and self.nothing_yet:
-            self.W[...] = 0
-        layer, xp = self.layer, namespace(self.layer.x)
-        x, W, bias = self.x, self.W, None if self.bias is None else self.bias.total()
-        if x is not None:
-            x = xp.reshape(x, (*layer.batch, layer.x.shape[1]))
-        if W is not None:
-            W = xp.astype(W, layer.W.dtype, copy=False)
-        return Gradients(x, W, bias)
-
-
-class ColumnSums:
-    """Σ over rows of what comes in chunks [n, K]: with twice the working precision."""
-
-    def __init__(self, layer: LinearLayer) -> None:
-        self.bias = layer.bias
-        self.wide = wider_dtype(layer.like)
-        dtype = layer.dtype if self.wide is None else self.wide
-        self.high = layer.products.zeros((layer.W.shape[0],), dtype, layer.x)
-        self.low = layer.products.zeros((layer.W.shape[0],), dtype, layer.x)
-
-    def add(self, z_bar: Array, how: How, start: int = 0) -> None:
-        """Add the sums of columns [n, k] that begin at class `start`."""
-        n, k = z_bar.shape
-        if how.compiled(z_bar) is not None:
-            high, low = (namespace(z_bar).asarray(v) for v in tile_kernels().column_sums(z_bar))
-            self._add(slice(start, start + k), high, low)
-            return
-        for cut in cuts(k, max(1, _COLUMNS // max(1, n))):
-            self._add(slice(start + cut.start, start + cut.stop), self._sums(z_bar[:, cut]), 0.0)
-
-    def _sums(self, z_bar: Array) -> Array:
-        if self.wide is None:
-            return accurate_sum(z_bar.T)
-        return namespace(z_bar).sum(z_bar, axis=0, dtype=self.wide)
-
-    def _add(self, tile: slice, sums: Array, low: Array | float) -> None:
-        self.high[tile], error = two_sum(self.high[tile], sums)
-        self.low[tile] += error + low
-
-    def total(self) -> Array:
-        """Return the sums in the bias's own dtype."""
-        xp = namespace(self.high)
-        total = xp.where(xp.isfinite(self.low), self.high + self.low, self.high)
-        return total if self.bias is None else xp.astype(total, self.bias.dtype)
-
-
-def tile_kernels() -> ModuleType:
-    """Return the compiled operations on tiles of logits."""
-    return import_module("softgrad.kernels.numba.tiles")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, TypedDict, Unpack
 
 from softgrad.arrays import Array, adapter_for, as_integer, indices
 from softgrad.errors import mismatch
 from softgrad.heads.arguments import check_frozen, linear_layer, tangents
-from softgrad.heads.layer import Cotangents, Gradients
+from softgrad.heads.cotangents import Cotangents
+from softgrad.heads.layer import Gradients
 from softgrad.heads.loop import losses, losses_and_cotangents, losses_dot, second_products
 from softgrad.heads.predictions import TopClasses, argmax, top_k
 from softgrad.heads.reduced import ReducedHead
 from softgrad.heads.selected_log_probs import SelectedLogProbs
+from softgrad.heads.skipping import ErrorBound, Skipping
 from softgrad.kernels import Impl
 from softgrad.losses import CrossEntropy
 from softgrad.losses.cross_entropy_settings import AbstractCrossEntropySettings
@@ -163,6 +167,51 @@ class LinearCrossEntropy(AbstractCrossEntropySettings):
         bars = Cotangents(head.loss.layer, frozen)
         values = losses_and_cotangents(head.loss, head.loss_bar(loss_bar), bars)
         return head.value(values), bars.result()
+
+    def approximate_value_and_gradient(
+        self,
+        x: Any,
+        W: Any,
+        targets: Any,
+        bias: Any = None,
+        *,
+        skip_below: float,
+        loss_bar: Any = None,
+        frozen: Collection[str] = (),
+        **options: Unpack[Options],
+    ) -> tuple[Array, Gradients, ErrorBound]:
+        """Return the loss, gradients whose smallest parts may be missing, and how much may miss.
+
+        A tile of 256 classes of a chunk of rows is left out of the products for x_bar and W_bar
+        where all its gradients in the logits, reduction included, are smaller than `skip_below` in
+        absolute value. Loss and bias_bar are those of `value_and_gradient`. Other arguments are
+        those, too.
+
+        Parameters
+        ----------
+        skip_below : float
+            Not negative; 0 skips nothing.
+
+        Returns
+        -------
+        loss : array
+        gradients : Gradients
+        bound : ErrorBound
+            No entry of the gradients in x and W is farther than ``bound.x`` and ``bound.W`` from
+            that of `value_and_gradient`, but for rounding; ``bound.skipped`` is the share of the
+            tiles that were left out.
+        """
+        check_frozen(frozen)
+        if isinstance(skip_below, bool) or not isinstance(skip_below, numbers.Real):
+            raise TypeError(mismatch("skip_below", "a number", repr(skip_below)))
+        if not 0 <= skip_below < math.inf:
+            raise ValueError(mismatch("skip_below", "not negative and finite", skip_below))
+        head = self._at(x, W, targets, bias, options)
+        loss = replace(head.loss, listed=None)  # whole rows: a chunk says what is small
+        skipping = Skipping(loss.layer, float(skip_below))
+        bars = Cotangents(loss.layer, frozen, skipping)
+        values = losses_and_cotangents(loss, head.loss_bar(loss_bar), bars)
+        return head.value(values), bars.result(), skipping.bound()
 
     def jvp(
         self,

@@ -12,7 +12,8 @@ from typing import Any
 
 from softgrad.arithmetic import accurate_sum
 from softgrad.arrays import Array, namespace, quiet
-from softgrad.heads.layer import Cotangents, LinearLayer, Tangents
+from softgrad.heads.cotangents import Cotangents
+from softgrad.heads.layer import LinearLayer, Tangents
 from softgrad.heads.plan import block_of, cuts
 from softgrad.heads.tiled import ListedLoss, tiled_losses, tiled_losses_and_cotangents
 from softgrad.kernels import How, Impl, choose
@@ -108,8 +109,8 @@ def losses(loss: LossOfLogits) -> Array:
         if loss.listed is not None and tiled is not None:
             return tiled_losses(layer, loss.listed, loss.factor, loss.used, tiled, loss.impl)
         values = layer.zeros((layer.x.shape[0],))
-        options = {"impl": loss.impl, "light": loss.light}
-        for rows, z, how in blocks_of_logits(layer, loss.memory, loss.used, **options):
+        blocks = blocks_of_logits(layer, loss.memory, loss.used, impl=loss.impl, light=loss.light)
+        for rows, z, how in blocks:
             values[rows] = loss.at(z, rows, how).value(loss.factor[rows])
         return values
 

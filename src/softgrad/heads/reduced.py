@@ -123,12 +123,13 @@ def _listed(
     loss: CrossEntropy, targets: AbstractTargets, layer: LinearLayer, class_weights: Array | None
 ) -> ListedLoss | None:
     """Return the loss by its classes that have a target, where those are few."""
-    if targets.take(slice(0, 0)).listed(class_weights) is None:
+    listed = targets.listed(class_weights)
+    if listed is None:
         return None
+    all_ids, all_masses = listed
 
     def at(rows: Any) -> tuple[Array, Array]:
-        listed = targets.take(rows).listed(class_weights)
-        ids, masses = listed if listed is not None else (None, None)
+        ids, masses = all_ids[rows], None if all_masses is None else all_masses[rows]
         xp = namespace(layer.x)
         if masses is None:
             masses = xp.ones(ids.shape, dtype=layer.dtype, device=array_api_compat.device(ids))

@@ -21,7 +21,8 @@ from softgrad.arrays import (
 )
 from softgrad.errors import mismatch
 from softgrad.heads.arguments import check_frozen, detached, linear_layer, tangents
-from softgrad.heads.layer import Cotangents, Gradients, LinearLayer
+from softgrad.heads.cotangents import Cotangents
+from softgrad.heads.layer import Gradients, LinearLayer
 from softgrad.heads.loop import (
     LossOfLogits,
     blocks_of_logits,

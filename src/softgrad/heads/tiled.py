@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from softgrad.arithmetic import accurate_sum, first_max, log1p
 from softgrad.arrays import Array, namespace, wider_dtype
-from softgrad.heads.layer import Chunk, Cotangents, LinearLayer, tile_kernels
+from softgrad.heads.cotangents import Cotangents, tile_kernels
+from softgrad.heads.layer import Chunk, LinearLayer
 from softgrad.heads.plan import TiledPlan, cuts
 from softgrad.kernels import How, Impl, choose
 from softgrad.linear.rows import weighted

@@ -7,10 +7,12 @@ takes y_bar [..., m] back to x_bar [..., n].
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 from softgrad.arrays import Array, describe, quiet, real_array
 from softgrad.errors import mismatch
+from softgrad.out import check_out, is_contiguous, write
 
 __all__ = ["AbstractJacobian", "AbstractLinearMap", "Shape", "Shapes"]
 
@@ -48,29 +50,31 @@ class AbstractLinearMap(ABC):
     def as_matrix(self) -> Array:
         """Return the dense blocks, [*batch, m, n]; an axis without classes is left out."""
 
-    def mv(self, x_dot: Any) -> Array:
-        """Apply the map: the Jacobian-vector product J·x_dot.
+    def mv(self, x_dot: Any, *, out: Any = None) -> Array:
+        """Apply the map: the Jacobian-vector product J·x_dot, written to `out` if that is given.
 
         Raises
         ------
         ValueError
-            `x_dot` does not have the shape `in_shape`.
+            `x_dot` does not have the shape `in_shape`, or `out` not that of the result.
         """
         x_dot = _checked("x_dot", x_dot, self.in_shape)
+        check_out(out, x_dot, self.out_shape)
         with quiet():
-            return self.apply(x_dot)
+            return write(_writing_to(self, out).apply(x_dot), out)
 
-    def rmv(self, y_bar: Any) -> Array:
+    def rmv(self, y_bar: Any, *, out: Any = None) -> Array:
         """Apply the transpose: the vector-Jacobian product Jᵀ·y_bar of backpropagation.
 
         Raises
         ------
         ValueError
-            `y_bar` does not have the shape `out_shape`.
+            `y_bar` does not have the shape `out_shape`, or `out` not that of the result.
         """
         y_bar = _checked("y_bar", y_bar, self.out_shape)
+        check_out(out, y_bar, self.in_shape)
         with quiet():
-            return self.apply_transpose(y_bar)
+            return write(_writing_to(self, out).apply_transpose(y_bar), out)
 
     @property
     def T(self) -> AbstractLinearMap:
@@ -98,6 +102,14 @@ class AbstractJacobian(AbstractLinearMap):
     @abstractmethod
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
         """Return the rate of change of this linear map as its point moves along `x_dot`."""
+
+
+def _writing_to(a: AbstractLinearMap, out: Array | None) -> Any:
+    """Return the map with memory for its results, if it has kernels that can write there."""
+    how = getattr(a, "how", None)
+    if how is None or not is_contiguous(out):
+        return a
+    return replace(a, how=replace(how, out=out))  # type: ignore[type-var]
 
 
 def _checked(name: str, x: Any, shape: Shape) -> Array:

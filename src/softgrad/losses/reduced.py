@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from softgrad.arithmetic import accurate_sum
+from softgrad.arithmetic import total
 from softgrad.arrays import Array, Layout, is_concrete, namespace, quiet
 from softgrad.errors import mismatch
 from softgrad.linear import AbstractLinearMap, OnAxis
@@ -116,7 +116,7 @@ class RowFactors:
         xp = namespace(weights)
         if how.normalizer == "count":
             masses = xp.astype(weights != 0, weights.dtype)
-        divisor = accurate_sum(xp.reshape(masses, (-1,)))
+        divisor = total(masses)
         empty = divisor == 0
         if how.on_empty == "raise" and is_concrete(empty) and bool(empty):
             raise ValueError(mismatch("targets", "at least one row that counts", "none"))
@@ -129,7 +129,7 @@ class RowFactors:
         """Return the reduced loss, or the losses as they are."""
         if not self.reduced:
             return losses
-        return accurate_sum(namespace(losses).reshape(losses, (-1,))) + self.of_nothing
+        return total(losses) + self.of_nothing
 
 
 @dataclass(frozen=True, eq=False)

@@ -139,10 +139,13 @@ def check_labels(
         A label is out of range: the message has the first position and its value.
     """
     xp = namespace(labels, like)
-    index = xp.astype(labels, indices(like[..., None]).dtype)
-    wrapped = (index < 0) & (labels >= 0)  # too large for the index dtype
-    counts = xp.ones_like(wrapped) if ignore_index is None else wrapped | (index != ignore_index)
-    in_range = (index >= 0) & (index < classes) | ~counts
+    index = xp.astype(labels, indices(like[..., None]).dtype, copy=False)
+    in_range = (index >= 0) & (index < classes)
+    counts = xp.ones_like(in_range)
+    if ignore_index is not None:
+        wrapped = (index < 0) & (labels >= 0)  # too large for the index dtype
+        counts = wrapped | (index != ignore_index)
+        in_range = in_range | ~counts
     if is_concrete(in_range) and not bool(xp.all(in_range)):
         position, value = _first_bad(in_range, labels)
         expected = f"class indices from 0 to {classes - 1}"

@@ -64,14 +64,7 @@ def cross_entropy(sources, target, total, spread, rows, args):
             k_q = get(ids, q) if get(f, i) != 0 else 0
             put(picked, q, get(entry(source, k_q, i, spread), 0))
     row_max(source, total, m, spread)
-    fill(T, 0.0)
-    fill(distance, 0.0)
-    for i in range(count):
-        for q in range(i * k, (i + 1) * k):
-            mass = float(get(masses, q))
-            put(T, i, get(T, i) + mass)
-            if mass != 0:
-                put(distance, i, get(distance, i) + mass * gap(get(picked, q), get(m, i), beta))
+    sums_over_ids(picked, masses, k, count, m, beta, T, distance)
     sum_of_others(source, target, total, m, beta, r, spread)
     slope, z = scratch(LANES, zero), scratch(LANES, 0.0)
     finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread)
@@ -136,7 +129,7 @@ def finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread):
 def gap(x, m, beta):
     """Return β(m − x), not negative."""
     d, e = difference(x, m, beta)
-    return -float(d) if np.isinf(d) else -(float(d) + float(e))
+    return either(np.isinf(d), -float(d), -(float(d) + float(e)))
 
 
 def scale(target, total, slope):
@@ -161,6 +154,25 @@ def _scale(target, total, slope):
     return gradient
 
 
+@inlined
+def sums_over_ids(picked, masses, k, count, m, beta, T, distance):
+    """Put Σ t and Σ t·β(m − x) over the ids of each lane's row into float64 lanes."""
+    x, mass = scratch(LANES, m), scratch(LANES, 0.0)
+    fill(T, 0.0)
+    fill(distance, 0.0)
+    fill(x, typed(0.0, get(m, 0)))
+    fill(mass, 0.0)
+    for q in range(k):
+        for i in range(count):
+            put(x, i, get(picked, i * k + q))
+            put(mass, i, float(get(masses, i * k + q)))
+        for j in range(LANES):
+            t = get(mass, j)
+            put(T, j, get(T, j) + t)
+            term = either(t == 0.0, 0.0, t * gap(get(x, j), get(m, j), beta))
+            put(distance, j, get(distance, j) + term)
+
+
 def fix(target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread):
     """Write the entries that have a target."""
     raise NotImplementedError("compiled code only")
@@ -172,22 +184,41 @@ def _fix(target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread):
         return lambda target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread: None
 
     def gradient(target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread):
-        for i in range(count):
-            if get(f, i) != 0.0:
-                for q in range(i * k, (i + 1) * k):
-                    x, k_q, t, others = get(picked, q), get(ids, q), 0.0, 0.0
-                    for other in range(i * k, (i + 1) * k):  # an id may stand several times
-                        mass, same = float(get(masses, other)), get(ids, other) == k_q
-                        t += either(same, mass, 0.0)
-                        others += either(same, 0.0, mass)
-                    S = 1.0 + get(r, i)
-                    p = float(centred_exp(x, get(m, i), beta)) / S
-                    top = x == get(m, i) and get(r, i) < 1.0
-                    g = either(top, others - get(T, i) * get(r, i) / S, get(T, i) * p - t)
-                    g = times(get(f, i) * (g + get(z, i) * p), beta)
-                    put(entry(target, k_q, i, spread), 0, typed(g, x))
+        x, g = scratch(LANES, m), scratch(LANES, m)
+        t, others = scratch(LANES, 0.0), scratch(LANES, 0.0)
+        fill(x, typed(0.0, get(m, 0)))
+        fill(t, 0.0)
+        fill(others, 0.0)
+        for q in range(k):
+            for i in range(count):
+                put(x, i, get(picked, i * k + q))
+                share_out(ids, masses, i * k, k, q, t, others, i)
+            for j in range(LANES):
+                S = 1.0 + get(r, j)
+                p = float(centred_exp(get(x, j), get(m, j), beta)) / S
+                top = (get(x, j) == get(m, j)) & (get(r, j) < 1.0)
+                at_top = get(others, j) - get(T, j) * get(r, j) / S
+                slope = either(top, at_top, get(T, j) * p - get(t, j))
+                slope = times(get(f, j) * (slope + get(z, j) * p), beta)
+                put(g, j, typed(slope, get(m, 0)))
+            for i in range(count):
+                if get(f, i) != 0.0:
+                    put(entry(target, get(ids, i * k + q), i, spread), 0, get(g, i))
 
     return gradient
+
+
+@inlined
+def share_out(ids, masses, begin, k, q, t, others, lane):
+    """Put the mass of the q-th id, which may stand several times, and of all others into a lane."""
+    own, rest = 0.0, 0.0
+    for other in range(k):
+        mass = float(get(masses, begin + other))
+        same = get(ids, begin + other) == get(ids, begin + q)
+        own += either(same, mass, 0.0)
+        rest += either(same, 0.0, mass)
+    put(t, lane, own)
+    put(others, lane, rest)
 
 
 @inlined
