@@ -130,7 +130,7 @@ class SelectedFunction(AbstractLossRows):
         )
         of_entropy = EntropyHessian(rows.jacobian, rows.log_p)
         hessian = Sum(hessian, Scaled((factor * c)[..., None], of_entropy))
-        return rows.chain.hessian(factor[..., None] * self._gradient_in_z, hessian)
+        return rows.chain.hessian(lambda: factor[..., None] * self._gradient_in_z, hessian)
 
     @cached_property
     def _gradient_in_z(self) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from softgrad.arrays import Array, namespace
@@ -57,12 +58,13 @@ class Chain:
         y_bar = z_bar if self.temperature == 1.0 else z_bar / self.temperature
         return y_bar if self.first is None else weighted(y_bar, self.first)
 
-    def hessian(self, z_bar: Array, hessian: AbstractLinearMap) -> AbstractLinearMap:
-        """Return the Hessian in x, from the gradient and the Hessian in z."""
-        if self.temperature != 1.0:
-            z_bar, hessian = z_bar / self.temperature, Scaled(self.temperature**-2, hessian)
+    def hessian(self, z_bar: Callable[[], Array], hessian: AbstractLinearMap) -> AbstractLinearMap:
+        """Return the Hessian in x, from the Hessian in z and, where a cap bends, the gradient."""
+        T = self.temperature
+        if T != 1.0:
+            hessian = Scaled(T**-2, hessian)
         if self.first is None:
             return hessian
         slope = Diagonal(self.first)
-        curvature = Diagonal(weighted(z_bar, self.second))
+        curvature = Diagonal(weighted(z_bar() / T, self.second))
         return Sum(Composed(slope, Composed(hessian, slope)), curvature)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar
 
 from softgrad.arithmetic import accurate_sum, log1p
@@ -167,7 +167,8 @@ class CrossEntropyRows(AbstractRowLosses):
         return value, write(gradient, out)
 
     def hessian(self, factor: Array) -> AbstractLinearMap:
-        return self._chain.hessian(self._gradient_in_z(factor), self._hessian_in_z(factor))
+        gradient = partial(self._gradient_in_z, factor)
+        return self._chain.hessian(gradient, self._hessian_in_z(factor))
 
     def _fused(
         self, factor: Array, *, with_gradient: bool, out: Array | None = None
@@ -176,25 +177,22 @@ class CrossEntropyRows(AbstractRowLosses):
         compiled = self.how.compiled(self.x)
         if compiled is None:
             return None
-        cap, x = self.settings.soft_cap, mask_out(self.x, self.where)
-        slopes = None
-        if cap is not None:
-            x, slopes, _ = SoftCap(cap).slopes(x)
-            out, capped_out = None, out
+        x, slopes, few = mask_out(self.x, self.where), None, self._few
+        if self.settings.soft_cap is not None:
+            x, slopes, _ = SoftCap(self.settings.soft_cap).slopes(x)
         options = {
             "z_loss": self.settings.z_loss,
             "temperature": self.settings.temperature,
             "with_gradient": with_gradient,
-            "out": out,
+            "out": out if slopes is None else None,
         }
-        few = None if self.settings.label_smoothing else self.targets.listed(self.class_weights)
         if few is None:
             value, gradient = compiled.cross_entropy_dense(x, self.t, factor, **options)
         else:
             value, gradient = compiled.cross_entropy(x, *few, factor, **options)
-        if slopes is None or not with_gradient:
-            return value, gradient
-        return value, write(weighted(gradient, slopes), capped_out)
+        if slopes is not None and with_gradient:
+            gradient = write(weighted(gradient, slopes), out)
+        return value, gradient
 
     @cached_property
     def p(self) -> Array:
@@ -235,6 +233,24 @@ class CrossEntropyRows(AbstractRowLosses):
         """True for a row without weight: it has no say, were its logits or its target NaN."""
         return (self.weights == 0)[..., None]
 
+    @property
+    def _few(self) -> tuple[Array, Array | None] | None:
+        """The ids and the targets of the few classes that have one; None where all may."""
+        if self.settings.label_smoothing:
+            return None
+        return self.targets.listed(self.class_weights)
+
+    @property
+    def _mass(self) -> Array:
+        """Σ t of every row that counts: [...]."""
+        few = self._few
+        if few is None:
+            return accurate_sum(self.t)
+        masses = few[1]
+        if masses is None:
+            return namespace(self.x).ones_like(self.x[..., 0])
+        return accurate_sum(masses)
+
     def _gradient_in_z(self, factor: Array) -> Array:
         p = self.z.probabilities
         gradient = p_minus_t(p, self.t * factor[..., None])
@@ -243,7 +259,7 @@ class CrossEntropyRows(AbstractRowLosses):
         return gradient + 2 * self.settings.z_loss * (factor * self.z.logsumexp)[..., None] * p
 
     def _hessian_in_z(self, factor: Array) -> AbstractLinearMap:
-        p, total = self.p, accurate_sum(self.t) * factor
+        p, total = self.p, self._mass * factor
         jacobian = DiagonalMinusOuter(p, how=self.how)
         if not self.settings.z_loss:
             return Scaled(total[..., None], jacobian)

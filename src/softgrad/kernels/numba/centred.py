@@ -33,7 +33,14 @@ from softgrad.kernels.numba.lanes import (
     store,
 )
 
-__all__ = ["centred_exp", "difference", "row_max", "sum_of_others", "times"]
+__all__ = [
+    "centred_exp",
+    "difference",
+    "inverse_of_sum",
+    "row_max",
+    "sum_of_others",
+    "times",
+]
 
 
 @inlined
@@ -71,7 +78,7 @@ def sum_of_others(source, target, total, m, beta, r, spread):
             put(part, j, get(part, j) + either(x == top, zero, E))
             put(ties, j, get(ties, j) + either(x == top, one, zero))
         store(block, target, at)
-        if is_full(at, spread):
+        if is_full(at):
             flush(part, r, low)
     flush(part, r, low)
     all_sum(r, low, spread)
@@ -80,6 +87,15 @@ def sum_of_others(source, target, total, m, beta, r, spread):
     for j in range(LANES):
         others = get(r, j) + (get(maxima, j) - 1.0)  # all maxima but one
         put(r, j, either(np.isinf(get(m, j)), np.nan, others))
+
+
+@inlined
+def inverse_of_sum(r):
+    """Return 1/(1 + r) in float64, to half an ulp: what multiplies every entry of a row."""
+    S = 1.0 + r
+    lost = either(S > 2.0**60, 0.0, r - (S - 1.0))
+    q = 1.0 / S
+    return fma(q, fma(-q, S, 1.0) - q * lost, q)
 
 
 @inlined

@@ -248,7 +248,7 @@ def sums_of_targets(source, t, total, m, beta, mass, others, distance, spread):
             put(part_top, j, get(part_top, j) + (w if x == top else zero))
             put(part_other, j, get(part_other, j) + (zero if x == top else w))
             put(part_gap, j, get(part_gap, j) + (zero if w == 0 else w * distance_j))
-        if is_full(at, spread):
+        if is_full(at):
             flush(part_top, mass, low_top)
             flush(part_other, others, low_other)
             flush(part_gap, distance, low_gap)

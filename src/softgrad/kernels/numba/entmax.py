@@ -112,7 +112,7 @@ def sum_over_support(source, total, m, tau, scale, term, high, spread):
         for j in range(LANES):
             d = above(get(block, j), get(m, j), get(tau, j), scale)
             put(part, j, get(part, j) + term(d))
-        if is_full(at, spread):
+        if is_full(at):
             flush(part, high, low)
     flush(part, high, low)
     all_sum(high, low, spread)

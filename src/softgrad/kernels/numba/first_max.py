@@ -51,7 +51,7 @@ def first_max_and_sum(source, companion, target, total, top, mass, spread):
             put(best, j, either(x > b, x, b))
             put(part, j, get(part, j) + x)
         number = np.int32(number + np.int32(1))
-        if is_full(at, spread):
+        if is_full(at):
             flush(part, mass, low)
     flush(part, mass, low)
     all_sum(mass, low, spread)

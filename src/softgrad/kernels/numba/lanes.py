@@ -44,9 +44,9 @@ LANES = 64
 HALVES = (32, 16, 8, 4, 2, 1)
 """How many pairs of lanes are added at each step, until one is left."""
 
-FLUSH, FLUSH_SHORT = 16, 4
-"""Blocks after which partial sums go to the accumulators of twice the precision: sooner in short
-rows, where the rounding of 64 lanes does not average out."""
+FLUSH = 4
+"""Blocks after which partial sums go to the accumulators of twice the precision. More would show:
+on a ramp all lanes round alike, and nothing averages out."""
 
 
 @inlined
@@ -97,10 +97,9 @@ def _store(lanes, blocks, at):
 
 
 @inlined
-def is_full(at, spread):
+def is_full(at):
     """Tell whether it is time to flush, after the block that begins at `at`."""
-    every = FLUSH if spread else FLUSH_SHORT
-    return at // LANES % every == every - 1
+    return at // LANES % FLUSH == FLUSH - 1
 
 
 def lost_in(high, like):

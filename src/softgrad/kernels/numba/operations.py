@@ -6,18 +6,25 @@ argument's own memory, or to a new array.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from fractions import Fraction
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from softgrad.arrays import Array, dtype_name, namespace
+from softgrad.arrays import Array
 from softgrad.kernels.numba import cross_entropy as losses
 from softgrad.kernels.numba import entmax, products
 from softgrad.kernels.numba import sigmoid as sigmoids
 from softgrad.kernels.numba import softmax as maps
+from softgrad.kernels.numba.calls import (
+    Kernel,
+    beta_of,
+    empty_like,
+    flat,
+    memory_of,
+    room_for,
+    run_rows,
+)
 from softgrad.kernels.threads import over_rows
 
 __all__ = [
@@ -37,23 +44,21 @@ __all__ = [
     "sparsemax",
 ]
 
-Kernel = Callable[..., None]
-
 
 def softmax(x: Array, temperature: float = 1.0, out: Array | None = None) -> Array:
     """Return softmax(x/T)."""
-    return _map(maps.softmax, (x,), out, (_beta(x, temperature),))
+    return _map(maps.softmax, (x,), out, (beta_of(x, temperature),))
 
 
 def log_softmax(x: Array, temperature: float = 1.0, out: Array | None = None) -> Array:
     """Return log softmax(x/T)."""
-    return _map(maps.log_softmax, (x,), out, (_beta(x, temperature),))
+    return _map(maps.log_softmax, (x,), out, (beta_of(x, temperature),))
 
 
 def logsumexp(x: Array) -> Array:
     """Return log Σ exp(x): [...]."""
-    values = _empty(x, x.shape[:-1])
-    _run(maps.logsumexp, (x,), None, (_flat(values), None))
+    values = empty_like(x, x.shape[:-1])
+    run_rows(maps.logsumexp, (x,), None, (flat(values), None))
     return values
 
 
@@ -103,10 +108,10 @@ def binary_cross_entropy(
     x: Array, t: Array, factor: Array, pos_weight: float, out: Array | None = None
 ) -> tuple[Array, Array]:
     """Return factor times loss of every element, and its gradient."""
-    values = _empty(x, x.shape)
-    gradient = _room(out, (x, t, factor))
-    arrays = tuple(map(_flat, (x, t, factor)))
-    targets, args = (_flat(values), _flat(gradient)), (float(pos_weight),)
+    values = empty_like(x, x.shape)
+    gradient = room_for(out, (x, t, factor))
+    arrays = tuple(map(flat, (x, t, factor)))
+    targets, args = (flat(values), flat(gradient)), (float(pos_weight),)
     _run_elementwise(sigmoids.binary_cross_entropy, arrays, targets, args)
     return values, gradient
 
@@ -127,10 +132,10 @@ def cross_entropy(
     `ids` and `masses` are [..., k]: the classes of each row that have a target, and the target,
     which is 1 where masses are None.
     """
-    k, number = ids.shape[-1], _memory(x).dtype
+    k, number = ids.shape[-1], memory_of(x).dtype
     picked = np.empty(prod(ids.shape), number)
-    flat_masses = np.ones(picked.shape, number) if masses is None else _flat(masses)
-    args = (_flat(ids).astype(np.int64, copy=False), flat_masses, picked, k)
+    flat_masses = np.ones(picked.shape, number) if masses is None else flat(masses)
+    args = (flat(ids).astype(np.int64, copy=False), flat_masses, picked, k)
     return _loss(losses.cross_entropy, (x,), args, factor, z_loss, temperature, with_gradient, out)
 
 
@@ -160,84 +165,28 @@ def _loss(
     out: Array | None,
 ) -> tuple[Array, Array | None]:
     x = sources[0]
-    values = _empty(x, x.shape[:-1])
-    gradient = _room(out, sources) if with_gradient else None
-    rest = (_flat(factor), _flat(values), float(z_loss), _beta(x, temperature))
-    _run(kernel, sources, gradient, (*args, *rest))
+    values = empty_like(x, x.shape[:-1])
+    gradient = room_for(out, sources) if with_gradient else None
+    rest = (flat(factor), flat(values), float(z_loss), beta_of(x, temperature))
+    run_rows(kernel, sources, gradient, (*args, *rest))
     return values, gradient
 
 
 def _map(kernel: Kernel, sources: tuple[Array, ...], out: Array | None, args: Any) -> Array:
-    out = _room(out, sources)
-    _run(kernel, sources, out, args)
+    out = room_for(out, sources)
+    run_rows(kernel, sources, out, args)
     return out
-
-
-def _run(kernel: Kernel, sources: tuple[Array, ...], target: Array | None, args: Any) -> None:
-    """Let the threads take the rows."""
-    classes = sources[0].shape[-1]
-    flat, flat_target = tuple(map(_flat, sources)), None if target is None else _flat(target)
-
-    def work(first: int, last: int) -> None:
-        kernel(flat, flat_target, first, last, classes, args)
-
-    over_rows(work, prod(sources[0].shape[:-1]), classes)
 
 
 def _elementwise(
     kernel: Kernel, sources: tuple[Array, ...], out: Array | None, args: Any
 ) -> tuple[Array, Array]:
     """Return the value, in `out` where that is free, and the slope."""
-    value, slope = _room(out, sources), _empty(sources[0], sources[0].shape)
-    _run_elementwise(kernel, tuple(map(_flat, sources)), (_flat(value), _flat(slope)), args)
+    value, slope = room_for(out, sources), empty_like(sources[0], sources[0].shape)
+    _run_elementwise(kernel, tuple(map(flat, sources)), (flat(value), flat(slope)), args)
     return value, slope
 
 
 def _run_elementwise(kernel: Kernel, sources: Any, targets: Any, args: Any) -> None:
     """Let the threads take the elements."""
     over_rows(lambda first, last: kernel(sources, targets, first, last, args), sources[0].size, 1)
-
-
-def _room(out: Array | None, sources: tuple[Array, ...]) -> Array:
-    """Return where a result is to go: to `out`, unless that would spoil what is yet to be read."""
-    like = sources[0]
-    if out is not None:
-        memory, first = _memory(out), _memory(like)
-        spoilt = sources[1:] if memory.ctypes.data == first.ctypes.data else sources
-        if not any(np.may_share_memory(memory, _memory(x)) for x in spoilt):
-            return out
-    return _empty(like, like.shape)
-
-
-def _empty(like: Array, shape: tuple[int, ...]) -> Array:
-    return namespace(like).empty(shape, dtype=like.dtype)
-
-
-def _flat(x: Array) -> np.ndarray[Any, Any]:
-    """Return the memory of an array in C order as a flat NumPy array."""
-    memory = _memory(x)
-    flat = memory.reshape(-1) if memory.flags.c_contiguous else np.ravel(memory)
-    return flat if flat.flags.writeable else np.asarray(_Unlocked(flat))
-
-
-class _Unlocked:
-    """Memory that is only read, under the type of what may be written: one kernel serves both."""
-
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        self.array = array  # which keeps the memory alive
-        interface = array.__array_interface__
-        self.__array_interface__ = interface | {"data": (interface["data"][0], False)}
-
-
-def _memory(x: Array) -> np.ndarray[Any, Any]:
-    """Return an array as a NumPy array that shares its memory."""
-    return x if isinstance(x, np.ndarray) else x.detach().numpy()
-
-
-def _beta(x: Array, temperature: float) -> Any:
-    """Return 1/T as a sum of two numbers of x's dtype, or None for 1."""
-    if temperature == 1.0:
-        return None
-    number, beta = np.dtype(dtype_name(x)).type, 1 / Fraction(temperature)
-    high = number(float(beta))
-    return high, number(float(beta - Fraction(float(high))))

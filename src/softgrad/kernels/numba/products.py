@@ -152,7 +152,7 @@ def mean_of(q, v, total, centre, shift, mass, mean, spread):
         for j in range(LANES):
             weight, w = get(a, j), (get(b, j) - get(centre, j)) - get(shift, j)
             put(part, j, fma(weight, weight if weight == 0 else w, get(part, j)))
-        if is_full(at, spread):
+        if is_full(at):
             flush(part, high, low)
     flush(part, high, low)
     all_sum(high, low, spread)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from softgrad.kernels.numba.centred import difference, row_max, sum_of_others, times
+from softgrad.kernels.numba.centred import difference, inverse_of_sum, row_max, sum_of_others, times
 from softgrad.kernels.numba.instructions import address, get, put, scratch, step, typed, zero_of
 from softgrad.kernels.numba.lanes import LANES, fill, load, store
 from softgrad.kernels.numba.shapes import kernel
@@ -23,7 +23,7 @@ def softmax(sources, target, total, spread, rows, args):
     row_max(source, total, m, spread)
     sum_of_others(source, target, total, m, beta, r, spread)
     for j in range(LANES):
-        put(m, j, typed(1.0 / (1.0 + get(r, j)), zero))
+        put(m, j, typed(inverse_of_sum(get(r, j)), zero))
     for at in range(0, total, LANES):
         load(block, target, at)
         for j in range(LANES):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from softgrad.arrays import Array
+from softgrad.kernels.numba.calls import beta_of, flat, memory_of, run_rows
 from softgrad.kernels.numba.centred import centred_exp, row_max, sum_of_others
 from softgrad.kernels.numba.instructions import (
     address,
@@ -23,7 +24,6 @@ from softgrad.kernels.numba.instructions import (
     zero_of,
 )
 from softgrad.kernels.numba.lanes import LANES, fill, load, store
-from softgrad.kernels.numba.operations import _beta, _flat, _memory, _run
 from softgrad.kernels.numba.shapes import compiled, kernel
 from softgrad.kernels.threads import over_rows
 
@@ -36,12 +36,11 @@ _STRIP = 1024
 def column_sums(z: Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return Σ over rows of z [n, K] as high + low, float64 [K] each."""
     n, K = z.shape
-    high, low, flat = np.zeros(K), np.zeros(K), _flat(z)
-
-    add = _column_sums if flat.dtype == np.float32 else _column_sums_twice
+    high, low, numbers = np.zeros(K), np.zeros(K), flat(z)
+    add = _column_sums if numbers.dtype == np.float32 else _column_sums_twice
 
     def work(first: int, last: int) -> None:
-        add(flat, high, low, n, K, first * _STRIP, min(last * _STRIP, K))
+        add(numbers, high, low, n, K, first * _STRIP, min(last * _STRIP, K))
 
     over_rows(work, -(-K // _STRIP), n * _STRIP)
     return high, low
@@ -52,15 +51,15 @@ def maxima_and_others(z: Array, temperature: float) -> tuple[Any, Any]:
 
     r is NaN where the maximum is infinite, or there is a NaN.
     """
-    m, r = np.empty(z.shape[0], _memory(z).dtype), np.empty(z.shape[0])
-    _run(_maxima_and_others, (z,), None, (m, r, _beta(z, temperature)))
+    m, r = np.empty(z.shape[0], memory_of(z).dtype), np.empty(z.shape[0])
+    run_rows(_maxima_and_others, (z,), None, (m, r, beta_of(z, temperature)))
     return m, r
 
 
 def scaled_exponentials(z: Array, m: Array, slope: Array, temperature: float) -> None:
     """Turn z [n, k] into slope·exp((z − m)/T), 0 where the slope is, for m and slope [n]."""
-    args = (_flat(m), _flat(slope), _beta(z, temperature))
-    _run(_scaled_exponentials, (z,), z, args)
+    args = (flat(m), flat(slope), beta_of(z, temperature))
+    run_rows(_scaled_exponentials, (z,), z, args)
 
 
 @compiled("column_sums")
