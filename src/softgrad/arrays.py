@@ -238,6 +238,8 @@ class Layout:
         """Do what `from_rows` does, in the dtype that was computed in."""
         if self.axis is None:
             return y[(0,) * class_axes]
+        if self.axis == self.rows_ndim - 1:
+            return y
         return namespace(y).moveaxis(y, -1, self.axis) if class_axes == 1 else y
 
     def shape_of(self, rows: tuple[int, ...], class_axes: int = 1) -> tuple[int, ...]:
