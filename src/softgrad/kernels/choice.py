@@ -11,6 +11,7 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from math import prod
 from types import ModuleType
 from typing import Any, Literal, get_args
 
@@ -103,7 +104,7 @@ def choose(impl: str, x: Array, obstacle: str = "") -> Choice:
         return Choice("numba", "asked for")
     if obstacle:
         return Choice("reference", obstacle)
-    size = _size(x)
+    size = prod(x.shape)
     if size < LEAST_SIZE:
         return Choice("reference", f"{size} elements are fewer than {LEAST_SIZE}")
     if not _works():
@@ -145,10 +146,3 @@ def _obstacle(x: Array) -> str:
     if dtype_name(x) not in ("float32", "float64"):
         return f"kernels compute in float32 and float64, not in {dtype_name(x)}"
     return ""
-
-
-def _size(x: Array) -> int:
-    size = 1
-    for length in x.shape:
-        size *= length
-    return size

@@ -13,7 +13,6 @@ from softgrad.bench.data import CONFIDENT, Logits, row_blocks
 from softgrad.bench.exact import Exact
 from softgrad.bench.measurement import Role
 from softgrad.bench.ways.copy import COPY, copy_way
-from softgrad.bench.ways.supported import supported
 from softgrad.bench.work import Answer, Run, Way
 
 __all__ = ["ways_from_logits", "ways_given_p"]
@@ -55,24 +54,24 @@ def _way(
 def in_float64(given: Logits) -> Exact:
     """Compute the answer in float64."""
     N, K = given.z.shape
-    z_bar, options = np.empty((N, K)), supported(sg.softmax.vjp, impl="reference")
+    z_bar = np.empty((N, K))
     for rows in row_blocks(N, K):
         z, p_bar = (array[rows].astype(np.float64) for array in (given.z, given.p_bar))
-        z_bar[rows] = sg.softmax.vjp(z, p_bar, **options)
+        z_bar[rows] = sg.softmax.vjp(z, p_bar, impl="reference")
     return Exact((z_bar,), confident_in=0, confident=CONFIDENT)
 
 
 def by_softgrad_rmv(given: Logits) -> Run:
     """Prepare the Jacobian that was taken with the value."""
     _, J = sg.softmax.linearize(given.z)
-    options = supported(J.rmv, out=np.empty_like(given.z))
-    return lambda: (J.rmv(given.p_bar, **options),)
+    out = np.empty_like(given.z)
+    return lambda: (J.rmv(given.p_bar, out=out),)
 
 
 def by_softgrad(given: Logits) -> Run:
     """Prepare value and VJP in one call."""
-    options = supported(sg.softmax.vjp, out=np.empty_like(given.z))
-    return lambda: (sg.softmax.vjp(given.z, given.p_bar, **options),)
+    out = np.empty_like(given.z)
+    return lambda: (sg.softmax.vjp(given.z, given.p_bar, out=out),)
 
 
 def by_pytorch_given_p(given: Logits) -> Run:
