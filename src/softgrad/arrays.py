@@ -10,6 +10,7 @@ import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -49,7 +50,12 @@ def namespace(*arrays: Array) -> Any:
 
 def dtype_name(x: Array) -> str:
     """Return "float32" for NumPy's, PyTorch's and JAX's float32 alike."""
-    return getattr(x.dtype, "name", None) or str(x.dtype).rsplit(".", 1)[-1]
+    return _name_of(x.dtype)
+
+
+@cache
+def _name_of(dtype: Any) -> str:
+    return getattr(dtype, "name", None) or str(dtype).rsplit(".", 1)[-1]
 
 
 def as_integer(name: str, value: Any) -> int:

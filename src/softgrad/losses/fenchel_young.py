@@ -69,7 +69,7 @@ class FenchelYoung(AbstractLoss):
                 raise TypeError(mismatch(name, "None for a Fenchel–Young loss", "an array"))
         t, weights = rows.targets, row_weights(rows)
         if t.ndim < rows.x.ndim:
-            t, _ = one_hot(t, rows.x, None)
+            t = one_hot(t, rows.x)
         xp = namespace(rows.x)
         unused = (weights == 0)[..., None]
         x, t = (xp.where(unused, xp.zeros_like(v), v) for v in (rows.x, t))

@@ -80,13 +80,15 @@ class LabelTargets(AbstractTargets):
         return self.labels.counts
 
     def flat(self) -> AbstractTargets:
-        return LabelTargets(Labels(*(_flat(part, 0) for part in self.labels)))
+        return LabelTargets(self.labels.each(lambda part: _flat(part, 0)))
 
     def take(self, rows: Any) -> AbstractTargets:
-        return LabelTargets(Labels(*(part[rows] for part in self.labels)))
+        return LabelTargets(self.labels.each(lambda part: part[rows]))
 
     def mass(self, class_weights: Array) -> Array:
-        return _at(class_weights, self.labels.index, self.labels.counts & self.labels.in_range)
+        labels, fine = self.labels, self.labels.in_range
+        fine = fine if labels.counts is None else fine & labels.counts
+        return _at(class_weights, labels.index, fine)
 
     def listed(self, class_weights: Array | None) -> tuple[Array, Array | None] | None:
         ids = self.labels.index[..., None]
@@ -145,11 +147,11 @@ class SparseTargets(AbstractTargets):
         return None
 
     def flat(self) -> AbstractTargets:
-        ids = Labels(*(_flat(part, 1) for part in self.ids))
+        ids = self.ids.each(lambda part: _flat(part, 1))
         return SparseTargets(ids, _flat(self.probabilities, 1), self.rest, self.classes)
 
     def take(self, rows: Any) -> AbstractTargets:
-        ids = Labels(*(part[rows] for part in self.ids))
+        ids = self.ids.each(lambda part: part[rows])
         return SparseTargets(ids, self.probabilities[rows], self.rest, self.classes)
 
     def mass(self, class_weights: Array) -> Array:

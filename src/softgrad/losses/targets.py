@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
@@ -124,8 +125,13 @@ class Labels(NamedTuple):
     """Class indices that were checked."""
 
     index: Array  # [...], in the dtype that arrays are indexed by
-    counts: Array  # [...], False where a row is ignored
+    counts: Array | None  # [...], False where a row is ignored; None where all count
     in_range: Array  # [...], False only for what cannot be looked at before it is computed
+
+    def each(self, f: Callable[[Array], Array]) -> Labels:
+        """Return what a function makes of each array."""
+        counts = None if self.counts is None else f(self.counts)
+        return Labels(f(self.index), counts, f(self.in_range))
 
 
 def check_labels(
@@ -141,7 +147,7 @@ def check_labels(
     xp = namespace(labels, like)
     index = xp.astype(labels, indices(like[..., None]).dtype, copy=False)
     in_range = (index >= 0) & (index < classes)
-    counts = xp.ones_like(in_range)
+    counts = None
     if ignore_index is not None:
         wrapped = (index < 0) & (labels >= 0)  # too large for the index dtype
         counts = wrapped | (index != ignore_index)
@@ -153,24 +159,25 @@ def check_labels(
     return Labels(index, counts, in_range)
 
 
-def one_hot(labels: Array, like: Array, ignore_index: int | None) -> tuple[Array, Array]:
-    """Return the labels as probabilities [..., K], and the mask of rows that count [...].
+def one_hot(labels: Array, like: Array) -> Array:
+    """Return the labels as probabilities [..., K].
 
-    A row that is ignored is 0. Inside `jax.jit` a bad label makes its row NaN.
+    Inside `jax.jit` a bad label makes its row NaN.
 
     Raises
     ------
     IndexError
         A label is out of range: the message has the first position and its value.
     """
-    checked = check_labels(labels, like, like.shape[-1], ignore_index)
-    return spread_labels(checked, like), checked.counts
+    return spread_labels(check_labels(labels, like, like.shape[-1], None), like)
 
 
 def spread_labels(labels: Labels, like: Array) -> Array:
     """Return checked labels as probabilities [..., K]: one 1 a row, or none where it is ignored."""
     xp = namespace(like)
-    hit = (labels.index[..., None] == indices(like)) & labels.counts[..., None]
+    hit = labels.index[..., None] == indices(like)
+    if labels.counts is not None:
+        hit = hit & labels.counts[..., None]
     probabilities = xp.astype(hit, like.dtype)
     bad = xp.zeros_like(probabilities) + xp.nan
     return xp.where(labels.in_range[..., None], probabilities, bad)

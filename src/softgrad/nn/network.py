@@ -180,7 +180,7 @@ class Network(AbstractLayer):
             return t
         if t.shape != scores.shape[:-1] or self._head.loss.takes_indices:
             return t
-        return one_hot(t, scores, None)[0]
+        return one_hot(t, scores)
 
 
 def _parts(layer: AbstractLayer) -> tuple[AbstractLayer, ...]:

@@ -38,7 +38,9 @@ from softgrad.kernels.numba.lanes import (
     is_full,
     load,
     lost_in,
+    share,
     store,
+    width,
 )
 from softgrad.kernels.numba.logarithm64 import log1p
 from softgrad.kernels.numba.shapes import kernel
@@ -59,12 +61,12 @@ def cross_entropy(sources, target, total, spread, rows, args):
     m, r, f = scratch(LANES, zero), scratch(LANES, 0.0), scratch(LANES, 0.0)
     T, distance = scratch(LANES, 0.0), scratch(LANES, 0.0)
     load_factors(f, factors, rows, spread)
-    for i in range(count):
-        for q in range(i * k, (i + 1) * k):
-            k_q = get(ids, q) if get(f, i) != 0 else 0
-            put(picked, q, get(entry(source, k_q, i, spread), 0))
+    for q in range(k):
+        for i in range(count):
+            k_q = either(get(f, i) != 0, get(ids, i * k + q), 0)
+            put(picked, i * k + q, get(entry(source, k_q, i, spread), 0))
     row_max(source, total, m, spread)
-    sums_over_ids(picked, masses, k, count, m, beta, T, distance)
+    sums_over_ids(picked, masses, k, count, m, beta, T, distance, spread)
     sum_of_others(source, target, total, m, beta, r, spread)
     slope, z = scratch(LANES, zero), scratch(LANES, 0.0)
     finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread)
@@ -98,8 +100,7 @@ def load_factors(f, factors, rows, spread):
     fill(f, 0.0)
     for i in range(count):
         put(f, i, float(get(address(factors), first + i)))
-    if spread:
-        fill(f, get(f, 0))
+    share(f, spread)
 
 
 @inlined
@@ -108,7 +109,7 @@ def finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread):
     part of that which is the z-loss's."""
     first, count = rows
     values, zero = scratch(LANES, 0.0), typed(0.0, get(m, 0))
-    for i in range(LANES):
+    for i in range(width(spread)):
         logarithm, S = log1p(get(r, i)), 1.0 + get(r, i)
         logsumexp = either(zeta == 0.0, 0.0, times(float(get(m, i)), beta) + logarithm)
         pull = 2.0 * zeta * logsumexp
@@ -120,9 +121,8 @@ def finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread):
         put(slope, i, typed(either(counts, a, 0.0), zero))
     for i in range(count):
         put(address(losses), first + i, typed(get(values, i), zero))
-    if spread:
-        fill(slope, get(slope, 0))
-        fill(z, get(z, 0))
+    share(slope, spread)
+    share(z, spread)
 
 
 @inlined
@@ -155,7 +155,7 @@ def _scale(target, total, slope):
 
 
 @inlined
-def sums_over_ids(picked, masses, k, count, m, beta, T, distance):
+def sums_over_ids(picked, masses, k, count, m, beta, T, distance, spread):
     """Put Σ t and Σ t·β(m − x) over the ids of each lane's row into float64 lanes."""
     x, mass = scratch(LANES, m), scratch(LANES, 0.0)
     fill(T, 0.0)
@@ -166,7 +166,7 @@ def sums_over_ids(picked, masses, k, count, m, beta, T, distance):
         for i in range(count):
             put(x, i, get(picked, i * k + q))
             put(mass, i, float(get(masses, i * k + q)))
-        for j in range(LANES):
+        for j in range(width(spread)):
             t = get(mass, j)
             put(T, j, get(T, j) + t)
             term = either(t == 0.0, 0.0, t * gap(get(x, j), get(m, j), beta))
@@ -192,8 +192,10 @@ def _fix(target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread):
         for q in range(k):
             for i in range(count):
                 put(x, i, get(picked, i * k + q))
-                share_out(ids, masses, i * k, k, q, t, others, i)
-            for j in range(LANES):
+                put(t, i, float(get(masses, i * k + q)))
+                if k > 1:
+                    share_out(ids, masses, i * k, k, q, t, others, i)
+            for j in range(width(spread)):
                 S = 1.0 + get(r, j)
                 p = float(centred_exp(get(x, j), get(m, j), beta)) / S
                 top = (get(x, j) == get(m, j)) & (get(r, j) < 1.0)

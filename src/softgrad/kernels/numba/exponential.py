@@ -79,7 +79,7 @@ def _exp_of_difference(d: Any, e: Any) -> Any:
     constants = _constants(d)
     log2e, magic, one = constants["log2e"], constants["magic"], constants["one"]
     minus_high, minus_low = -constants["high"], -constants["low"]
-    unscale, polynomial = constants["unscale"], _horner(constants["q"])
+    unscale, polynomial = constants["unscale"], _polynomial(constants["q"])
     least, zero = constants["least"], constants["zero"]
 
     def formula(d: float, e: float) -> float:
@@ -90,7 +90,8 @@ def _exp_of_difference(d: Any, e: Any) -> Any:
         first = fma(n, minus_high, d)  # exact
         rest = fma(n, minus_low, e)
         r = first + rest
-        p = one + (first + fma(r * r, polynomial(r), rest))  # the small terms first
+        square = r * r
+        p = one + (first + fma(square, polynomial(r, square), rest))  # the small terms first
         return p * power_of_two(t) * unscale
 
     return formula
@@ -100,20 +101,37 @@ def _constants(x: Any) -> dict[str, Any]:
     return _FLOAT32 if x == types.float32 else _FLOAT64
 
 
+def _polynomial(coefficients: tuple[Any, ...]) -> Any:
+    """Return the compiled polynomial in r with these coefficients, lowest first, given r and r².
+
+    Its even and its odd part are two chains that need not wait for each other.
+    """
+    even, odd = _horner(coefficients[::2]), _horner(coefficients[1::2])
+
+    def polynomial(r: float, square: float) -> float:
+        return fma(odd(square), r, even(square))
+
+    return inlined(polynomial)
+
+
 def _horner(coefficients: tuple[Any, ...]) -> Any:
     """Return the compiled polynomial with these coefficients, lowest first."""
-    first = coefficients[-1]
-    if len(coefficients) == 5:
-        c0, c1, c2, c3, _ = coefficients
+    if len(coefficients) == 2:
+        c0, c1 = coefficients
 
-        def polynomial(r: float) -> float:
-            return fma(fma(fma(fma(first, r, c3), r, c2), r, c1), r, c0)
+        def polynomial(x: float) -> float:
+            return fma(c1, x, c0)
+
+    elif len(coefficients) == 3:
+        c0, c1, c2 = coefficients
+
+        def polynomial(x: float) -> float:
+            return fma(fma(c2, x, c1), x, c0)
 
     else:
-        c0, c1, c2, c3, c4, c5, c6, c7, c8, _ = coefficients
+        c0, c1, c2, c3, c4 = coefficients
 
-        def polynomial(r: float) -> float:
-            high = fma(fma(fma(fma(first, r, c8), r, c7), r, c6), r, c5)
-            return fma(fma(fma(fma(fma(high, r, c4), r, c3), r, c2), r, c1), r, c0)
+        def polynomial(x: float) -> float:
+            return fma(fma(fma(fma(c4, x, c3), x, c2), x, c1), x, c0)
 
     return inlined(polynomial)

@@ -30,7 +30,8 @@ def first_max_and_sum(source, companion, target, total, top, mass, spread):
     Meanwhile the rows of `companion` and `target` are asked for, which the next passes need.
 
     The int32 lanes `top` get the number of the block with the maximum. If the row is spread, that
-    goes to the lane with the maximum alone, and NOWHERE to the others.
+    goes to the lane with the maximum alone, and NOWHERE to the others; what is returned then is the
+    position of the maximum.
     """
     zero = zero_of(source[0])
     block, best, part = scratch(LANES, zero), scratch(LANES, zero), scratch(LANES, zero)
@@ -47,7 +48,8 @@ def first_max_and_sum(source, companion, target, total, top, mass, spread):
             ask_for(target, at)
         for j in range(LANES):
             x, b = get(block, j), get(best, j)
-            put(top, j, either(x > b, number, get(top, j)))
+            if not spread:
+                put(top, j, either(x > b, number, get(top, j)))
             put(best, j, either(x > b, x, b))
             put(part, j, get(part, j) + x)
         number = np.int32(number + np.int32(1))
@@ -55,39 +57,36 @@ def first_max_and_sum(source, companion, target, total, top, mass, spread):
             flush(part, mass, low)
     flush(part, mass, low)
     all_sum(mass, low, spread)
+    position = 0
     if spread:
-        keep_first(best, top)
+        all_max(best, True)
+        position = first_of(source, total, best)
+        fill(top, NOWHERE)
+        put(top, position % LANES, np.int32(position // LANES))
+    return position
 
 
 @inlined
-def keep_first(best, top):
-    """Put NOWHERE into all lanes of `top` but that of the first among the largest."""
-    own = scratch(LANES, get(best, 0))
-    for j in range(LANES):
-        put(own, j, get(best, j))
-    all_max(best, True)
-    for j in range(LANES):
-        put(top, j, either(get(own, j) == get(best, j), get(top, j), NOWHERE))
-    block = NOWHERE
-    for j in range(LANES):
-        block = either(get(top, j) < block, get(top, j), block)
-    lane = NOWHERE
-    for j in range(LANES):
-        here = either(get(top, j) == block, np.int32(j), NOWHERE)
-        lane = either(here < lane, here, lane)
-    for j in range(LANES):
-        put(top, j, either(lane == j, block, NOWHERE))
+def first_of(source, total, wanted):
+    """Return where a spread row first is what the lanes of `wanted` are; 0 if that is nowhere."""
+    block, position = scratch(LANES, wanted), 0
+    for at in range(0, total, LANES):
+        load(block, source, at)
+        lane = np.int32(LANES)
+        for j in range(LANES):
+            here = either(get(block, j) == get(wanted, j), np.int32(j), np.int32(LANES))
+            lane = either(here < lane, here, lane)
+        if lane < LANES:
+            position = at + lane
+            break
+    return position
 
 
 @inlined
-def entry_at(source, top, entry, spread):
+def entry_at(source, top, position, entry, spread):
     """Put the entry of each row where its first maximum is into all of the row's lanes."""
     if spread:
-        block, lane = NOWHERE, np.int32(0)
-        for j in range(LANES):
-            block = either(get(top, j) < block, get(top, j), block)
-            lane = either(get(top, j) != NOWHERE, np.int32(j), lane)
-        fill(entry, get(block_at(source, np.int64(block) * LANES), np.int64(lane)))
+        fill(entry, get(block_at(source, position // LANES * LANES), position % LANES))
     else:
         for j in range(LANES):
             put(entry, j, get(source[0], np.int64(get(top, j)) * LANES + j))

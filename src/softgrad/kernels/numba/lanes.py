@@ -36,7 +36,9 @@ __all__ = [
     "is_full",
     "load",
     "lost_in",
+    "share",
     "store",
+    "width",
 ]
 
 LANES = 64
@@ -54,6 +56,19 @@ def fill(lanes, value):
     """Put a value into every lane."""
     for j in range(LANES):
         put(lanes, j, value)
+
+
+@inlined
+def width(spread):
+    """Return how many lanes differ in what a whole row has: a spread row is alone."""
+    return 1 if spread else LANES
+
+
+@inlined
+def share(lanes, spread):
+    """Give what a spread row has to all of its lanes."""
+    if spread:
+        fill(lanes, get(lanes, 0))
 
 
 @inlined
