@@ -6,7 +6,10 @@ Sources: Knuth (1969) for TwoSum, Dekker (1971) for TwoProduct, Ogita, Rump & Oi
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
+
+import numpy as np
 
 from softgrad.arrays import Array, indices, namespace, wider_dtype
 
@@ -18,6 +21,7 @@ __all__ = [
     "log1p",
     "total",
     "two_diff",
+    "two_inverse",
     "two_product",
     "two_sum",
 ]
@@ -78,6 +82,13 @@ def accurate_sum(x: Array) -> Array:
         low = low[..., :half] + low[..., half:] + error
     total = high + low
     return xp.where(xp.isfinite(low), total, high)[..., 0]  # an overflow has no error term
+
+
+def two_inverse(t: float, dtype: str) -> tuple[float, float]:
+    """Return 1/t as a sum of two numbers of a dtype."""
+    inverse = 1 / Fraction(t)
+    high = float(np.dtype(dtype).type(float(inverse)))
+    return high, float(inverse - Fraction(high))
 
 
 def total(x: Array) -> Array:

@@ -8,11 +8,16 @@ the rounding error of x_j − x_k is kept, so that the range of the logits costs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
-import numpy as np
-
-from softgrad.arithmetic import accurate_sum, exp, first_max, log1p, two_diff, two_product
+from softgrad.arithmetic import (
+    accurate_sum,
+    exp,
+    first_max,
+    log1p,
+    two_diff,
+    two_inverse,
+    two_product,
+)
 from softgrad.arrays import Array, dtype_name, namespace
 from softgrad.kernels import How
 
@@ -85,10 +90,8 @@ def mask_out(x: Array, where: Array | None) -> Array:
 
 
 def _divide(d: Array, e: Array, temperature: float) -> tuple[Array, Array]:
-    """Return (d + e)/T as a sum of two, with 1/T itself as a sum of two numbers of d's dtype."""
-    xp, beta = namespace(d), 1 / Fraction(temperature)
-    high = float(np.dtype(dtype_name(d)).type(float(beta)))
-    low = float(beta - Fraction(high))
+    """Return (d + e)/T as a sum of two."""
+    xp, (high, low) = namespace(d), two_inverse(temperature, dtype_name(d))
     product, error = two_product(d, high)
     error = error + (d * low + e * high)
     return product, xp.where(xp.isfinite(product), error, xp.zeros_like(error))

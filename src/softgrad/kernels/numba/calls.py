@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from softgrad.arithmetic import two_inverse
 from softgrad.arrays import Array, dtype_name, namespace
 from softgrad.kernels.threads import over_rows
 
@@ -68,6 +68,5 @@ def beta_of(x: Array, temperature: float) -> Any:
     """Return 1/T as a sum of two numbers of x's dtype, or None for 1."""
     if temperature == 1.0:
         return None
-    number, beta = np.dtype(dtype_name(x)).type, 1 / Fraction(temperature)
-    high = number(float(beta))
-    return high, number(float(beta - Fraction(float(high))))
+    dtype = dtype_name(x)
+    return tuple(map(np.dtype(dtype).type, two_inverse(temperature, dtype)))

@@ -77,7 +77,7 @@ def first_of(source, total, wanted):
             here = either(get(block, j) == get(wanted, j), np.int32(j), np.int32(LANES))
             lane = either(here < lane, here, lane)
         if lane < LANES:
-            position = at + lane
+            position = at + int(lane)
             break
     return position
 
