@@ -94,7 +94,10 @@ def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def _ms(m: Measurement | None) -> str:
-    return ABSENT if m is None or m.seconds is None else f"{1e3 * m.seconds:.3g}"
+    if m is None or m.seconds is None:
+        return ABSENT
+    ms = 1e3 * m.seconds
+    return f"{ms:.3g}" if ms < 1000 else f"{ms:,.0f}"
 
 
 def _ratio(value: float | None) -> str:

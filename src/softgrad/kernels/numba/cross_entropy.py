@@ -43,6 +43,7 @@ from softgrad.kernels.numba.lanes import (
     width,
 )
 from softgrad.kernels.numba.logarithm64 import log1p
+from softgrad.kernels.numba.prefetch import ask_for_next
 from softgrad.kernels.numba.shapes import kernel
 
 __all__ = ["cross_entropy", "cross_entropy_dense"]
@@ -70,7 +71,7 @@ def cross_entropy(sources, target, total, spread, rows, args):
     sum_of_others(source, target, total, m, beta, r, spread)
     slope, z = scratch(LANES, zero), scratch(LANES, 0.0)
     finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread)
-    scale(target, total, slope)
+    scale(source, target, total, slope, spread)
     fix(target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread)
 
 
@@ -132,20 +133,22 @@ def gap(x, m, beta):
     return either(np.isinf(d), -float(d), -(float(d) + float(e)))
 
 
-def scale(target, total, slope):
-    """Turn every E into its slope times E."""
+def scale(source, target, total, slope, spread):
+    """Turn every E into its slope times E; ask for the next row meanwhile."""
     raise NotImplementedError("compiled code only")
 
 
 @overload(scale, **PIECE)
-def _scale(target, total, slope):
+def _scale(source, target, total, slope, spread):
     if isinstance(target, types.NoneType):
-        return lambda target, total, slope: None
+        return lambda source, target, total, slope, spread: None
 
-    def gradient(target, total, slope):
+    def gradient(source, target, total, slope, spread):
         block, zero = scratch(LANES, slope), typed(0.0, get(slope, 0))
         for at in range(0, total, LANES):
             load(block, target, at)
+            if spread:
+                ask_for_next(source, total, at)
             for j in range(LANES):
                 a = get(slope, j)
                 put(block, j, either(a == zero, zero, a * get(block, j)))

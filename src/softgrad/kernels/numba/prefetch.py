@@ -9,12 +9,22 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from softgrad.kernels.numba.instructions import PIECE
+from softgrad.kernels.numba.instructions import PIECE, inlined
 from softgrad.kernels.numba.lanes import LANES
 
-__all__ = ["ask_for"]
+__all__ = ["ask_for", "ask_for_next"]
 
 CACHE_LINE = 64
+
+AHEAD = 4096
+"""How much of the next row is asked for: of a longer one, the processor reads ahead by itself."""
+
+
+@inlined
+def ask_for_next(blocks, total, at):
+    """Ask for the block at `at` of the row behind one of `total` numbers."""
+    if at < AHEAD:
+        ask_for(blocks, total + at)
 
 
 def ask_for(blocks, at):

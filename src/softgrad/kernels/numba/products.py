@@ -20,7 +20,7 @@ from softgrad.kernels.numba.lanes import (
     lost_in,
     store,
 )
-from softgrad.kernels.numba.prefetch import ask_for
+from softgrad.kernels.numba.prefetch import ask_for_next
 from softgrad.kernels.numba.shapes import kernel
 
 __all__ = [
@@ -47,7 +47,7 @@ def diagonal_minus_outer(sources, target, total, spread, rows, args):
         load(a, q, at)
         load(b, v, at)
         if spread:
-            ask_for(q, total + at)  # the next row
+            ask_for_next(q, total, at)
         for j in range(LANES):
             w = (get(b, j) - get(centre, j)) - get(mean, j)
             put(b, j, weighted(get(a, j), w))

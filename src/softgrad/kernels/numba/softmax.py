@@ -9,6 +9,7 @@ import numpy as np
 from softgrad.kernels.numba.centred import difference, inverse_of_sum, row_max, sum_of_others, times
 from softgrad.kernels.numba.instructions import address, get, put, scratch, step, typed, zero_of
 from softgrad.kernels.numba.lanes import LANES, fill, load, store
+from softgrad.kernels.numba.prefetch import ask_for_next
 from softgrad.kernels.numba.shapes import kernel
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
@@ -26,6 +27,8 @@ def softmax(sources, target, total, spread, rows, args):
         put(m, j, typed(inverse_of_sum(get(r, j)), zero))
     for at in range(0, total, LANES):
         load(block, target, at)
+        if spread:
+            ask_for_next(source, total, at)
         for j in range(LANES):
             put(block, j, get(block, j) * get(m, j))
         store(block, target, at)
