@@ -1,7 +1,7 @@
 """How arrays come in and go out: NumPy, PyTorch, JAX and any other array-API library alike.
 
 Formulas see rows: the class axis last, a dtype that can be computed in, C order. `Layout` takes an
-array there and back; nothing else in the library moves an axis or changes a dtype.
+array there and back; nothing else in the library moves an axis.
 """
 
 from __future__ import annotations

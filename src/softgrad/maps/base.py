@@ -51,7 +51,11 @@ class AbstractMap(ABC):
     def linearize_rows(
         self, x: Array, where: Array | None, how: How = AUTO
     ) -> tuple[Array, AbstractJacobian]:
-        """Return y and the Jacobian at x [..., K]: float32 or float64, the class axis last."""
+        """Return y and the Jacobian at x [..., K], the class axis last, in float32 or float64.
+
+        Where kernels are chosen x may be of half precision, and so is y if it is all that is wanted
+        (`How.of_value`); what the Jacobian is made of is not.
+        """
 
     def linearize(
         self, x: Any, *, axis: int = -1, where: Any = None, impl: Impl = "auto"
