@@ -1,7 +1,7 @@
 """How arrays come in and go out: NumPy, PyTorch, JAX and any other array-API library alike.
 
 Formulas see rows: the class axis last, a dtype that can be computed in, C order. `Layout` takes an
-array there and back; nothing else in the library moves an axis or changes a dtype.
+array there and back; nothing else in the library moves an axis.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ __all__ = [
     "as_array",
     "as_integer",
     "boolean_mask",
+    "compute_dtype",
+    "computed",
     "describe",
     "dtype_name",
     "indices",
@@ -56,6 +58,17 @@ def dtype_name(x: Array) -> str:
 @cache
 def _name_of(dtype: Any) -> str:
     return getattr(dtype, "name", None) or str(dtype).rsplit(".", 1)[-1]
+
+
+def compute_dtype(x: Array) -> Any:
+    """Return the dtype that is computed in: float32 for half precision, or x's own."""
+    return namespace(x).float32 if dtype_name(x) in ("float16", "bfloat16") else x.dtype
+
+
+def computed(x: Array) -> Array:
+    """Return an array in the dtype that is computed in."""
+    dtype = compute_dtype(x)
+    return x if x.dtype == dtype else namespace(x).astype(x, dtype)
 
 
 def as_integer(name: str, value: Any) -> int:
@@ -207,22 +220,22 @@ class Layout:
             `axis` is outside of `x`.
         """
         axis = as_integer("axis", axis)
-        half = dtype_name(x) in ("float16", "bfloat16")
-        compute_dtype = namespace(x).float32 if half else x.dtype
         if x.ndim == 0 and axis == -1:
-            return cls(None, 1, x.dtype, compute_dtype)
+            return cls(None, 1, x.dtype, compute_dtype(x))
         if not -x.ndim <= axis < x.ndim:
             expected = f"within the {x.ndim} axes of shape {tuple(x.shape)}"
             raise ValueError(mismatch("axis", expected, axis))
-        return cls(axis % x.ndim, x.ndim, x.dtype, compute_dtype)
+        return cls(axis % x.ndim, x.ndim, x.dtype, compute_dtype(x))
 
-    def to_rows(self, x: Array, class_axes: int = 1) -> Array:
+    def to_rows(self, x: Array, class_axes: int = 1, stored: bool = False) -> Array:
         """Move the class axis last, in C order and in the dtype that is computed in.
 
-        `class_axes` is 0 for an array whose class axis was summed away.
+        `class_axes` is 0 for an array whose class axis was summed away. With `stored`, half
+        precision stays what it is: kernels read it.
         """
         xp = namespace(x)
-        if dtype_name(x) != "bool" and x.dtype != self.compute_dtype:
+        kept = dtype_name(x) == "bool" or (stored and x.dtype == self.dtype)
+        if not kept and x.dtype != self.compute_dtype:
             x = xp.astype(x, self.compute_dtype)
         if class_axes:
             x = x[None] if self.axis is None else xp.moveaxis(x, self.axis, -1)
@@ -244,7 +257,7 @@ class Layout:
         """Do what `from_rows` does, in the dtype that was computed in."""
         if self.axis is None:
             return y[(0,) * class_axes]
-        if self.axis == self.rows_ndim - 1:
+        if self.is_last:
             return y
         return namespace(y).moveaxis(y, -1, self.axis) if class_axes == 1 else y
 
@@ -258,6 +271,11 @@ class Layout:
         return (*batch[: self.axis], rows[-1], *batch[self.axis :])
 
     @property
+    def is_last(self) -> bool:
+        """Whether the class axis is the last: nothing to move."""
+        return self.axis == self.rows_ndim - 1
+
+    @property
     def is_rows(self) -> bool:
         """Whether rows are the array itself: nothing to move, nothing to cast."""
-        return self.axis == self.rows_ndim - 1 and bool(self.dtype == self.compute_dtype)
+        return self.is_last and bool(self.dtype == self.compute_dtype)

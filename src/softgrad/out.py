@@ -64,8 +64,8 @@ def refuse_out(out: Any) -> None:
 
 
 def is_row_buffer(out: Array | None, layout: Layout) -> bool:
-    """Tell whether rows can be written straight to `out`: nothing to move, cast or step over."""
-    return layout.is_rows and is_contiguous(out)
+    """Tell whether rows can be written straight to `out`: nothing to move or step over."""
+    return layout.is_last and is_contiguous(out)
 
 
 def is_contiguous(out: Array | None) -> bool:

@@ -29,6 +29,8 @@ LEAST_SIZE = 2**17
 """Elements from which `"auto"` takes the kernels: the reference needs milliseconds for fewer, and
 the first kernel needs a second to be loaded, or several to be compiled."""
 
+LACKS = "this processor has no instructions for float16"
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -101,6 +103,8 @@ def choose(impl: str, x: Array, obstacle: str = "") -> Choice:
         if obstacle:
             raise ValueError(mismatch("impl", "'auto' or 'reference' here", f"'numba': {obstacle}"))
         kernels()
+        if _lacks_float16(x):
+            raise ValueError(mismatch("impl", "'auto' or 'reference' here", f"'numba': {LACKS}"))
         return Choice("numba", "asked for")
     if obstacle:
         return Choice("reference", obstacle)
@@ -109,6 +113,8 @@ def choose(impl: str, x: Array, obstacle: str = "") -> Choice:
         return Choice("reference", f"{size} elements are fewer than {LEAST_SIZE}")
     if not _works():
         return Choice("reference", "Numba does not work here")
+    if _lacks_float16(x):
+        return Choice("reference", LACKS)
     return Choice("numba", f"{size} elements are at least {LEAST_SIZE}")
 
 
@@ -143,6 +149,14 @@ def _obstacle(x: Array) -> str:
             return "PyTorch differentiates what is done to the tensor"
     elif not array_api_compat.is_numpy_array(x):
         return f"arrays of {type(x).__module__.split('.')[0]} go through the reference"
-    if dtype_name(x) not in ("float32", "float64"):
-        return f"kernels compute in float32 and float64, not in {dtype_name(x)}"
     return ""
+
+
+def _lacks_float16(x: Array) -> bool:
+    """Tell whether kernels are for a processor that cannot read an array; import Numba."""
+    return dtype_name(x) == "float16" and not _has_float16()
+
+
+@cache
+def _has_float16() -> bool:
+    return bool(import_module("softgrad.kernels.numba.instructions").has_float16())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from softgrad.arrays import Array, Layout, namespace
@@ -65,6 +65,10 @@ class Scaled(AbstractLinearMap):
     @property
     def shapes(self) -> Shapes:
         return self.inner.shapes
+
+    @property
+    def reads_half(self) -> bool:
+        return not isinstance(self.factor, float) and self.inner.reads_half
 
     def apply(self, x_dot: Array) -> Array:
         return self.factor * self.inner.apply(x_dot)
@@ -163,6 +167,13 @@ class Deferred(AbstractJacobian):
         """The Jacobian."""
         return self.make()
 
+    @property
+    def reads_half(self) -> bool:
+        return self.made.reads_half
+
+    def writing_to(self, out: Array | None) -> AbstractLinearMap:
+        return self.made.writing_to(out)
+
     def apply(self, x_dot: Array) -> Array:
         return self.made.apply(x_dot)
 
@@ -194,13 +205,29 @@ class OnAxis(AbstractLinearMap):
         """The number of class axes in the output: 0 for the Jacobian of logsumexp."""
         return 1 + len(self.inner.out_shape) - len(self.inner.in_shape)
 
+    def writing_to(self, out: Array | None) -> AbstractLinearMap:
+        if out is None or out.dtype != self.layout.dtype or not self.layout.is_last:
+            return self
+        return replace(self, inner=self.inner.writing_to(out))
+
+    def rows_of(self, v: Array, class_axes: int = 1) -> Array:
+        """Lay a tangent or a cotangent out, in the dtype that the inner map takes."""
+        return self.layout.to_rows(v, class_axes, stored=self.inner.reads_half)
+
     def apply(self, x_dot: Array) -> Array:
-        y_dot = self.inner.apply(self.layout.to_rows(x_dot))
-        return self.layout.from_rows(y_dot, self.out_axes)
+        rows = self.rows_of(x_dot)
+        return self.layout.from_rows(self._rounding(rows).apply(rows), self.out_axes)
 
     def apply_transpose(self, y_bar: Array) -> Array:
-        rows = self.layout.to_rows(y_bar, self.out_axes)
-        return self.layout.from_rows(self.inner.apply_transpose(rows))
+        rows = self.rows_of(y_bar, self.out_axes)
+        return self.layout.from_rows(self._rounding(rows).apply_transpose(rows))
+
+    def _rounding(self, rows: Array) -> AbstractLinearMap:
+        """Return the inner map; if its kernels read half precision, they write it as well."""
+        how = getattr(self.inner, "how", None)
+        if rows.dtype == self.layout.compute_dtype or (how and how.out is not None):
+            return self.inner
+        return self.inner.writing_to(namespace(rows).empty(tuple(rows.shape), dtype=rows.dtype))
 
     def as_matrix(self) -> Array:
         return self.layout.from_rows(self.inner.as_matrix(), 1 + self.out_axes)

@@ -38,6 +38,19 @@ class AbstractLinearMap(ABC):
         """The shape of what `mv` returns and `rmv` takes."""
         return self.shapes[1]
 
+    @property
+    def reads_half(self) -> bool:
+        """Whether `apply` and `apply_transpose` take half precision as it is, since kernels do."""
+        how = getattr(self, "how", None)
+        return how is not None and how.impl == "numba"
+
+    def writing_to(self, out: Array | None) -> AbstractLinearMap:
+        """Return the map with memory for its results, if it has kernels that can write there."""
+        how = getattr(self, "how", None)
+        if how is None or not is_contiguous(out):
+            return self
+        return replace(self, how=replace(how, out=out))  # type: ignore[type-var]
+
     @abstractmethod
     def apply(self, x_dot: Array) -> Array:
         """Apply the map to an array that was checked."""
@@ -61,7 +74,7 @@ class AbstractLinearMap(ABC):
         x_dot = _checked("x_dot", x_dot, self.in_shape)
         check_out(out, x_dot, self.out_shape)
         with quiet():
-            return write(_writing_to(self, out).apply(x_dot), out)
+            return write(self.writing_to(out).apply(x_dot), out)
 
     def rmv(self, y_bar: Any, *, out: Any = None) -> Array:
         """Apply the transpose: the vector-Jacobian product Jᵀ·y_bar of backpropagation.
@@ -74,7 +87,7 @@ class AbstractLinearMap(ABC):
         y_bar = _checked("y_bar", y_bar, self.out_shape)
         check_out(out, y_bar, self.in_shape)
         with quiet():
-            return write(_writing_to(self, out).apply_transpose(y_bar), out)
+            return write(self.writing_to(out).apply_transpose(y_bar), out)
 
     @property
     def T(self) -> AbstractLinearMap:
@@ -102,14 +115,6 @@ class AbstractJacobian(AbstractLinearMap):
     @abstractmethod
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
         """Return the rate of change of this linear map as its point moves along `x_dot`."""
-
-
-def _writing_to(a: AbstractLinearMap, out: Array | None) -> Any:
-    """Return the map with memory for its results, if it has kernels that can write there."""
-    how = getattr(a, "how", None)
-    if how is None or not is_contiguous(out):
-        return a
-    return replace(a, how=replace(how, out=out))  # type: ignore[type-var]
 
 
 def _checked(name: str, x: Any, shape: Shape) -> Array:

@@ -202,6 +202,10 @@ class InputScaled(AbstractJacobian):
     def shapes(self) -> Shapes:
         return self.inner.shapes
 
+    @property
+    def reads_half(self) -> bool:
+        return self.inner.reads_half
+
     def apply(self, x_dot: Array) -> Array:
         return self.beta * self.inner.apply(x_dot)
 

@@ -19,7 +19,10 @@ __all__ = ["AbstractLoss", "Rows"]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The arguments of a loss, checked and laid out with the class axis last."""
+    """The arguments of a loss, checked and laid out with the class axis last.
+
+    Kernels, if they are chosen, take x and targets of half precision as they are.
+    """
 
     x: Array  # [..., K]
     targets: Array  # [..., K], class indices [...], or some classes of each row as a `TopK`
@@ -139,8 +142,8 @@ class AbstractLoss(AbstractReduction, ABC):
     def choice(self, x: Any, targets: Any = None, **options: Unpack[Options]) -> Choice:
         """Return which implementation a verb takes for `x`, and why."""
         x = real_array("x", x)
-        rows = Layout.of(x, options.get("axis", -1)).to_rows(x)
-        return choose(options.get("impl", "auto"), rows, self.no_kernel)
+        Layout.of(x, options.get("axis", -1))  # which raises for a wrong axis
+        return choose(options.get("impl", "auto"), x, self.no_kernel)
 
     def _at(self, x: Any, targets: Any, options: Options) -> ReducedLoss:
         """Check the arguments, lay the rows out, and take the loss there."""
@@ -154,7 +157,8 @@ class AbstractLoss(AbstractReduction, ABC):
         if x.ndim == 0 and not self.takes_numbers:
             raise ValueError(mismatch("x", "an array with a class axis", "a single number"))
         layout = Layout.of(x, options.get("axis", -1))
-        x_rows = layout.to_rows(x)
+        impl = choose(options.get("impl", "auto"), x, self.no_kernel).impl
+        x_rows = layout.to_rows(x, stored=impl == "numba")
         if x_rows.shape[-1] == 0:
             raise ValueError(mismatch("x", "of at least one class", f"shape {tuple(x.shape)}"))
         batch, classes = tuple(x_rows.shape[:-1]), tuple(x_rows.shape[-1:])
@@ -164,11 +168,11 @@ class AbstractLoss(AbstractReduction, ABC):
         with quiet():
             rows = Rows(
                 x_rows,
-                lay_out_targets(checked, layout),
+                lay_out_targets(checked, layout, stored=impl == "numba"),
                 None if where is None else layout.to_rows(boolean_mask("where", where, x)),
                 lay_out_weights("class_weights", options.get("class_weights"), x_rows, classes),
                 lay_out_weights("row_weights", options.get("row_weights"), x_rows, batch),
-                choose(options.get("impl", "auto"), x_rows, self.no_kernel).impl,
+                impl,
             )
             at = self.at_rows(rows)
             return ReducedLoss(at, layout, RowFactors.of(at.weights, at.masses, self))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from softgrad.arrays import Array, namespace
+from softgrad.arrays import Array, computed, namespace
 from softgrad.kernels import How
 from softgrad.linear import AbstractLinearMap, Diagonal
 from softgrad.linear.rows import weighted
@@ -78,12 +78,12 @@ class BinaryCrossEntropyRows(AbstractRowLosses):
     @property
     def positive(self) -> Array:
         """What −log σ(x) counts: [..., K]."""
-        return self.pos_weight * self.t
+        return self.pos_weight * computed(self.t)
 
     @property
     def negative(self) -> Array:
         """What −log σ(−x) counts: [..., K]."""
-        return 1 - self.t
+        return 1 - computed(self.t)
 
     def value_and_gradient(self, factor: Array, out: Array | None = None) -> tuple[Array, Array]:
         compiled = self.how.compiled(self.x, self.t, factor)
@@ -95,15 +95,15 @@ class BinaryCrossEntropyRows(AbstractRowLosses):
         return value, write(gradient, out)
 
     def value(self, factor: Array) -> Array:
-        log_p, log_q = log_sigmoid_pair(self.x)
+        log_p, log_q = log_sigmoid_pair(computed(self.x))
         return -factor * (weighted(self.positive, log_p) + weighted(self.negative, log_q))
 
     def gradient(self, factor: Array) -> Array:
-        p, q = sigmoid_pair(self.x)
+        p, q = sigmoid_pair(computed(self.x))
         return factor * (self.negative * p - self.positive * q)
 
     def hessian(self, factor: Array) -> AbstractLinearMap:
-        p, q = sigmoid_pair(self.x)
+        p, q = sigmoid_pair(computed(self.x))
         return Diagonal(factor * (self.positive + self.negative) * (p * q))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from softgrad.arrays import Array, namespace
+from softgrad.arrays import Array, computed, namespace
 from softgrad.linear import AbstractLinearMap, Composed, Diagonal, Scaled, Sum
 from softgrad.linear.rows import weighted
 from softgrad.maps import AbstractElementwiseMap, tanh
@@ -42,7 +42,7 @@ class Chain:
         xp = namespace(x)
         if where is not None:
             x = xp.where(where, x, xp.zeros_like(x))
-        y, first, second = SoftCap(soft_cap).slopes(x)
+        y, first, second = SoftCap(soft_cap).slopes(computed(x))
         return cls(y, temperature, first, second)
 
     def tempered(self, rows: CentredRows) -> CentredRows:

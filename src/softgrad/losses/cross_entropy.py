@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import ClassVar
 
 from softgrad.arithmetic import accurate_sum, log1p
-from softgrad.arrays import Array, namespace
+from softgrad.arrays import Array, computed, namespace
 from softgrad.kernels import AUTO, How
 from softgrad.linear import AbstractLinearMap, DiagonalMinusOuter, Outer, Scaled, Sum
 from softgrad.linear.rows import weighted
@@ -179,7 +179,7 @@ class CrossEntropyRows(AbstractRowLosses):
             return None
         x, slopes, few = mask_out(self.x, self.where), None, self._few
         if self.settings.soft_cap is not None:
-            x, slopes, _ = SoftCap(self.settings.soft_cap).slopes(x)
+            x, slopes, _ = SoftCap(self.settings.soft_cap).slopes(computed(x))
         options = {
             "z_loss": self.settings.z_loss,
             "temperature": self.settings.temperature,
@@ -206,6 +206,8 @@ class CrossEntropyRows(AbstractRowLosses):
         xp, settings = namespace(self.x), self.settings
         t = self.targets.dense(self.x)  # [..., K]
         t = xp.where(self._unused, xp.zeros_like(t), t)
+        if settings.label_smoothing or self.class_weights is not None:
+            t = computed(t)
         if settings.label_smoothing:
             spread = xp.ones_like(t) if self._where is None else xp.astype(self._where, t.dtype)
             share = settings.label_smoothing / xp.sum(spread, axis=-1, keepdims=True)
@@ -245,10 +247,10 @@ class CrossEntropyRows(AbstractRowLosses):
         """Σ t of every row that counts: [...]."""
         few = self._few
         if few is None:
-            return accurate_sum(self.t)
+            return accurate_sum(computed(self.t))
         masses = few[1]
         if masses is None:
-            return namespace(self.x).ones_like(self.x[..., 0])
+            return namespace(self.x).ones_like(self.x[..., 0], dtype=self.weights.dtype)
         return accurate_sum(masses)
 
     def _gradient_in_z(self, factor: Array) -> Array:

@@ -14,7 +14,7 @@ import array_api_compat
 import numpy as np
 
 from softgrad.arithmetic import accurate_sum
-from softgrad.arrays import Array, indices, namespace
+from softgrad.arrays import Array, compute_dtype, indices, namespace
 from softgrad.linear.rows import weighted
 from softgrad.losses.simplex import check_probabilities
 from softgrad.losses.targets import Labels, TopK, check_labels, spread_labels
@@ -62,7 +62,7 @@ class AbstractTargets(ABC):
 
     @abstractmethod
     def dense(self, like: Array) -> Array:
-        """Return t in the shape and dtype of logits: [..., K]."""
+        """Return t in the shape of logits, in the dtype that is computed in or theirs: [..., K]."""
 
     @abstractmethod
     def check(self, weights: Array) -> None:
@@ -127,7 +127,7 @@ class DenseTargets(AbstractTargets):
 
     def dense(self, like: Array) -> Array:
         xp = namespace(self.t)
-        return self.t if self.t.dtype == like.dtype else xp.astype(self.t, like.dtype)
+        return self.t if self.t.dtype == like.dtype else xp.astype(self.t, compute_dtype(like))
 
     def check(self, weights: Array) -> None:
         check_probabilities(self.dense(weights), weights != 0)
@@ -171,11 +171,11 @@ class SparseTargets(AbstractTargets):
         return self.ids.index, weighted(self.probabilities, c)
 
     def dense(self, like: Array) -> Array:
-        xp = namespace(like)
-        t = add_at(xp.zeros_like(like), self.ids.index, self.probabilities)
+        xp, dtype = namespace(like), compute_dtype(like)
+        t = add_at(xp.zeros_like(like, dtype=dtype), self.ids.index, self.probabilities)
         if self.rest == "spread":
             ones = xp.ones_like(self.probabilities)
-            listed = add_at(xp.zeros_like(like), self.ids.index, ones) != 0
+            listed = add_at(xp.zeros_like(like, dtype=dtype), self.ids.index, ones) != 0
             t = t + xp.where(listed, xp.zeros_like(t), self._share[..., None])
         bad = xp.any(~self.ids.in_range, axis=-1, keepdims=True)
         return xp.where(bad, xp.zeros_like(t) + xp.nan, t)

@@ -11,6 +11,7 @@ import numpy as np
 from softgrad.arrays import (
     Array,
     Layout,
+    compute_dtype,
     describe,
     dtype_name,
     indices,
@@ -88,13 +89,13 @@ def _check_top_k(targets: TopK, like: Array, batch: Shape) -> TopK:
     return TopK(ids, probabilities)
 
 
-def lay_out_targets(targets: Array | TopK, layout: Layout) -> Array | TopK:
+def lay_out_targets(targets: Array | TopK, layout: Layout, stored: bool = False) -> Array | TopK:
     """Return checked targets beside rows: values move their class axis last, indices stay."""
     if isinstance(targets, TopK):
         xp = namespace(targets.probabilities)
         return TopK(targets.ids, xp.astype(targets.probabilities, layout.compute_dtype))
     values = layout.axis is None or targets.ndim == layout.rows_ndim
-    return layout.to_rows(targets) if values else targets
+    return layout.to_rows(targets, stored=stored) if values else targets
 
 
 def lay_out_weights(name: str, weights: Any, x_rows: Array, shape: Shape) -> Array | None:
@@ -112,11 +113,12 @@ def lay_out_weights(name: str, weights: Any, x_rows: Array, shape: Shape) -> Arr
         raise ValueError(mismatch(name, f"of shape {shape}", describe(weights)))
     xp = namespace(weights)
     with quiet():
-        cast = xp.astype(weights, x_rows.dtype)  # what is too large for it becomes infinite
+        # What is too large becomes infinite.
+        cast = xp.astype(weights, compute_dtype(x_rows))
     fine = (cast >= 0) & xp.isfinite(cast)
     if is_concrete(weights) and not bool(xp.all(fine)):
         position, value = _first_bad(fine, weights)
-        expected = f"not negative and finite in {dtype_name(x_rows)}"
+        expected = f"not negative and finite in {dtype_name(cast)}"
         raise ValueError(mismatch(name, expected, f"{value} at {position}"))
     return cast
 
@@ -178,7 +180,7 @@ def spread_labels(labels: Labels, like: Array) -> Array:
     hit = labels.index[..., None] == indices(like)
     if labels.counts is not None:
         hit = hit & labels.counts[..., None]
-    probabilities = xp.astype(hit, like.dtype)
+    probabilities = xp.astype(hit, compute_dtype(like))
     bad = xp.zeros_like(probabilities) + xp.nan
     return xp.where(labels.in_range[..., None], probabilities, bad)
 

@@ -51,7 +51,11 @@ class AbstractMap(ABC):
     def linearize_rows(
         self, x: Array, where: Array | None, how: How = AUTO
     ) -> tuple[Array, AbstractJacobian]:
-        """Return y and the Jacobian at x [..., K]: float32 or float64, the class axis last."""
+        """Return y and the Jacobian at x [..., K], the class axis last, in float32 or float64.
+
+        Where kernels are chosen x may be of half precision, and so is y if it is all that is wanted
+        (`How.of_value`); what the Jacobian is made of is not.
+        """
 
     def linearize(
         self, x: Any, *, axis: int = -1, where: Any = None, impl: Impl = "auto"
@@ -88,7 +92,7 @@ class AbstractMap(ABC):
         """Return J·x_dot, the rate of change of the output as `x` moves along `x_dot`."""
         x_dot = _like("x_dot", x_dot, x)
         at = self._at(x, axis, where, impl, out, of_value=True, direction=x_dot)
-        return write(at.jacobian.mv(x_dot), out)
+        return at.jacobian.mv(x_dot, out=out)
 
     def vjp(
         self,
@@ -103,7 +107,7 @@ class AbstractMap(ABC):
         """Return Jᵀ·y_bar, what backpropagation hands on for an incoming gradient `y_bar`."""
         y_bar = _like("y_bar", y_bar, x)
         at = self._at(x, axis, where, impl, out, direction=y_bar)
-        return write(at.jacobian.rmv(y_bar), out)
+        return at.jacobian.rmv(y_bar, out=out)
 
     def jacobian(self, x: Any, *, axis: int = -1, where: Any = None, impl: Impl = "auto") -> Array:
         """Return the dense Jacobian of every row: [*batch, K, K], entry (i, j) = ∂y_i/∂x_j."""
@@ -131,13 +135,14 @@ class AbstractMap(ABC):
         x_dot = _shaped("x_dot", _like("x_dot", x_dot, x), at.jacobian.in_shape)
         y_bar = _shaped("y_bar", _like("y_bar", y_bar, x), at.jacobian.out_shape)
         with quiet():
-            change = at.rows.derivative(at.layout.to_rows(x_dot))
-            return write(OnAxis(change, at.layout).apply_transpose(y_bar), out)
+            change = at.rows.derivative(at.jacobian.rows_of(x_dot))
+        return OnAxis(change, at.layout).rmv(y_bar, out=out)
 
     def choice(self, x: Any, *, axis: int = -1, impl: Impl = "auto", **options: Any) -> Choice:
         """Return which implementation a verb takes for `x`, and why."""
         x = real_array("x", x)
-        return choose(impl, Layout.of(x, axis).to_rows(x), self.no_kernel)
+        Layout.of(x, axis)  # which raises for a wrong axis
+        return choose(impl, x, self.no_kernel)
 
     def _at(
         self,
@@ -152,20 +157,24 @@ class AbstractMap(ABC):
         """Check the arguments, lay the rows out, and linearise there.
 
         The result of one verb goes to `out`, which is shaped like the value, or else like `x`; with
-        a direction, both it and `x` are still to be read when the value is written.
+        a direction, both it and `x` are still to be read when the value is written, and the value
+        is not to be rounded.
         """
         x = real_array("x", x)
         if x.ndim == 0 and not self.takes_numbers:
             raise ValueError(mismatch("x", "an array with a class axis", "a single number"))
         layout = Layout.of(x, axis)
         mask = None if where is None else layout.to_rows(boolean_mask("where", where, x))
+        value_alone = of_value and direction is None
         with quiet():
-            rows, room = layout.to_rows(x), None
-            chosen = choose(impl, rows, self.no_kernel).impl
-            if is_row_buffer(out, layout) and tuple(out.shape) == tuple(x.shape):
+            chosen, room = choose(impl, x, self.no_kernel).impl, None
+            rows = layout.to_rows(x, stored=chosen == "numba")
+            fits = is_row_buffer(out, layout) and tuple(out.shape) == tuple(x.shape)
+            if fits and (value_alone or layout.is_rows):
                 read = () if direction is None else (x, direction)
                 room = None if overlaps(check_out(out, x), *read) else out
-            at = _Linearized(layout, *self.linearize_rows(rows, mask, How(chosen, room)))
+            how = How(chosen, room, value_alone)
+            at = _Linearized(layout, *self.linearize_rows(rows, mask, how))
         check_out(out, x, at.jacobian.out_shape if of_value else None)
         return at
 

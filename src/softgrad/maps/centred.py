@@ -18,7 +18,7 @@ from softgrad.arithmetic import (
     two_inverse,
     two_product,
 )
-from softgrad.arrays import Array, dtype_name, namespace
+from softgrad.arrays import Array, computed, dtype_name, namespace
 from softgrad.kernels import How
 
 __all__ = ["CentredRows", "centre", "mask_out", "probabilities"]
@@ -61,7 +61,7 @@ def centre(x: Array, where: Array | None = None, temperature: float = 1.0) -> Ce
     A row with a NaN or +inf, or of −inf alone, has NaN in r and so in everything made from r.
     """
     xp = namespace(x)
-    x = mask_out(x, where)
+    x = mask_out(computed(x), where)
     m, here = first_max(x)
     d, e = two_diff(x, m)
     if temperature != 1.0:
@@ -77,7 +77,7 @@ def probabilities(x: Array, where: Array | None, temperature: float, how: How) -
     x = mask_out(x, where)
     compiled = how.compiled(x)
     if compiled is not None:
-        return compiled.softmax(x, temperature, how.out)
+        return compiled.softmax(x, temperature, how.target(x))
     return centre(x, None, temperature).probabilities
 
 

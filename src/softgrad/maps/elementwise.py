@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-from softgrad.arrays import Array
+from softgrad.arrays import Array, computed
 from softgrad.errors import mismatch
 from softgrad.kernels import AUTO, How
 from softgrad.linear import AbstractJacobian, Diagonal
@@ -35,5 +35,5 @@ class AbstractElementwiseMap(AbstractMap):
         if compiled is None:
             y, first, second = self.slopes(x)
             return y, Diagonal(first, slope=second)
-        y, first = getattr(compiled, self.kernel)(x, how.out)
-        return y, Diagonal(first, slope=lambda: self.slopes(x)[2])
+        y, first = getattr(compiled, self.kernel)(x, how.target(x))
+        return y, Diagonal(first, slope=lambda: self.slopes(computed(x))[2])

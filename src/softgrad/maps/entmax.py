@@ -8,7 +8,7 @@ from typing import ClassVar
 from softgrad.arithmetic import accurate_sum, first_max
 from softgrad.arrays import Array, namespace
 from softgrad.kernels import AUTO, How
-from softgrad.linear import AbstractJacobian, DiagonalMinusOuter
+from softgrad.linear import AbstractJacobian, Deferred, DiagonalMinusOuter
 from softgrad.linear.rows import weighted
 from softgrad.maps.centred import mask_out
 from softgrad.maps.rows import fill_masked, settle_real
@@ -108,20 +108,25 @@ def entmax_rows(
     x: Array, where: Array | None, alpha: float, how: How
 ) -> tuple[Array, AbstractJacobian]:
     """Return p and its Jacobian."""
-    xp = namespace(x)
     compiled = how.compiled(x) if alpha in (1.5, 2.0) else None
     if compiled is None:
         p = _above(_distances(x, where, alpha), alpha)
     else:
         run = compiled.sparsemax if alpha == 2.0 else compiled.entmax15
-        p = run(mask_out(x, where), how.out)
+        p = run(mask_out(x, where), how.target(x))
     p = fill_masked(p, where, 0.0)
-    support = p != 0
+    shapes = tuple(x.shape), tuple(x.shape)
+    return p, Deferred(shapes, lambda: _jacobian(p, alpha, how))
+
+
+def _jacobian(p: Array, alpha: float, how: How) -> AbstractJacobian:
+    """Return the Jacobian where the probabilities are p."""
+    xp, support = namespace(p), p != 0
     zero, safe_p = xp.zeros_like(p), xp.where(support, p, xp.ones_like(p))
     q = xp.where(support, safe_p ** (2 - alpha), zero)
     q = xp.where(xp.isnan(p), p, q)  # NaN**0 is 1
     slope = xp.where(support, (2 - alpha) * safe_p ** (1 - alpha), zero)
-    return p, DiagonalMinusOuter(q, slope=slope, how=how)
+    return DiagonalMinusOuter(q, slope=slope, how=how)
 
 
 def tsallis_loss_rows(x: Array, t: Array, alpha: float) -> Array:

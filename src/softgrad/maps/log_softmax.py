@@ -61,7 +61,7 @@ class LogSoftmax(AbstractMap):
             y = fill_masked(rows.log_probabilities, where, -xp.inf)
             return y, self._jacobian(rows.probabilities, y, where, how)
         x = mask_out(x, where)
-        y = fill_masked(compiled.log_softmax(x, T, how.out), where, -xp.inf)
+        y = fill_masked(compiled.log_softmax(x, T, how.target(x)), where, -xp.inf)
         shapes = tuple(x.shape), tuple(x.shape)
         return y, Deferred(shapes, lambda: self._jacobian(compiled.softmax(x, T), y, where, how))
 

@@ -6,7 +6,7 @@ import math
 import numbers
 from typing import Literal
 
-from softgrad.arrays import Array, is_concrete, namespace
+from softgrad.arrays import Array, compute_dtype, is_concrete, namespace
 from softgrad.errors import mismatch
 
 __all__ = [
@@ -88,7 +88,9 @@ def fill_empty_rows(p: Array, empty: Array, where: Array | None, empty_row: Empt
         if is_concrete(empty) and bool(xp.any(empty)):
             raise ValueError(mismatch("x", "above −inf somewhere in every row", "a row of −inf"))
         return p
-    share = xp.ones_like(p) if where is None else xp.astype(where, p.dtype)
+    dtype = compute_dtype(p)
+    share = xp.ones_like(p, dtype=dtype) if where is None else xp.astype(where, dtype)
     if empty_row == "uniform":
         share = share / xp.sum(share, axis=-1, keepdims=True)
-    return xp.where(empty, {"nan": xp.nan, "zero": 0.0, "uniform": 1.0}[empty_row] * share, p)
+    share = {"nan": xp.nan, "zero": 0.0, "uniform": 1.0}[empty_row] * share
+    return xp.where(empty, xp.astype(share, p.dtype), p)

@@ -9,12 +9,24 @@ from typing import Any
 import numpy as np
 
 from softgrad.arithmetic import two_inverse
-from softgrad.arrays import Array, dtype_name, namespace
+from softgrad.arrays import Array, compute_dtype, dtype_name, namespace
 from softgrad.kernels.threads import over_rows
 
-__all__ = ["Kernel", "beta_of", "empty_like", "flat", "memory_of", "room_for", "run_rows"]
+__all__ = [
+    "Kernel",
+    "beta_of",
+    "empty_like",
+    "flat",
+    "memory_of",
+    "number_of",
+    "room_for",
+    "run_rows",
+]
 
 Kernel = Callable[..., None]
+
+WORDS = {"float16": np.int16, "bfloat16": np.uint16}
+"""How kernels tell numbers of half precision apart, which are words of 16 bits to them."""
 
 
 def run_rows(kernel: Kernel, sources: tuple[Array, ...], target: Array | None, args: Any) -> None:
@@ -28,19 +40,22 @@ def run_rows(kernel: Kernel, sources: tuple[Array, ...], target: Array | None, a
     over_rows(work, prod(sources[0].shape[:-1]), classes)
 
 
-def room_for(out: Array | None, sources: tuple[Array, ...]) -> Array:
-    """Return where a result is to go: to `out`, unless that would spoil what is yet to be read."""
+def room_for(out: Array | None, sources: tuple[Array, ...], dtype: Any = None) -> Array:
+    """Return where a result is to go: to `out`, unless that would spoil what is yet to be read.
+
+    Else it goes to new memory, of the dtype that is computed in where none is given.
+    """
     like = sources[0]
     if out is not None:
         memory, first = memory_of(out), memory_of(like)
         spoilt = sources[1:] if memory.ctypes.data == first.ctypes.data else sources
         if not any(np.may_share_memory(memory, memory_of(x)) for x in spoilt):
             return out
-    return empty_like(like, like.shape)
+    return empty_like(like, like.shape, dtype)
 
 
-def empty_like(like: Array, shape: tuple[int, ...]) -> Array:
-    return namespace(like).empty(shape, dtype=like.dtype)
+def empty_like(like: Array, shape: tuple[int, ...], dtype: Any = None) -> Array:
+    return namespace(like).empty(shape, dtype=dtype or compute_dtype(like))
 
 
 def flat(x: Array) -> np.ndarray[Any, Any]:
@@ -60,13 +75,22 @@ class _Unlocked:
 
 
 def memory_of(x: Array) -> np.ndarray[Any, Any]:
-    """Return an array as a NumPy array that shares its memory."""
-    return x if isinstance(x, np.ndarray) else x.detach().numpy()
+    """Return an array as a NumPy array that shares its memory; half precision as `WORDS`."""
+    word = WORDS.get(dtype_name(x))
+    if not isinstance(x, np.ndarray):
+        x = x.detach()
+        x = (x if word is None else x.view(namespace(x).int16)).numpy()
+    return x if word is None else x.view(word)
+
+
+def number_of(x: Array) -> Any:
+    """Return NumPy's type of the numbers that an array is computed in."""
+    return np.float64 if dtype_name(x) == "float64" else np.float32
 
 
 def beta_of(x: Array, temperature: float) -> Any:
-    """Return 1/T as a sum of two numbers of x's dtype, or None for 1."""
+    """Return 1/T as a sum of two numbers that x is computed in, or None for 1."""
     if temperature == 1.0:
         return None
-    dtype = dtype_name(x)
-    return tuple(map(np.dtype(dtype).type, two_inverse(temperature, dtype)))
+    number = number_of(x)
+    return tuple(map(number, two_inverse(temperature, np.dtype(number).name)))

@@ -11,6 +11,7 @@ from typing import Any
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 __all__ = [
@@ -21,7 +22,9 @@ __all__ = [
     "fma",
     "get",
     "get_word",
+    "has_float16",
     "inlined",
+    "is_half",
     "power_of_two",
     "put",
     "put_alone",
@@ -40,6 +43,17 @@ PIECE = {"inline": "always", "strict": False}
 
 BFLOAT16_WORD, FLOAT16_WORD = types.uint16, types.int16
 """How arrays of half precision come in: as words of 16 bits, two kinds of them."""
+
+
+def has_float16() -> bool:
+    """Tell whether the processor converts float16 itself; LLVM would call what is not there."""
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return triple.startswith(("aarch64", "arm64")) or "+f16c" in features.split(",")
+
+
+def is_half(array: Any) -> bool:
+    """Tell whether the type of an array or a pointer is one of words of half precision."""
+    return array.dtype in (BFLOAT16_WORD, FLOAT16_WORD)
 
 
 @intrinsic
@@ -148,7 +162,7 @@ def scratch(context: Any, size: Any, like: Any) -> Any:
 @intrinsic
 def zero_of(context: Any, pointer: Any) -> Any:
     """Return 0 in the dtype that numbers of an array are computed in."""
-    number = _computed_in(pointer.dtype)
+    number = _computed_in(pointer)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.get_constant(number, 0)
@@ -169,7 +183,7 @@ def get(context: Any, pointer: Any, i: Any) -> Any:
             return builder.bitcast(builder.shl(builder.zext(value, word), word(16)), ir.FloatType())
         return value
 
-    return _computed_in(pointer.dtype)(pointer, types.int64), generate
+    return _computed_in(pointer)(pointer, types.int64), generate
 
 
 @intrinsic
@@ -185,7 +199,7 @@ def put(context: Any, pointer: Any, i: Any, value: Any) -> Any:
         builder.store(value, builder.gep(*_place(args), inbounds=True))
         return context.get_dummy_value()
 
-    return types.none(pointer, types.int64, _computed_in(pointer.dtype)), generate
+    return types.none(pointer, types.int64, _computed_in(pointer)), generate
 
 
 @intrinsic
@@ -217,9 +231,9 @@ def _place(args: Any) -> tuple[Any, list[Any]]:
     return args[0], [args[1]]
 
 
-def _computed_in(dtype: Any) -> Any:
+def _computed_in(pointer: Any) -> Any:
     """Return float32 for words of half precision, and any other dtype itself."""
-    return types.float32 if dtype in (BFLOAT16_WORD, FLOAT16_WORD) else dtype
+    return types.float32 if is_half(pointer) else pointer.dtype
 
 
 def _to_bfloat16(builder: Any, value: Any) -> Any:

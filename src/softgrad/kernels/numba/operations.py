@@ -1,7 +1,8 @@
 """The compiled operations on rows x [..., K], NumPy arrays or PyTorch tensors on the CPU.
 
-Rows are in C order and in float32 or float64. A result goes to `out`, which may be the first
-argument's own memory, or to a new array.
+Rows are in C order, in float32 or float64, or in half precision, which is computed in float32. A
+result goes to `out`, which may be the first argument's own memory and may be of half precision, or
+to a new array in the dtype that is computed in; the gradient of a loss to one in x's own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from softgrad.kernels.numba.calls import (
     beta_of,
     empty_like,
     flat,
-    memory_of,
+    number_of,
     room_for,
     run_rows,
 )
@@ -109,7 +110,7 @@ def binary_cross_entropy(
 ) -> tuple[Array, Array]:
     """Return factor times loss of every element, and its gradient."""
     values = empty_like(x, x.shape)
-    gradient = room_for(out, (x, t, factor))
+    gradient = room_for(out, (x, t, factor), x.dtype)
     arrays = tuple(map(flat, (x, t, factor)))
     targets, args = (flat(values), flat(gradient)), (float(pos_weight),)
     _run_elementwise(sigmoids.binary_cross_entropy, arrays, targets, args)
@@ -132,7 +133,7 @@ def cross_entropy(
     `ids` and `masses` are [..., k]: the classes of each row that have a target, and the target,
     which is 1 where masses are None.
     """
-    k, number = ids.shape[-1], memory_of(x).dtype
+    k, number = ids.shape[-1], number_of(x)
     picked = np.empty(prod(ids.shape), number)
     flat_masses = np.ones(picked.shape, number) if masses is None else flat(masses)
     args = (flat(ids).astype(np.int64, copy=False), flat_masses, picked, k)
@@ -166,7 +167,7 @@ def _loss(
 ) -> tuple[Array, Array | None]:
     x = sources[0]
     values = empty_like(x, x.shape[:-1])
-    gradient = room_for(out, sources) if with_gradient else None
+    gradient = room_for(out, sources, x.dtype) if with_gradient else None
     rest = (flat(factor), flat(values), float(z_loss), beta_of(x, temperature))
     run_rows(kernel, sources, gradient, (*args, *rest))
     return values, gradient

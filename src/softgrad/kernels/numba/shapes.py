@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
@@ -16,11 +17,13 @@ from softgrad.kernels.numba.instructions import (
     get,
     get_word,
     inlined,
+    is_half,
     put,
     put_alone,
     scratch,
     step,
     typed,
+    zero_of,
 )
 from softgrad.kernels.numba.lanes import LANES
 
@@ -40,7 +43,9 @@ def kernel(missing: float | tuple[float, ...]) -> Callable[[Body], Body]:
     ``body(sources, target, total, spread, rows, args)`` sees blocks of lanes from which it loads
     and to which it stores, `total` numbers each: those of one row, spread over the lanes and padded
     with what is `missing` (one number, or one a source), or those of 64 rows. ``rows`` is the first
-    row's number and how many there are. The target may be the first source, or None.
+    row's number and how many there are. The target may be the first source, or None. One of half
+    precision is a float32 block to the body, which may keep there what it works on: it is rounded
+    once, at the end.
 
     The result is called as ``f(sources, target, first, last, classes, args)`` with a tuple of flat
     arrays of whole rows (or of a single one, which then stands beside every row), a flat array or
@@ -53,13 +58,13 @@ def kernel(missing: float | tuple[float, ...]) -> Callable[[Body], Body]:
 
         @compiled(f"{name}-long")
         def long(sources, target, first, last, classes, args):
-            tails, target_tail = blocks_like(sources, LANES), block_like(target, LANES)
+            tails, room = blocks_like(sources, LANES), room_for_row(target, classes)
             for row in range(first, last):
                 at = row * classes
                 rows = open_rows(sources, tails, at, classes, padding)
-                target_row = open_row(target, target_tail, at, classes, padding[0])
+                target_row = open_target(target, room, at, classes, padding[0])
                 body(rows, target_row, classes, True, (row, 1), args)
-                close_row(target_row, classes)
+                close_target(target, room, at, classes)
 
         @compiled(f"{name}-short")
         def short(sources, target, first, last, classes, args):
@@ -132,6 +137,63 @@ def _close_row(blocks: Any, classes: Any) -> Any:
     return copy
 
 
+# The target of a long row: like any other row, or a float32 row that is rounded at the end.
+
+
+def room_for_row(array, classes):
+    """Return memory beside the target's own: for a tail, or for a whole row of half precision."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(room_for_row, **PIECE)
+def _room_for_row(array: Any, classes: Any) -> Any:
+    if isinstance(array, types.NoneType):
+        return lambda array, classes: None
+    if is_half(array):
+        return lambda array, classes: np.empty(-(-classes // LANES) * LANES, np.float32)
+    return lambda array, classes: scratch(LANES, array)
+
+
+def open_target(array, room, at, classes, missing):
+    """Return the blocks of the row that begins at `at`; None of None."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(open_target, **PIECE)
+def _open_target(array: Any, room: Any, at: Any, classes: Any, missing: Any) -> Any:
+    if not isinstance(array, types.NoneType) and is_half(array):
+        return lambda array, room, at, classes, missing: (address(room), address(room), -1)
+    return lambda array, room, at, classes, missing: open_row(array, room, at, classes, missing)
+
+
+def close_target(array, room, at, classes):
+    """Bring what stands in the room to the row that begins at `at`."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(close_target, **PIECE)
+def _close_target(array: Any, room: Any, at: Any, classes: Any) -> Any:
+    if isinstance(array, types.NoneType):
+        return lambda array, room, at, classes: None
+
+    if is_half(array):
+
+        def write(array, room, at, classes):
+            target, row = step(address(array), at), address(room)
+            for j in range(classes):
+                put(target, j, get(row, j))
+
+    else:
+
+        def write(array, room, at, classes):
+            whole = classes // LANES * LANES
+            target = step(address(array), at + whole)
+            for j in range(classes - whole):
+                put(target, j, get(room, j))
+
+    return write
+
+
 # Short rows: 64 of them transposed into a tile [classes, 64].
 
 
@@ -169,21 +231,37 @@ def _turn_back(tile: Any, array: Any, at: Any, rows: Any, classes: Any) -> Any:
     if isinstance(array, types.NoneType):
         return lambda tile, array, at, rows, classes: None
 
-    def write(tile, array, at, rows, classes):
-        target = step(address(array), at)
-        for i in range(rows):
-            row = step(target, i * classes)
-            for k in range(classes):
-                put_alone(row, k, get_word(tile, k * LANES + i))
+    if is_half(array):
+
+        def write(tile, array, at, rows, classes):
+            words = scratch(TILE, array)
+            for j in range(classes * LANES):
+                put(words, j, get(tile, j))
+            turn_words_back(words, array, at, rows, classes)
+
+    else:
+
+        def write(tile, array, at, rows, classes):
+            turn_words_back(tile, array, at, rows, classes)
 
     return write
+
+
+@inlined
+def turn_words_back(tile, array, at, rows, classes):
+    """Write a tile of numbers as they are stored."""
+    target = step(address(array), at)
+    for i in range(rows):
+        row = step(target, i * classes)
+        for k in range(classes):
+            put_alone(row, k, get_word(tile, k * LANES + i))
 
 
 # The same for a tuple of arrays, whose dtypes may differ.
 
 
 def block_like(array, size):
-    """Return memory for `size` numbers like an array's; None of None."""
+    """Return memory for `size` numbers that an array is computed in; None of None."""
     raise NotImplementedError("compiled code only")
 
 
@@ -191,7 +269,7 @@ def block_like(array, size):
 def _block_like(array: Any, size: Any) -> Any:
     if isinstance(array, types.NoneType):
         return lambda array, size: None
-    return lambda array, size: scratch(size, array)
+    return lambda array, size: scratch(size, zero_of(address(array)))
 
 
 def blocks_like(arrays, size):
