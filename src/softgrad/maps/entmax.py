@@ -115,8 +115,9 @@ def entmax_rows(
         run = compiled.sparsemax if alpha == 2.0 else compiled.entmax15
         p = run(mask_out(x, where), how.target(x))
     p = fill_masked(p, where, 0.0)
-    shapes = tuple(x.shape), tuple(x.shape)
-    return p, Deferred(shapes, lambda: _jacobian(p, alpha, how))
+    if how.of_value:
+        return p, Deferred((tuple(p.shape), tuple(p.shape)), lambda: _jacobian(p, alpha, how))
+    return p, _jacobian(p, alpha, how)
 
 
 def _jacobian(p: Array, alpha: float, how: How) -> AbstractJacobian:
