@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Literal
 
 from softgrad.arrays import Array, compute_dtype, namespace
 from softgrad.kernels.choice import choose, kernels
 
-__all__ = ["AUTO", "How"]
+__all__ = ["AUTO", "How", "Wanted"]
+
+Wanted = Literal["value", "product", "all"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,13 +22,14 @@ class How:
     out: Array | None = None
     """Memory of the result's shape, in C order; compiled operations write there."""
 
-    of_value: bool = False
-    """Whether a map's value is all that is wanted, in the dtype of x. Else it is returned in the
-    dtype that is computed in, since the Jacobian is made of it."""
+    wanted: Wanted = "all"
+    """What is asked of a map: its value alone, in the dtype of x; a product with its Jacobian, and
+    no value; or both, the value then in the dtype that is computed in, since the Jacobian is made
+    of it."""
 
     def target(self, x: Array) -> Array | None:
         """Return the memory that the value of a map at x is to be written to, if it matters."""
-        if self.out is None and self.of_value:
+        if self.out is None and self.wanted == "value":
             return namespace(x).empty(tuple(x.shape), dtype=x.dtype)
         return self.out
 

@@ -19,7 +19,7 @@ from softgrad.arrays import (
     same_kind,
 )
 from softgrad.errors import mismatch
-from softgrad.kernels import AUTO, Choice, How, Impl, choose
+from softgrad.kernels import AUTO, Choice, How, Impl, Wanted, choose
 from softgrad.linear import AbstractJacobian, AbstractLinearMap, OnAxis
 from softgrad.out import check_out, is_row_buffer, overlaps, refuse_out, write
 
@@ -54,7 +54,7 @@ class AbstractMap(ABC):
         """Return y and the Jacobian at x [..., K], the class axis last, in float32 or float64.
 
         Where kernels are chosen x may be of half precision, and so is y if it is all that is wanted
-        (`How.of_value`); what the Jacobian is made of is not.
+        (`How.wanted`); what the Jacobian is made of is not. Where a product is, y may be anything.
         """
 
     def linearize(
@@ -165,15 +165,15 @@ class AbstractMap(ABC):
             raise ValueError(mismatch("x", "an array with a class axis", "a single number"))
         layout = Layout.of(x, axis)
         mask = None if where is None else layout.to_rows(boolean_mask("where", where, x))
-        value_alone = of_value and direction is None
+        wanted: Wanted = "product" if direction is not None else "value" if of_value else "all"
         with quiet():
             chosen, room = choose(impl, x, self.no_kernel).impl, None
             rows = layout.to_rows(x, stored=chosen == "numba")
             fits = is_row_buffer(out, layout) and tuple(out.shape) == tuple(x.shape)
-            if fits and (value_alone or layout.is_rows):
+            if fits and (wanted == "value" or layout.is_rows):
                 read = () if direction is None else (x, direction)
                 room = None if overlaps(check_out(out, x), *read) else out
-            how = How(chosen, room, value_alone)
+            how = How(chosen, room, wanted)
             at = _Linearized(layout, *self.linearize_rows(rows, mask, how))
         check_out(out, x, at.jacobian.out_shape if of_value else None)
         return at

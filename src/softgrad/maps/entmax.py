@@ -115,7 +115,7 @@ def entmax_rows(
         run = compiled.sparsemax if alpha == 2.0 else compiled.entmax15
         p = run(mask_out(x, where), how.target(x))
     p = fill_masked(p, where, 0.0)
-    if how.of_value:
+    if how.wanted == "value":
         return p, Deferred((tuple(p.shape), tuple(p.shape)), lambda: _jacobian(p, alpha, how))
     return p, _jacobian(p, alpha, how)
 

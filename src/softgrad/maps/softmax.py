@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, get_args
 
 from softgrad.arithmetic import accurate_sum
 from softgrad.arrays import Array, namespace
 from softgrad.kernels import AUTO, How
-from softgrad.linear import AbstractJacobian, DiagonalMinusOuter, InputScaled
+from softgrad.linear import (
+    AbstractJacobian,
+    AbstractLinearMap,
+    DiagonalMinusOuter,
+    InputScaled,
+)
+from softgrad.linear.base import Shapes
 from softgrad.linear.rows import weighted
 from softgrad.maps.centred import centre, probabilities
 from softgrad.maps.rows import (
@@ -76,7 +83,9 @@ class Softmax(AbstractSimplexMap):
     def linearize_rows(
         self, x: Array, where: Array | None, how: How = AUTO
     ) -> tuple[Array, AbstractJacobian]:
-        xp = namespace(x)
+        xp, plain = namespace(x), where is None and self.empty_row == "nan"
+        if how.wanted == "product" and plain and how.compiled(x) is not None:
+            return x, self._at_temperature(SoftmaxAt(x, self.temperature, how))
         p = fill_masked(probabilities(x, where, self.temperature, how), where, 0.0)
         if self.empty_row == "nan":  # which p already is
             return p, self._jacobian(p, how)
@@ -85,7 +94,9 @@ class Softmax(AbstractSimplexMap):
         return fill_empty_rows(p, empty, where, self.empty_row), self._jacobian(constant, how)
 
     def _jacobian(self, p: Array, how: How) -> AbstractJacobian:
-        jacobian = DiagonalMinusOuter(p, how=how)
+        return self._at_temperature(DiagonalMinusOuter(p, how=how))
+
+    def _at_temperature(self, jacobian: AbstractJacobian) -> AbstractJacobian:
         return jacobian if self.temperature == 1.0 else InputScaled(jacobian, 1 / self.temperature)
 
     def fenchel_young_rows(self, x: Array, t: Array) -> Array:
@@ -94,6 +105,40 @@ class Softmax(AbstractSimplexMap):
         log_p = centre(x, None, self.temperature).log_probabilities
         log_t = xp.log(xp.where(t > 0, t, xp.ones_like(t)))
         return self.temperature * accurate_sum(weighted(t, log_t - log_p))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SoftmaxAt(AbstractJacobian):
+    """The Jacobian of softmax at logits: a kernel visits each row once for p and the product."""
+
+    x: Array  # [..., K]
+    temperature: float
+    how: How
+
+    @property
+    def shapes(self) -> Shapes:
+        return tuple(self.x.shape), tuple(self.x.shape)
+
+    def apply(self, x_dot: Array) -> Array:
+        compiled = self.how.compiled(self.x, x_dot)
+        if compiled is None:
+            return self.made.apply(x_dot)
+        return compiled.softmax_product(self.x, x_dot, self.temperature, self.how.out)
+
+    def apply_transpose(self, y_bar: Array) -> Array:
+        return self.apply(y_bar)
+
+    def as_matrix(self) -> Array:
+        return self.made.as_matrix()
+
+    def derivative(self, x_dot: Array) -> AbstractLinearMap:
+        return self.made.derivative(x_dot)
+
+    @cached_property
+    def made(self) -> AbstractJacobian:
+        """The Jacobian at the probabilities."""
+        how = replace(self.how, out=None)
+        return DiagonalMinusOuter(probabilities(self.x, None, self.temperature, how), how=how)
 
 
 softmax = Softmax()

@@ -42,6 +42,7 @@ __all__ = [
     "logsumexp",
     "sigmoid",
     "softmax",
+    "softmax_product",
     "sparsemax",
 ]
 
@@ -49,6 +50,13 @@ __all__ = [
 def softmax(x: Array, temperature: float = 1.0, out: Array | None = None) -> Array:
     """Return softmax(x/T)."""
     return _map(maps.softmax, (x,), out, (beta_of(x, temperature),))
+
+
+def softmax_product(
+    x: Array, v: Array, temperature: float = 1.0, out: Array | None = None
+) -> Array:
+    """Return (diag(p) − p pᵀ) v for p = softmax(x/T), in one visit of each row."""
+    return _map(maps.softmax_product, (x, v), out, (beta_of(x, temperature),))
 
 
 def log_softmax(x: Array, temperature: float = 1.0, out: Array | None = None) -> Array:

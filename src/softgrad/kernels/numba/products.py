@@ -28,6 +28,7 @@ __all__ = [
     "diagonal_minus_outer_tangent",
     "identity_minus_outer",
     "identity_minus_outer_transpose",
+    "weigh_centred",
 ]
 
 
@@ -35,23 +36,7 @@ __all__ = [
 def diagonal_minus_outer(sources, target, total, spread, rows, args):
     """q·(w − ⟨q, w⟩/Σq) for the sources q and v, with w = v − v_k; to v's memory or any other."""
     q, v = sources
-    zero = zero_of(q[0])
-    a, b = scratch(LANES, zero), scratch(LANES, zero)
-    centre, mean, mass = scratch(LANES, zero), scratch(LANES, zero), scratch(LANES, 0.0)
-    top = scratch(LANES, np.int32(0))
-    position = first_max_and_sum(q, v, target, total, top, mass, spread)
-    entry_at(v, top, position, centre, spread)
-    fill(mean, zero)
-    mean_of(q, v, total, centre, mean, mass, mean, spread)
-    for at in range(0, total, LANES):
-        load(a, q, at)
-        load(b, v, at)
-        if spread:
-            ask_for_next(q, total, at)
-        for j in range(LANES):
-            w = (get(b, j) - get(centre, j)) - get(mean, j)
-            put(b, j, weighted(get(a, j), w))
-        store(b, target, at)
+    weigh_centred(q, v, target, total, spread, q)
 
 
 @kernel(missing=0.0)
@@ -126,6 +111,28 @@ def identity_minus_outer_transpose(sources, target, total, spread, rows, args):
             put(b, j, get(at_top, j) if get(top, j) == number else elsewhere)
         store(b, target, at)
         number = np.int32(number + np.int32(1))
+
+
+@inlined
+def weigh_centred(q, v, target, total, spread, ahead):
+    """Put q·(w − ⟨q, w⟩/Σq) into the target, which may be q; ask for the next row of `ahead`."""
+    zero = zero_of(q[0])
+    a, b = scratch(LANES, zero), scratch(LANES, zero)
+    centre, mean, mass = scratch(LANES, zero), scratch(LANES, zero), scratch(LANES, 0.0)
+    top = scratch(LANES, np.int32(0))
+    position = first_max_and_sum(q, v, target, total, top, mass, spread)
+    entry_at(v, top, position, centre, spread)
+    fill(mean, zero)
+    mean_of(q, v, total, centre, mean, mass, mean, spread)
+    for at in range(0, total, LANES):
+        load(a, q, at)
+        load(b, v, at)
+        if spread:
+            ask_for_next(ahead, total, at)
+        for j in range(LANES):
+            w = (get(b, j) - get(centre, j)) - get(mean, j)
+            put(b, j, weighted(get(a, j), w))
+        store(b, target, at)
 
 
 @inlined

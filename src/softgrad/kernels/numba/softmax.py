@@ -1,4 +1,4 @@
-"""softmax, log_softmax and logsumexp of rows [N, K]; args end with β, None or a sum of two."""
+"""softmax, its product, log_softmax and logsumexp of rows [N, K]; args end with β: None or two parts."""
 
 from __future__ import annotations
 
@@ -7,18 +7,42 @@ import math
 import numpy as np
 
 from softgrad.kernels.numba.centred import difference, inverse_of_sum, row_max, sum_of_others, times
-from softgrad.kernels.numba.instructions import address, get, put, scratch, step, typed, zero_of
+from softgrad.kernels.numba.instructions import (
+    address,
+    get,
+    inlined,
+    put,
+    scratch,
+    step,
+    typed,
+    zero_of,
+)
 from softgrad.kernels.numba.lanes import LANES, fill, load, store
 from softgrad.kernels.numba.prefetch import ask_for_next
+from softgrad.kernels.numba.products import weigh_centred
 from softgrad.kernels.numba.shapes import kernel
 
-__all__ = ["log_softmax", "logsumexp", "softmax"]
+__all__ = ["log_softmax", "logsumexp", "softmax", "softmax_product"]
 
 
 @kernel(missing=-np.inf)
 def softmax(sources, target, total, spread, rows, args):
     """p = E/S, with S = 1 + r."""
     (source,), (beta,) = sources, args
+    probabilities(source, target, total, beta, spread)
+
+
+@kernel(missing=(-np.inf, 0.0))
+def softmax_product(sources, target, total, spread, rows, args):
+    """(diag(p) − p pᵀ) v for the sources x and v, with p = softmax(βx) in the target meanwhile."""
+    (source, v), (beta,) = sources, args
+    probabilities(source, target, total, beta, spread)
+    weigh_centred(target, v, target, total, spread, source)
+
+
+@inlined
+def probabilities(source, target, total, beta, spread):
+    """Put p into the target."""
     zero = zero_of(source[0])
     block, m, r = scratch(LANES, zero), scratch(LANES, zero), scratch(LANES, 0.0)
     row_max(source, total, m, spread)
