@@ -115,6 +115,7 @@ def test_value_and_gradient_are_those_of_dense_logits(case: str, memory: str, li
 
 
 DOTS = [probe(v.shape, seed=9) for v in (X, W, BIAS)]
+OTHERS = [probe(v.shape, seed=10) for v in (X, W, BIAS)]
 
 
 @cache
@@ -152,6 +153,13 @@ def test_jvp_hvp_and_ggn_are_those_of_dense_logits(case: str, library: str) -> N
     assert_gradients(product, expected_bends(case), u=1024)
     ggn = head.ggn(x, W_, t, bias, **along, loss_bar=factor, **weights)
     assert_gradients(ggn, gauss_newton(case), u=1024)
+    other = dict(zip(along, to_library(library, *OTHERS), strict=True))
+    bent = as_numpy(head.second_derivative(x, W_, t, bias, **along, other=other, **weights))
+    terms = [g * v for g, v in zip(expected_bends(case), OTHERS, strict=True)]
+    scale = sum(np.sum(np.abs(term)) for term in terms)
+    assert_close(
+        np.sum(bar * bent), sum(map(np.sum, terms)), u=1024, scale=scale, what="second_derivative"
+    )
 
 
 @cache

@@ -12,7 +12,7 @@ import heads_primal as primal
 from asserts import as_numpy, assert_close
 from softgrad.heads import LinearCrossEntropy
 from softgrad.heads.layer import LinearLayer
-from softgrad.heads.plan import TiledPlan
+from softgrad.heads.plan import Size, TiledPlan
 from softgrad.losses import CrossEntropy, TopK
 from specs import probe
 
@@ -177,16 +177,15 @@ def test_tiles_fit_their_memory_and_begin_where_chunks_are_short(
     itemsize: int, features: int
 ) -> None:
     def plan(classes: int) -> TiledPlan | None:
-        return TiledPlan.of(8192, features, classes, itemsize=itemsize, narrow=False, memory=2**26)
+        return TiledPlan.of(Size(8192, features, classes, itemsize, narrow=False, memory=2**26))
 
     assert plan(32768) is None
     found = plan(1_000_000)
     assert found is not None
     assert itemsize * found.chunk * (found.tile + 2 * features) <= 0.75 * 2**26
     assert 64 < found.chunk <= found.tile
-    assert (
-        TiledPlan.of(8, features, 1_000_000, itemsize=4, narrow=False, memory=2**26) is None
-    )  # all rows fit
+    few = Size(8, features, 1_000_000, 4, narrow=False, memory=2**26)
+    assert TiledPlan.of(few) is None  # all rows fit
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,13 @@ def test_a_verb_runs_its_kernel_and_no_other(verb: str, ran: list[str]) -> None:
     assert ran == kernels
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_reference_asks_no_kernel_however_much_there_is(verb: str, ran: list[str]) -> None:
+    x, v = (probe((64, LEAST // 64), seed, np.float32) for seed in (1, 2))
+    VERBS[verb][0](x, v, impl="reference")
+    assert not ran
+
+
 def test_arrays_that_are_laid_out_first_run_on_kernels_too(ran: list[str]) -> None:
     x = probe((10, 5), 1, np.float16)
     sg.softmax(x, axis=0, impl="numba")

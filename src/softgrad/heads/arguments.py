@@ -1,8 +1,9 @@
-"""The arguments of a head: checked before any work, each error with both sides."""
+"""The arguments that heads share: checked before any work, each error with both sides."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -11,21 +12,36 @@ import array_api_compat
 from softgrad.arrays import Array, Layout, describe, dtype_name, namespace, real_array, same_kind
 from softgrad.errors import mismatch
 from softgrad.heads.layer import LinearLayer, Tangents
+from softgrad.heads.options import Options, check_options
 from softgrad.heads.products import products_for
+from softgrad.kernels import choose
 
-__all__ = ["check_frozen", "detached", "linear_layer", "tangents"]
+__all__ = ["detached", "linear_layer", "tangents"]
 
 _PARTS = ("x", "W", "bias")
 
 
-def linear_layer(x: Any, W: Any, bias: Any) -> LinearLayer:
-    """Return the layer of x [..., D], W [K, D] and bias [K].
+def linear_layer(
+    x: Any,
+    W: Any,
+    bias: Any,
+    memory: int,
+    options: Mapping[str, Any],
+    kind: type = Options,
+    *,
+    no_kernel: str = "",
+) -> LinearLayer:
+    """Return the layer of x [..., D], W [K, D] and bias [K], with the options that all heads have.
 
     Raises
     ------
     TypeError, ValueError
-        One of them has another kind, shape or dtype than it must have, or there are no classes.
+        One of them has another kind, shape or dtype than it must have, there are no classes, an
+        option is none of its kind, or the implementation that is asked for cannot do the work.
     """
+    check_options(options, kind)
+    frozen = options.get("frozen", ())
+    _check_frozen(frozen)
     x = real_array("x", x)
     products = products_for(x)
     if x.ndim == 0:
@@ -36,21 +52,25 @@ def linear_layer(x: Any, W: Any, bias: Any) -> LinearLayer:
         raise ValueError(mismatch("W", expected, describe(W)))
     if W.dtype != x.dtype:
         raise TypeError(mismatch("W", f"{dtype_name(x)} to match `x`", describe(W)))
-    if W.shape[0] == 0:
+    K, batch = W.shape[0], tuple(x.shape[:-1])
+    if K == 0:
         raise ValueError(mismatch("W", "of at least one class", f"shape {tuple(W.shape)}"))
     if bias is not None:
         bias = same_kind("bias", real_array("bias", bias), x)
-        if tuple(bias.shape) != (W.shape[0],):
-            expected = f"of shape ({W.shape[0]},) to match `W` {tuple(W.shape)}"
+        if tuple(bias.shape) != (K,):
+            expected = f"of shape ({K},) to match `W` {tuple(W.shape)}"
             raise ValueError(mismatch("bias", expected, describe(bias)))
         bias = detached(bias)
-    batch = tuple(x.shape[:-1])
-    dtype = Layout.of(x, -1).compute_dtype
-    rows = namespace(x).reshape(detached(x), (prod(batch), x.shape[-1]))
-    return LinearLayer(rows, detached(W), bias, batch, dtype, products)
+    dtype, xp = Layout.of(x, -1).compute_dtype, namespace(x)
+    # All logits decide, those of a chunk would not: no setting and no verb changes the choice.
+    logits = xp.broadcast_to(products.empty((1, 1), dtype, x), (prod(batch), K))
+    choice = choose(options.get("impl", "auto"), logits, no_kernel)
+    rows = xp.reshape(detached(x), (prod(batch), x.shape[-1]))
+    layer = LinearLayer(rows, detached(W), bias, batch, dtype, products, memory, choice, frozen)
+    return replace(layer, dots=tangents(layer, options))
 
 
-def tangents(layer: LinearLayer, x_dot: Any, W_dot: Any, bias_dot: Any) -> Tangents:
+def tangents(layer: LinearLayer, options: Mapping[str, Any]) -> Tangents:
     """Return directions laid out like the layer's arguments.
 
     Raises
@@ -58,17 +78,18 @@ def tangents(layer: LinearLayer, x_dot: Any, W_dot: Any, bias_dot: Any) -> Tange
     TypeError, ValueError
         A direction is not like the argument that it moves, or moves a bias that is not there.
     """
+    x_dot, W_dot, bias_dot = (options.get(f"{name}_dot") for name in _PARTS)
     if bias_dot is not None and layer.bias is None:
         raise ValueError(mismatch("bias_dot", "None where there is no bias", describe(bias_dot)))
     D = layer.x.shape[1]
     x_dot = _like("x_dot", x_dot, layer.x, (*layer.batch, D))
     if x_dot is not None:
         x_dot = namespace(x_dot).reshape(x_dot, tuple(layer.x.shape))
-    W_dot = _like("W_dot", W_dot, layer.W, tuple(layer.W.shape))
+    W_dot = _like("W_dot", W_dot, layer.x, tuple(layer.W.shape))
     return Tangents(x_dot, W_dot, _like("bias_dot", bias_dot, layer.x, tuple(layer.W.shape[:1])))
 
 
-def check_frozen(frozen: Collection[str]) -> None:
+def _check_frozen(frozen: Collection[str]) -> None:
     """Raise unless all names are those of arguments that have a gradient."""
     if isinstance(frozen, str) or not set(frozen) <= set(_PARTS):
         expected = f"a collection of names among {', '.join(map(repr, _PARTS))}"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from importlib import import_module
 from types import ModuleType
 
 from softgrad.arithmetic import accurate_sum, two_sum
 from softgrad.arrays import Array, namespace, wider_dtype
-from softgrad.heads.layer import Chunk, Gradients, LinearLayer, Tangents
+from softgrad.heads.layer import Chunk, Gradients, LinearLayer
 from softgrad.heads.plan import Plan, cuts
 from softgrad.heads.skipping import Skipping
-from softgrad.kernels import How
 
 __all__ = ["Cotangents", "tile_kernels"]
 
@@ -22,38 +20,26 @@ _COLUMNS = 2**16
 class Cotangents:
     """The sums that become x_bar, W_bar and bias_bar, chunk by chunk and tile by tile."""
 
-    def __init__(
-        self,
-        layer: LinearLayer,
-        frozen: Collection[str] = (),
-        skipping: Skipping | None = None,
-    ) -> None:
+    def __init__(self, layer: LinearLayer, skipping: Skipping | None = None) -> None:
         self.layer, self.skipping = layer, skipping
         shape, make = tuple(layer.x.shape), layer.products
-        self.x = None if "x" in frozen else make.zeros(shape, layer.x.dtype, layer.x)
-        self.W = None if "W" in frozen else layer.empty(tuple(layer.W.shape))
+        self.x = None if "x" in layer.frozen else make.zeros(shape, layer.x.dtype, layer.x)
+        self.W = None if "W" in layer.frozen else layer.empty(tuple(layer.W.shape))
         self.nothing_yet = True  # W_bar is written first, and added to from then on
         if self.W is not None and skipping is not None:
             self.W[...] = 0
             self.nothing_yet = False
-        fixed = layer.bias is None or "bias" in frozen
+        fixed = layer.bias is None or "bias" in layer.frozen
         self.bias = None if fixed else ColumnSums(layer)
 
-    def add(
-        self,
-        chunk: Chunk,
-        plan: Plan,
-        z_bar: Array,
-        how: How,
-        moved: tuple[Array, Tangents] | None = None,
-    ) -> None:
+    def add(self, chunk: Chunk, plan: Plan, z_bar: Array, gradient: Array | None = None) -> None:
         """Add a chunk's z_bar W, z_barᵀ x and Σ z_bar.
 
-        `moved` is a second cotangent of the logits with directions: g W_dot and gᵀ x_dot are added.
+        For a gradient g in the logits, what changes as the layer moves: g W_dot and gᵀ x_dot.
         """
         terms: list[tuple[Array, Array | None, Array | None]] = [(z_bar, chunk.x, self.layer.W)]
-        if moved is not None:
-            gradient, dots = moved
+        if gradient is not None:
+            dots = self.layer.dots
             x_dot = None if dots.x is None else self.layer.cast(dots.x[chunk.rows])
             terms.append((gradient, x_dot, dots.W))
         x_bar = self.room(chunk)
@@ -69,16 +55,14 @@ class Cotangents:
                 self._into_W(g[:, tile], x, tile, self.nothing_yet and number == 0)
         self.close(chunk, x_bar)
         if self.bias is not None:
-            self.bias.add(z_bar, how)
+            self.bias.add(z_bar)
 
-    def add_tile(
-        self, chunk: Chunk, z_bar: Array, tile: slice, x_bar: Array | None, how: How
-    ) -> None:
+    def add_tile(self, chunk: Chunk, z_bar: Array, tile: slice, x_bar: Array | None) -> None:
         """Add what some classes of a chunk give; x_bar [n, D] was made by `room`."""
         self._into_x(x_bar, z_bar, self.layer.W, tile, tile.start == 0)
         self._into_W(z_bar, chunk.x, tile, self.nothing_yet)
         if self.bias is not None:
-            self.bias.add(z_bar, how, tile.start)
+            self.bias.add(z_bar, tile.start)
 
     def room(self, chunk: Chunk) -> Array | None:
         """Return memory for a chunk's x_bar, in the dtype that is computed in."""  # [n, D]
@@ -125,16 +109,16 @@ class ColumnSums:
     """Σ over rows of what comes in chunks [n, K]: with twice the working precision."""
 
     def __init__(self, layer: LinearLayer) -> None:
-        self.bias = layer.bias
+        self.bias, self.how = layer.bias, layer.how
         self.wide = wider_dtype(layer.like)
         dtype = layer.dtype if self.wide is None else self.wide
         self.high = layer.products.zeros((layer.W.shape[0],), dtype, layer.x)
         self.low = layer.products.zeros((layer.W.shape[0],), dtype, layer.x)
 
-    def add(self, z_bar: Array, how: How, start: int = 0) -> None:
+    def add(self, z_bar: Array, start: int = 0) -> None:
         """Add the sums of columns [n, k] that begin at class `start`."""
         n, k = z_bar.shape
-        if how.compiled(z_bar) is not None:
+        if self.how.compiled(z_bar) is not None:
             high, low = (namespace(z_bar).asarray(v) for v in tile_kernels().column_sums(z_bar))
             self._add(slice(start, start + k), high, low)
             return

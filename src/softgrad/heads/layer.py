@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from softgrad.arrays import Array, namespace
-from softgrad.heads.plan import Plan, TiledPlan, cuts
+from softgrad.heads.plan import Plan, Size, TiledPlan, cuts
 from softgrad.heads.products import AbstractProducts
+from softgrad.kernels import Choice, How
 
 __all__ = ["Chunk", "Gradients", "LinearLayer", "Tangents"]
 
@@ -29,6 +30,9 @@ class Tangents(NamedTuple):
     bias: Array | None
 
 
+STILL = Tangents(None, None, None)
+
+
 class Chunk(NamedTuple):
     """Some rows, in the dtype that is computed in."""
 
@@ -38,14 +42,31 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LinearLayer:
-    """The layer at its arguments, which were checked; `dtype` is computed in."""
+    """The layer at its arguments, which were checked, and how one is to work on it."""
 
     x: Array  # [N, D]
     W: Array  # [K, D]
     bias: Array | None  # [K]
     batch: tuple[int, ...]
     dtype: Any
+    """What is computed in."""
+
     products: AbstractProducts
+    memory: int
+    """The bytes that buffers may take."""
+
+    choice: Choice
+    """What works on the logits."""
+
+    frozen: Collection[str]
+    """The names of what has no gradient."""
+
+    dots: Tangents = STILL
+    """The direction in which it moves."""
+
+    @property
+    def how(self) -> How:
+        return How(self.choice.impl)
 
     @property
     def like(self) -> Array:
@@ -57,19 +78,17 @@ class LinearLayer:
         """Bytes of a number that is computed with."""
         return 8 if self.dtype == namespace(self.x).float64 else 4
 
-    def plan(self, memory: int, rows: int, buffers: int) -> Plan:
+    def plan(self, rows: int, buffers: int, *, light: bool = False) -> Plan:
         """Cut the work on some of the rows such that so many buffers of logits fit."""
-        D, K = self.x.shape[1], self.W.shape[0]
-        narrow = self.W.dtype != self.dtype
-        return Plan.of(
-            rows, D, K, itemsize=self.itemsize, narrow=narrow, buffers=buffers, memory=memory
-        )
+        return Plan.of(self._size(rows), buffers=buffers, light=light)
 
-    def tiled_plan(self, memory: int, rows: int) -> TiledPlan | None:
+    def tiled_plan(self, rows: int) -> TiledPlan | None:
         """Cut the classes as well, where there are so many that this is faster."""
-        D, K = self.x.shape[1], self.W.shape[0]
-        narrow = self.W.dtype != self.dtype
-        return TiledPlan.of(rows, D, K, itemsize=self.itemsize, narrow=narrow, memory=memory)
+        return TiledPlan.of(self._size(rows))
+
+    def _size(self, rows: int) -> Size:
+        K, D = self.W.shape
+        return Size(rows, D, K, self.itemsize, self.W.dtype != self.dtype, self.memory)
 
     def empty(self, shape: tuple[int, ...]) -> Array:
         return self.products.empty(shape, self.dtype, self.x)
@@ -92,28 +111,40 @@ class LinearLayer:
         """Write x Wᵀ + b to the first rows of a buffer, and return them."""  # [n, K]
         z = out[: chunk.x.shape[0]]
         for tile in cuts(self.W.shape[0], plan.tile):
-            self.products.write(chunk.x, self.cast(self.W[tile]).T, z[:, tile])
-        if self.bias is not None:
-            z += self.cast(self.bias)
+            self._write_logits(chunk, tile, z[:, tile])
         return z
 
     def tile_of_logits(self, chunk: Chunk, tile: slice, buffer: Array) -> Array:
         """Write the logits of some classes to the front of a flat buffer, in C order."""  # [n, k]
         n, k = chunk.x.shape[0], tile.stop - tile.start
         z = namespace(buffer).reshape(buffer[: n * k], (n, k))
-        self.products.write(chunk.x, self.cast(self.W[tile]).T, z)
-        if self.bias is not None:
-            z += self.cast(self.bias[tile])
+        self._write_logits(chunk, tile, z)
         return z
 
-    def logits_dot(self, chunk: Chunk, plan: Plan, dots: Tangents, out: Array) -> Array:
+    def _write_logits(self, chunk: Chunk, tile: slice, z: Array) -> None:
+        bias = None if self.bias is None else self.cast(self.bias[tile])
+        self.products.write_affine(chunk.x, self.cast(self.W[tile]).T, bias, z)
+
+    def logits_dot(self, chunk: Chunk, plan: Plan, out: Array) -> Array:
         """Write x_dot Wᵀ + x W_dotᵀ + b_dot to the first rows of a buffer, and return them."""
-        z_dot = out[: chunk.x.shape[0]]
+        z_dot, dots = out[: chunk.x.shape[0]], self.dots
         z_dot[...] = 0 if dots.bias is None else self.cast(dots.bias)
-        for x, W in ((dots.x, self.W), (self.x, dots.W)):
+        self._add_products(chunk, plan, ((dots.x, self.W), (self.x, dots.W)), z_dot)
+        return z_dot
+
+    def logits_bent(self, other: Tangents, chunk: Chunk, plan: Plan, out: Array) -> Array:
+        """Write how `logits_dot` changes as the layer moves: x_dot W_dot'ᵀ + x_dot' W_dotᵀ."""
+        z_bent, dots = out[: chunk.x.shape[0]], self.dots
+        z_bent[...] = 0
+        self._add_products(chunk, plan, ((dots.x, other.W), (other.x, dots.W)), z_bent)
+        return z_bent
+
+    def _add_products(
+        self, chunk: Chunk, plan: Plan, pairs: Iterable[tuple[Array | None, ...]], out: Array
+    ) -> None:
+        for x, W in pairs:
             if x is None or W is None:
                 continue
             rows = chunk.x if x is self.x else self.cast(x[chunk.rows])
             for tile in cuts(W.shape[0], plan.tile):
-                self.products.add(rows, self.cast(W[tile]).T, z_dot[:, tile])
-        return z_dot
+                self.products.add(rows, self.cast(W[tile]).T, out[:, tile])

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
-from softgrad.arrays import Array, adapter_for, as_integer, indices
+from softgrad.arrays import Array, adapter_for, indices
 from softgrad.errors import mismatch
-from softgrad.heads.arguments import check_frozen, linear_layer, tangents
+from softgrad.heads.arguments import linear_layer, tangents
+from softgrad.heads.base import AbstractHead
 from softgrad.heads.cotangents import Cotangents
 from softgrad.heads.layer import Gradients
-from softgrad.heads.loop import losses, losses_and_cotangents, losses_dot, second_products
+from softgrad.heads.loop import (
+    losses,
+    losses_and_cotangents,
+    losses_bent,
+    losses_dot,
+    second_products,
+)
+from softgrad.heads.options import (
+    GradientOptions,
+    JvpOptions,
+    LossOptions,
+    Options,
+    ProductOptions,
+)
 from softgrad.heads.predictions import TopClasses, argmax, top_k
 from softgrad.heads.reduced import ReducedHead
 from softgrad.heads.selected_log_probs import SelectedLogProbs
 from softgrad.heads.skipping import ErrorBound, Skipping
-from softgrad.kernels import Impl
 from softgrad.losses import CrossEntropy
 from softgrad.losses.cross_entropy_settings import AbstractCrossEntropySettings
 from softgrad.losses.targets import arrays_of
@@ -27,16 +40,8 @@ from softgrad.losses.targets import arrays_of
 __all__ = ["LinearCrossEntropy", "linear_cross_entropy"]
 
 
-class Options(TypedDict, total=False):
-    """The arguments that all verbs take by name."""
-
-    class_weights: Any
-    row_weights: Any
-    impl: Impl
-
-
 @dataclass(frozen=True, kw_only=True)
-class LinearCrossEntropy(AbstractCrossEntropySettings):
+class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
     """The cross-entropy of the logits x Wᵀ + b, which are never stored as a whole.
 
     All settings of `CrossEntropy` are settings here, and mean the same.
@@ -82,12 +87,9 @@ class LinearCrossEntropy(AbstractCrossEntropySettings):
            [-0.3348, -0.6695]])
     """
 
-    memory: int = 64 * 2**20
-
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if as_integer("memory", self.memory) < 1:
-            raise ValueError(mismatch("memory", "a positive number of bytes", self.memory))
+        AbstractCrossEntropySettings.__post_init__(self)
+        AbstractHead.__post_init__(self)
 
     @cached_property
     def loss(self) -> CrossEntropy:
@@ -95,13 +97,13 @@ class LinearCrossEntropy(AbstractCrossEntropySettings):
         return CrossEntropy(**{f.name: getattr(self, f.name) for f in fields(CrossEntropy)})
 
     def __call__(
-        self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[Options]
+        self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[LossOptions]
     ) -> Array:
         """Return the loss; the same as `value`."""
         return self.value(x, W, targets, bias, **options)
 
     def value(
-        self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[Options]
+        self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[LossOptions]
     ) -> Array:
         """Return the loss; arguments as in `value_and_gradient`.
 
@@ -110,19 +112,11 @@ class LinearCrossEntropy(AbstractCrossEntropySettings):
         adapter = adapter_for(x, W, bias, *arrays_of(targets), *options.values())
         if adapter is not None:
             return adapter.head_value(self, x, W, targets, bias, options)
-        head = self._at(x, W, targets, bias, options)
+        head = self._at(x, W, targets, bias, options, LossOptions)
         return head.value(losses(head.loss))
 
     def value_and_gradient(
-        self,
-        x: Any,
-        W: Any,
-        targets: Any,
-        bias: Any = None,
-        *,
-        loss_bar: Any = None,
-        frozen: Collection[str] = (),
-        **options: Unpack[Options],
+        self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[GradientOptions]
     ) -> tuple[Array, Gradients]:
         """Return the loss and its gradients in x, W and bias.
 
@@ -136,14 +130,16 @@ class LinearCrossEntropy(AbstractCrossEntropySettings):
             Class indices [...], probabilities [..., K], or `TopK` of ids and probabilities
             [..., k].
         bias : array [K], optional
+        class_weights : array [K], optional
+        row_weights : array [...], optional
+            One weight a row; a row of weight 0 costs nothing.
+        impl : {"auto", "reference", "numba"}
+            What works on the logits; "auto" looks at how many there are, and
+            `softgrad.explain_impl` says what it chooses.
         loss_bar : number, or array [...] for the reduction "none", optional
             What the gradients are multiplied by: the gradient that comes from above.
         frozen : collection of "x", "W" and "bias"
             What has no gradient: its product is not computed.
-        class_weights : array [K], optional
-        row_weights : array [...], optional
-        impl : {"auto", "reference", "numba"}
-            What computes the losses of a chunk of logits; "auto" looks at the size of a chunk.
 
         Returns
         -------
@@ -162,10 +158,9 @@ class LinearCrossEntropy(AbstractCrossEntropySettings):
         MemoryError
             There is no memory for a buffer or a result.
         """
-        check_frozen(frozen)
-        head = self._at(x, W, targets, bias, options)
-        bars = Cotangents(head.loss.layer, frozen)
-        values = losses_and_cotangents(head.loss, head.loss_bar(loss_bar), bars)
+        head = self._at(x, W, targets, bias, options, GradientOptions)
+        bars = Cotangents(head.loss.layer)
+        values = losses_and_cotangents(head.loss, head.loss_bar, bars)
         return head.value(values), bars.result()
 
     def approximate_value_and_gradient(
@@ -176,9 +171,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings):
         bias: Any = None,
         *,
         skip_below: float,
-        loss_bar: Any = None,
-        frozen: Collection[str] = (),
-        **options: Unpack[Options],
+        **options: Unpack[GradientOptions],
     ) -> tuple[Array, Gradients, ErrorBound]:
         """Return the loss, gradients whose smallest parts may be missing, and how much may miss.
 
@@ -201,99 +194,92 @@ class LinearCrossEntropy(AbstractCrossEntropySettings):
             that of `value_and_gradient`, but for rounding; ``bound.skipped`` is the share of the
             tiles that were left out.
         """
-        check_frozen(frozen)
         if isinstance(skip_below, bool) or not isinstance(skip_below, numbers.Real):
             raise TypeError(mismatch("skip_below", "a number", repr(skip_below)))
         if not 0 <= skip_below < math.inf:
             raise ValueError(mismatch("skip_below", "not negative and finite", skip_below))
-        head = self._at(x, W, targets, bias, options)
+        head = self._at(x, W, targets, bias, options, GradientOptions)
         loss = replace(head.loss, listed=None)  # whole rows: a chunk says what is small
         skipping = Skipping(loss.layer, float(skip_below))
-        bars = Cotangents(loss.layer, frozen, skipping)
-        values = losses_and_cotangents(loss, head.loss_bar(loss_bar), bars)
+        bars = Cotangents(loss.layer, skipping)
+        values = losses_and_cotangents(loss, head.loss_bar, bars)
         return head.value(values), bars.result(), skipping.bound()
 
     def jvp(
+        self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[JvpOptions]
+    ) -> Array:
+        """Return the rate of change of the loss along a direction.
+
+        The direction is `x_dot`, `W_dot` and `bias_dot`, like x, W and bias; what is None or not
+        given does not move. Other options are those of `value`.
+        """
+        head = self._at(x, W, targets, bias, options, JvpOptions)
+        return head.value_dot(losses_dot(head.loss))
+
+    def second_derivative(
         self,
         x: Any,
         W: Any,
         targets: Any,
         bias: Any = None,
         *,
-        x_dot: Any = None,
-        W_dot: Any = None,
-        bias_dot: Any = None,
-        **options: Unpack[Options],
+        other: Mapping[str, Any],
+        **options: Unpack[JvpOptions],
     ) -> Array:
-        """Return the rate of change of the loss along a direction; None does not move.
+        """Return the second derivative along two directions: how `jvp` changes along the other.
 
-        Other arguments are those of `value_and_gradient`.
+        It is ⟨direction, Hessian · other⟩, for the reduction "none" of every row's own loss.
+        `other` is a dict of `x_dot`, `W_dot` and `bias_dot`; the options are those of `jvp`.
         """
-        head = self._at(x, W, targets, bias, options)
-        dots = tangents(head.loss.layer, x_dot, W_dot, bias_dot)
-        return head.value_dot(losses_dot(head.loss, dots))
+        head = self._at(x, W, targets, bias, options, JvpOptions)
+        return head.value_dot(losses_bent(head.loss, tangents(head.loss.layer, other)))
 
     def hvp(
-        self,
-        x: Any,
-        W: Any,
-        targets: Any,
-        bias: Any = None,
-        *,
-        x_dot: Any = None,
-        W_dot: Any = None,
-        bias_dot: Any = None,
-        loss_bar: Any = None,
-        frozen: Collection[str] = (),
-        **options: Unpack[Options],
+        self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[ProductOptions]
     ) -> Gradients:
         """Return the rate of change of the gradients along a direction.
 
         It is the Hessian of the loss in x, W and bias together, times the direction; for the
-        reduction "none", of the sum of all losses times `loss_bar`.
+        reduction "none", of the sum of all losses times `loss_bar`. Options are those of
+        `value_and_gradient` and `jvp`.
         """
-        directions = (x_dot, W_dot, bias_dot)
-        return self._second(False, x, W, targets, bias, directions, loss_bar, frozen, options)
+        return self._second(x, W, targets, bias, options, gauss_newton=False)
 
     def ggn(
-        self,
-        x: Any,
-        W: Any,
-        targets: Any,
-        bias: Any = None,
-        *,
-        x_dot: Any = None,
-        W_dot: Any = None,
-        bias_dot: Any = None,
-        loss_bar: Any = None,
-        frozen: Collection[str] = (),
-        **options: Unpack[Options],
+        self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[ProductOptions]
     ) -> Gradients:
-        """Return the Gauss–Newton product: Jᵀ H J times a direction.
+        """Return the Gauss–Newton product: Jᵀ H J times a direction; options as in `hvp`.
 
         J is the Jacobian of the logits in x, W and bias, H the Hessian of the loss in the logits.
         """
-        directions = (x_dot, W_dot, bias_dot)
-        return self._second(True, x, W, targets, bias, directions, loss_bar, frozen, options)
+        return self._second(x, W, targets, bias, options, gauss_newton=True)
 
-    def argmax(self, x: Any, W: Any, bias: Any = None) -> Array:
-        """Return the likeliest class of every row, the first of equals: [...]."""
-        return argmax(linear_layer(x, W, bias), self.memory)
+    def argmax(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
+        """Return the likeliest class of every row, the first of equals: [...].
 
-    def top_k(self, x: Any, W: Any, k: int, bias: Any = None) -> TopClasses:
+        There is no kernel for it, and `impl` "numba" is refused.
+        """
+        no_kernel = "there is no kernel for argmax"
+        return argmax(linear_layer(x, W, bias, self.memory, options, no_kernel=no_kernel))
+
+    def top_k(
+        self, x: Any, W: Any, k: int, bias: Any = None, **options: Unpack[Options]
+    ) -> TopClasses:
         """Return the k likeliest classes of every row, falling, and their log-probabilities."""
-        layer = linear_layer(x, W, bias)
-        return top_k(layer, k, self.memory, self.temperature, self.soft_cap)
+        layer = linear_layer(x, W, bias, self.memory, options)
+        return top_k(layer, k, self.temperature, self.soft_cap)
 
-    def log_probs(self, x: Any, W: Any, ids: Any, bias: Any = None) -> Array:
+    def log_probs(
+        self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[Options]
+    ) -> Array:
         """Return the log-probabilities of classes [...] or [..., k], in the shape of the ids."""
-        return self._selected.value(x, W, ids, bias).log_probs
+        return self._selected.value(x, W, ids, bias, **options).log_probs
 
-    def entropy(self, x: Any, W: Any, bias: Any = None) -> Array:
+    def entropy(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
         """Return −Σ p log p of every row: [...]."""
-        layer = linear_layer(x, W, bias)
+        layer = linear_layer(x, W, bias, self.memory, options)
         none = layer.products.zeros((*layer.batch, 0), indices(layer.like).dtype, layer.x)
-        return self._selected.value(x, W, none, bias).entropy
+        return self._selected.value(x, W, none, bias, **options).entropy
 
     @property
     def _selected(self) -> SelectedLogProbs:
@@ -303,37 +289,25 @@ class LinearCrossEntropy(AbstractCrossEntropySettings):
 
     def _second(
         self,
-        gauss_newton: bool,
         x: Any,
         W: Any,
         targets: Any,
         bias: Any,
-        directions: tuple[Any, Any, Any],
-        loss_bar: Any,
-        frozen: Collection[str],
-        options: Options,
+        options: ProductOptions,
+        *,
+        gauss_newton: bool,
     ) -> Gradients:
-        check_frozen(frozen)
-        head = self._at(x, W, targets, bias, options)
-        dots, bar = tangents(head.loss.layer, *directions), head.loss_bar(loss_bar)
-        bars = Cotangents(head.loss.layer, frozen)
-        second_products(head.loss, bar, dots, bars, gauss_newton=gauss_newton)
+        head = self._at(x, W, targets, bias, options, ProductOptions)
+        bars = Cotangents(head.loss.layer)
+        second_products(head.loss, head.loss_bar, bars, gauss_newton=gauss_newton)
         return bars.result()
 
-    def _at(self, x: Any, W: Any, targets: Any, bias: Any, options: Options) -> ReducedHead:
+    def _at(
+        self, x: Any, W: Any, targets: Any, bias: Any, options: Mapping[str, Any], kind: type
+    ) -> ReducedHead:
         """Check the arguments; the loss of each row is known but for its logits."""
-        for name in options.keys() - Options.__annotations__:
-            expected = f"one of {', '.join(Options.__annotations__)}"
-            raise TypeError(mismatch("options", expected, repr(name)))
-        return ReducedHead.of(
-            self.loss,
-            linear_layer(x, W, bias),
-            targets,
-            options.get("class_weights"),
-            options.get("row_weights"),
-            self.memory,
-            options.get("impl", "auto"),
-        )
+        layer = linear_layer(x, W, bias, self.memory, options, kind)
+        return ReducedHead.of(self.loss, layer, targets, options)
 
 
 linear_cross_entropy = LinearCrossEntropy()

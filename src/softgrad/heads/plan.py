@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-__all__ = ["Plan", "TiledPlan", "block_of", "cuts"]
+__all__ = ["Plan", "Size", "TiledPlan", "block_of", "cuts"]
 
 _FLOPS = 5_000_000_000
 """The most of one product, a tenth of a second or so: between two of them Ctrl-C is answered."""
@@ -16,10 +17,35 @@ FEW_ROWS = 64
 _MANY_ROWS = 1024
 """Rows of a chunk whose classes are tiled."""
 
+_STEP = 64
+"""What a chunk has a multiple of rows of: a BLAS is slower by some percent where it has not."""
+
+
+class Size(NamedTuple):
+    """The size of the work."""
+
+    N: int
+    """Rows."""
+
+    D: int
+    """Features."""
+
+    K: int
+    """Classes."""
+
+    itemsize: int
+    """Bytes of a number that is computed with."""
+
+    narrow: bool
+    """Whether weights are stored in half precision: their tiles are converted."""
+
+    memory: int
+    """Bytes that there are for buffers."""
+
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes for N rows, D features and K classes."""
+    """How many rows of logits there are at a time, and how many classes of a product."""
 
     chunk: int
     """Rows whose logits are stored at a time."""
@@ -28,17 +54,19 @@ class Plan:
     """Classes that one product covers."""
 
     @classmethod
-    def of(
-        cls, N: int, D: int, K: int, *, itemsize: int, narrow: bool, buffers: int, memory: int
-    ) -> Plan:
-        """Share a budget of bytes between the given number of buffers of logits and the rest.
+    def of(cls, size: Size, *, buffers: int, light: bool = False) -> Plan:
+        """Share the memory between the given number of buffers of logits and the rest.
 
-        `narrow` says that the weights are stored in half precision: their tiles are converted.
+        `light` says that the formulas need no temporaries.
         """
-        # Three quarters for logits and rows of features; formulas and tiles share the last one.
-        fitting = (memory * 3 // 4) // (itemsize * (buffers * K + 3 * D))
+        N, D, K, itemsize, narrow, memory = size
+        rest = memory // 8 if light else memory // 4  # for formulas and tiles
+        fitting = (memory - rest) // (itemsize * (buffers * K + 3 * D))
         chunk = max(1, min(N, fitting))
-        chunk = -(-N // -(-N // chunk)) if N else 1  # chunks of one size, all of them
+        if chunk < N:
+            step = _STEP if chunk >= _STEP else 1
+            number = -(-N // (chunk - chunk % step))
+            chunk = -(-N // (number * step)) * step  # chunks of about one size
         tile = _FLOPS // (2 * chunk * max(1, D))
         if narrow:
             tile = min(tile, (memory // 16) // (itemsize * max(1, D)))
@@ -54,11 +82,10 @@ class TiledPlan:
     """Classes of a tile."""
 
     @classmethod
-    def of(
-        cls, N: int, D: int, K: int, *, itemsize: int, narrow: bool, memory: int
-    ) -> TiledPlan | None:
+    def of(cls, size: Size) -> TiledPlan | None:
         """Return the sizes, or None where whole rows of logits are as good."""
-        whole = Plan.of(N, D, K, itemsize=itemsize, narrow=narrow, buffers=1, memory=memory)
+        N, D, K, itemsize, narrow, memory = size
+        whole = Plan.of(size, buffers=1)
         if whole.chunk >= min(N, FEW_ROWS):
             return None
         fitting = (memory // 4) // (3 * itemsize * max(1, D))
@@ -72,10 +99,10 @@ class TiledPlan:
 def block_of(row: int, memory: int, *, compiled: bool, light: bool, chunk: int) -> int:
     """Return how many rows of so many bytes the formulas see at a time.
 
-    Kernels that need no temporaries, the light ones, take the whole chunk. Others have a few, and
-    the reference has about twenty, which are to stay in the cache.
+    Formulas that need no temporaries, the light ones, take the whole chunk. Other kernels have a
+    few, and the reference has about twenty, which are to stay in the cache.
     """
-    if compiled and light:
+    if light:
         return chunk
     return max(1, min(chunk, memory // (32 if compiled else 128) // row))
 

@@ -9,7 +9,7 @@ import numpy as np
 from softgrad.arrays import Array, as_integer, indices, namespace, quiet
 from softgrad.errors import mismatch
 from softgrad.heads.layer import LinearLayer
-from softgrad.heads.loop import blocks_of_logits
+from softgrad.heads.loop import blocks
 from softgrad.heads.selected_rows import SelectedRows
 
 __all__ = ["TopClasses", "argmax", "top_k"]
@@ -22,19 +22,17 @@ class TopClasses(NamedTuple):
     log_probs: Any  # [..., k]
 
 
-def argmax(layer: LinearLayer, memory: int) -> Array:
+def argmax(layer: LinearLayer) -> Array:
     """Return the first class of the largest logit: [...]."""
     ids = _ids(layer, 1)
     xp = namespace(ids)
     with quiet():
-        for rows, z, _ in blocks_of_logits(layer, memory, light=True):
+        for rows, z in blocks(layer, [layer.logits], light=True):
             ids[rows] = xp.argmax(z, axis=-1, keepdims=True)
     return xp.reshape(ids, layer.batch)
 
 
-def top_k(
-    layer: LinearLayer, k: Any, memory: int, temperature: float, soft_cap: float | None
-) -> TopClasses:
+def top_k(layer: LinearLayer, k: Any, temperature: float, soft_cap: float | None) -> TopClasses:
     """Return the k likeliest classes; NaN counts as the largest."""
     k, K = as_integer("k", k), layer.W.shape[0]
     if not 0 < k <= K:
@@ -42,11 +40,12 @@ def top_k(
     ids, log_probs = _ids(layer, k), layer.empty((layer.x.shape[0], k))
     xp = namespace(ids)
     with quiet():
-        for rows, z, how in blocks_of_logits(layer, memory):
+        for rows, z in blocks(layer, [layer.logits]):
             # A cap may round two logits to one, so that logits as they are decide.
             best = first_largest(z, k)
             ids[rows] = best
-            log_probs[rows] = SelectedRows(z, best, temperature, soft_cap, how).value().log_probs
+            at = SelectedRows(z, best, temperature, soft_cap, layer.how)
+            log_probs[rows] = at.value().log_probs
     shape = (*layer.batch, k)
     return TopClasses(xp.reshape(ids, shape), xp.reshape(log_probs, shape))
 

@@ -11,8 +11,9 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from softgrad.arrays import Array, namespace
+from softgrad.arrays import Array, namespace, quiet
 from softgrad.errors import mismatch
+from softgrad.kernels.threads import over_rows
 
 __all__ = ["AbstractProducts", "NumPyProducts", "TorchProducts", "products_for"]
 
@@ -30,6 +31,10 @@ class AbstractProducts(ABC):
     @abstractmethod
     def add(self, a: Array, b: Array, out: Array) -> None:
         """Add a @ b."""
+
+    @abstractmethod
+    def write_affine(self, a: Array, b: Array, c: Array | None, out: Array) -> None:
+        """Write a @ b + c, for c [k] and `out` [n, k]; None is a c of zeros."""
 
     def empty(self, shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
         """Return fresh memory on the device of `like`, with nothing sensible in it.
@@ -64,6 +69,17 @@ class NumPyProducts(AbstractProducts):
         for start in range(0, out.shape[0], step):
             out[start : start + step] += a[start : start + step] @ b
 
+    def write_affine(self, a: Array, b: Array, c: Array | None, out: Array) -> None:
+        self.write(a, b, out)
+        if c is None:
+            return
+
+        def add(first: int, last: int) -> None:
+            with quiet():  # every thread has its own settings for warnings
+                out[first:last] += c
+
+        over_rows(add, *out.shape)
+
 
 class TorchProducts(AbstractProducts):
     """PyTorch hands BLAS the factor of what is there already: 0 or 1."""
@@ -73,6 +89,13 @@ class TorchProducts(AbstractProducts):
 
     def add(self, a: Array, b: Array, out: Array) -> None:
         out.addmm_(a, b)
+
+    def write_affine(self, a: Array, b: Array, c: Array | None, out: Array) -> None:
+        if c is None:
+            self.write(a, b, out)
+        else:
+            out[...] = c
+            self.add(a, b, out)
 
 
 def products_for(x: Array) -> AbstractProducts:

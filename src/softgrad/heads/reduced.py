@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -17,7 +18,7 @@ from softgrad.heads.layer import LinearLayer
 from softgrad.heads.loop import LossOfLogits, positions_used
 from softgrad.heads.plan import cuts
 from softgrad.heads.tiled import ListedLoss
-from softgrad.kernels import How, Impl, check_impl
+from softgrad.kernels import How
 from softgrad.losses import CrossEntropy, TopK
 from softgrad.losses.cross_entropy import CrossEntropyRows
 from softgrad.losses.reduced import RowFactors
@@ -33,37 +34,30 @@ class ReducedHead:
 
     loss: LossOfLogits
     factors: RowFactors
+    loss_bar: Array | None
+    """The gradient that comes from above, as one number a row: [N]; None stands for ones."""
 
     @classmethod
     def of(
-        cls,
-        loss: CrossEntropy,
-        layer: LinearLayer,
-        targets: Any,
-        class_weights: Any,
-        row_weights: Any,
-        memory: int,
-        impl: Impl,
+        cls, loss: CrossEntropy, layer: LinearLayer, targets: Any, options: Mapping[str, Any]
     ) -> ReducedHead:
-        """Check targets and weights, and weigh every row."""
+        """Check targets and options, and weigh every row."""
         like = layer.like
         K, N = layer.W.shape[0], prod(layer.batch)
         given = _targets(loss, layer, targets)
-        c = lay_out_weights("class_weights", class_weights, like, (K,))
-        w = lay_out_weights("row_weights", row_weights, like, layer.batch)
+        c = lay_out_weights("class_weights", options.get("class_weights"), like, (K,))
+        w = lay_out_weights("row_weights", options.get("row_weights"), like, layer.batch)
         xp = namespace(like)
         w = layer.zeros((N,)) + 1 if w is None else xp.reshape(w, (N,))
         with quiet():
-            weights, masses = _weigh(loss, given, w, c, max(1, memory // (128 * 8 * K)))
+            weights, masses = _weigh(loss, given, w, c, max(1, layer.memory // (128 * 8 * K)))
             factors = RowFactors.of(weights, masses, loss)
-        check_impl(impl)
-        at = partial(_at, loss, given, weights, masses, c)
+        at = partial(_at, loss, given, weights, masses, c, layer.how)
         used, plain = positions_used(weights), loss.soft_cap is None and not loss.label_smoothing
         listed = _listed(loss, given, layer, c) if plain else None
-        light = listed is not None
-        return cls(
-            LossOfLogits(layer, at, factors.factor, used, memory, impl, light, listed), factors
-        )
+        light = listed is not None and layer.choice.impl == "numba"
+        bar = _loss_bar(options.get("loss_bar"), layer, () if factors.reduced else layer.batch)
+        return cls(LossOfLogits(layer, at, factors.factor, used, light, listed), factors, bar)
 
     def value(self, losses: Array) -> Array:
         """Reduce the losses of all rows [N]."""
@@ -75,26 +69,19 @@ class ReducedHead:
         """Reduce rates of change [N]: what a mean over nothing is does not change."""
         return replace(self, factors=replace(self.factors, of_nothing=0.0)).value(losses_dot)
 
-    def loss_bar(self, bar: Any) -> Array | None:
-        """Return the gradient from above as one number a row: [N]; None stands for ones.
 
-        Raises
-        ------
-        TypeError, ValueError
-            It is no number, and not shaped like the loss.
-        """
-        if bar is None:
-            return None
-        layer = self.loss.layer
-        shape = () if self.factors.reduced else layer.batch
-        rows = layer.zeros((prod(layer.batch),))
-        if isinstance(bar, numbers.Real) and not isinstance(bar, bool):
-            return rows + float(bar)
-        bar = same_kind("loss_bar", real_array("loss_bar", bar), layer.x)
-        if tuple(bar.shape) not in ((), shape):
-            raise ValueError(mismatch("loss_bar", f"of shape {shape}", describe(bar)))
-        bar = layer.cast(detached(bar))
-        return rows + (bar if bar.ndim == 0 else namespace(bar).reshape(bar, rows.shape))
+def _loss_bar(bar: Any, layer: LinearLayer, shape: tuple[int, ...]) -> Array | None:
+    """Return a gradient shaped like the loss, or a number, as one number a row: [N]."""
+    if bar is None:
+        return None
+    rows = layer.zeros((prod(layer.batch),))
+    if isinstance(bar, numbers.Real) and not isinstance(bar, bool):
+        return rows + float(bar)
+    bar = same_kind("loss_bar", real_array("loss_bar", bar), layer.x)
+    if tuple(bar.shape) not in ((), shape):
+        raise ValueError(mismatch("loss_bar", f"of shape {shape}", describe(bar)))
+    bar = layer.cast(detached(bar))
+    return rows + (bar if bar.ndim == 0 else namespace(bar).reshape(bar, rows.shape))
 
 
 def _targets(loss: CrossEntropy, layer: LinearLayer, targets: Any) -> AbstractTargets:
@@ -144,9 +131,9 @@ def _at(
     weights: Array,
     masses: Array,
     class_weights: Array | None,
+    how: How,
     logits: Array,
     rows: Any,
-    how: How,
 ) -> CrossEntropyRows:
     """Return the losses at logits of some rows."""
     return loss.at_logits(

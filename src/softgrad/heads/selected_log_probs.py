@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 from softgrad.arrays import (
     Array,
     adapter_for,
-    as_integer,
     describe,
     dtype_name,
     namespace,
@@ -20,16 +19,22 @@ from softgrad.arrays import (
     same_kind,
 )
 from softgrad.errors import mismatch
-from softgrad.heads.arguments import check_frozen, detached, linear_layer, tangents
+from softgrad.heads.arguments import detached, linear_layer
+from softgrad.heads.base import AbstractHead
 from softgrad.heads.cotangents import Cotangents
 from softgrad.heads.layer import Gradients, LinearLayer
 from softgrad.heads.loop import (
     LossOfLogits,
-    blocks_of_logits,
-    blocks_of_tangents,
+    blocks,
     losses_and_cotangents,
     positions_used,
     second_products,
+)
+from softgrad.heads.options import (
+    Options,
+    SelectedJvpOptions,
+    SelectedProductOptions,
+    SelectedVjpOptions,
 )
 from softgrad.heads.selected_rows import (
     Selected,
@@ -37,7 +42,6 @@ from softgrad.heads.selected_rows import (
     SelectedFunction,
     SelectedRows,
 )
-from softgrad.kernels import How, Impl, check_impl
 from softgrad.losses.targets import check_labels
 from softgrad.maps.rows import settle_real
 
@@ -54,7 +58,7 @@ class Given(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelectedLogProbs:
+class SelectedLogProbs(AbstractHead):
     """log p of chosen classes, logsumexp and entropy of the logits x Wᵀ + b, never stored whole.
 
     With z = c·tanh((x Wᵀ + b)/c)/T, a row has log p_i = z_i − logsumexp(z) and the entropy
@@ -68,8 +72,6 @@ class SelectedLogProbs:
         c > 0.
     memory : int
         The bytes that buffers may take, 64 MiB. One row of logits is stored in any case.
-    impl : {"auto", "reference", "numba"}
-        What works on a chunk of logits; "auto" looks at the size of a chunk.
 
     Derivative
     ----------
@@ -97,22 +99,22 @@ class SelectedLogProbs:
 
     temperature: float = 1.0
     soft_cap: float | None = None
-    memory: int = 64 * 2**20
-    impl: Impl = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         settle_real(self, "temperature", least=1e-30, most=1e30)  # 1/T is finite
         if self.soft_cap is not None:
             settle_real(self, "soft_cap", least=1e-30, most=1e30)
-        check_impl(self.impl)
-        if as_integer("memory", self.memory) < 1:
-            raise ValueError(mismatch("memory", "a positive number of bytes", self.memory))
 
-    def __call__(self, x: Any, W: Any, ids: Any, bias: Any = None) -> Selected:
+    def __call__(
+        self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[Options]
+    ) -> Selected:
         """Return log-probabilities, logsumexp and entropy; the same as `value`."""
-        return self.value(x, W, ids, bias)
+        return self.value(x, W, ids, bias, **options)
 
-    def value(self, x: Any, W: Any, ids: Any, bias: Any = None) -> Selected:
+    def value(
+        self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[Options]
+    ) -> Selected:
         """Return log-probabilities, logsumexp and entropy of every row.
 
         Parameters
@@ -124,6 +126,9 @@ class SelectedLogProbs:
         ids : integer array [...] or [..., k]
             One class of every row, or k.
         bias : array [K], optional
+        impl : {"auto", "reference", "numba"}
+            What works on the logits; "auto" looks at how many there are, and
+            `softgrad.explain_impl` says what it chooses.
 
         Returns
         -------
@@ -140,122 +145,87 @@ class SelectedLogProbs:
         """
         adapter = adapter_for(x, W, bias)
         if adapter is not None:
-            found: Selected = adapter.selected_value(self, x, W, ids, bias)
+            found: Selected = adapter.selected_value(self, x, W, ids, bias, options)
             return found
-        given = _given(x, W, ids, bias)
-        found = _empty(given)
+        given = self._given(x, W, ids, bias, options, Options)
+        found, layer = _empty(given), given.layer
         with quiet():
-            for rows, z, how in blocks_of_logits(given.layer, self.memory, impl=self.impl):
-                _store(found, rows, self._rows(given, z, rows, how).value())
+            for rows, z in blocks(layer, [layer.logits]):
+                _store(found, rows, self._rows(given, z, rows).value())
         return _shaped(found, given)
 
     def vjp(
-        self,
-        x: Any,
-        W: Any,
-        ids: Any,
-        bias: Any = None,
-        *,
-        log_probs_bar: Any = None,
-        logsumexp_bar: Any = None,
-        entropy_bar: Any = None,
-        frozen: Collection[str] = (),
+        self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedVjpOptions]
     ) -> Gradients:
-        """Return the gradients in x, W and bias of Σ ⟨bar, output⟩; None is a bar of zeros.
+        """Return the gradients in x, W and bias of Σ ⟨bar, output⟩.
 
-        Rows whose bars are all 0 cost nothing.
+        The bars are `log_probs_bar`, `logsumexp_bar` and `entropy_bar`, like the outputs; one that
+        is None or not given is 0, and rows whose bars are all 0 cost nothing. What is named in
+        `frozen`, a collection of "x", "W" and "bias", has no gradient.
         """
-        check_frozen(frozen)
-        given = _given(x, W, ids, bias)
-        bars = Cotangents(given.layer, frozen)
-        loss = self._function(given, Selected(log_probs_bar, logsumexp_bar, entropy_bar))
+        given = self._given(x, W, ids, bias, options, SelectedVjpOptions)
+        loss, bars = self._function(given, options), Cotangents(given.layer)
         losses_and_cotangents(loss, None, bars)
         return bars.result()
 
     def jvp(
-        self,
-        x: Any,
-        W: Any,
-        ids: Any,
-        bias: Any = None,
-        *,
-        x_dot: Any = None,
-        W_dot: Any = None,
-        bias_dot: Any = None,
+        self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedJvpOptions]
     ) -> Selected:
-        """Return the rates of change of all outputs along a direction; None does not move."""
-        given = _given(x, W, ids, bias)
-        dots = tangents(given.layer, x_dot, W_dot, bias_dot)
-        found = _empty(given)
+        """Return the rates of change of all outputs along a direction.
+
+        The direction is `x_dot`, `W_dot` and `bias_dot`, like x, W and bias; what is None or not
+        given does not move.
+        """
+        given = self._given(x, W, ids, bias, options, SelectedJvpOptions)
+        found, layer = _empty(given), given.layer
         with quiet():
-            blocks = blocks_of_tangents(given.layer, self.memory, dots, impl=self.impl)
-            for rows, z, z_dot, how in blocks:
-                _store(found, rows, self._rows(given, z, rows, how).tangent(z_dot))
+            for rows, z, z_dot in blocks(layer, [layer.logits, layer.logits_dot]):
+                _store(found, rows, self._rows(given, z, rows).tangent(z_dot))
         return _shaped(found, given)
 
     def hvp(
-        self,
-        x: Any,
-        W: Any,
-        ids: Any,
-        bias: Any = None,
-        *,
-        x_dot: Any = None,
-        W_dot: Any = None,
-        bias_dot: Any = None,
-        log_probs_bar: Any = None,
-        logsumexp_bar: Any = None,
-        entropy_bar: Any = None,
-        frozen: Collection[str] = (),
+        self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedProductOptions]
     ) -> Gradients:
         """Return the rate of change of `vjp` as x, W and bias move along a direction."""
-        check_frozen(frozen)
-        given = _given(x, W, ids, bias)
-        dots = tangents(given.layer, x_dot, W_dot, bias_dot)
-        bars = Cotangents(given.layer, frozen)
-        loss = self._function(given, Selected(log_probs_bar, logsumexp_bar, entropy_bar))
-        second_products(loss, None, dots, bars, gauss_newton=False)
+        given = self._given(x, W, ids, bias, options, SelectedProductOptions)
+        loss, bars = self._function(given, options), Cotangents(given.layer)
+        second_products(loss, None, bars, gauss_newton=False)
         return bars.result()
 
-    def _rows(self, given: Given, logits: Array, rows: Any, how: How) -> SelectedRows:
-        return SelectedRows(logits, given.ids[rows], self.temperature, self.soft_cap, how)
+    def _given(
+        self, x: Any, W: Any, ids: Any, bias: Any, options: Mapping[str, Any], kind: type
+    ) -> Given:
+        """Check the arguments; ids get one batch axis and one axis of classes."""
+        layer = linear_layer(x, W, bias, self.memory, options, kind)
+        ids = same_kind("ids", ids, layer.x)
+        shape, batch = tuple(ids.shape), layer.batch
+        if "int" not in dtype_name(ids) or batch not in (shape, shape[:-1]):
+            expected = f"integers of shape {batch} or of k more at its end"
+            raise ValueError(mismatch("ids", expected, describe(ids)))
+        index = check_labels(ids, ids, layer.W.shape[0], None, "ids").index
+        k = 1 if shape == batch else shape[-1]
+        return Given(layer, namespace(ids).reshape(index, (prod(batch), k)), shape)
 
-    def _function(self, given: Given, bars: Selected) -> LossOfLogits:
+    def _rows(self, given: Given, logits: Array, rows: Any) -> SelectedRows:
+        ids, how = given.ids[rows], given.layer.how
+        return SelectedRows(logits, ids, self.temperature, self.soft_cap, how)
+
+    def _function(self, given: Given, options: Mapping[str, Any]) -> LossOfLogits:
         """Return Σ ⟨bar, output⟩ of every row as its loss."""
         layer = given.layer
-        a, b, c = (_bar(name, getattr(bars, name), given) for name in Selected._fields)
+        a, b, c = (_bar(name, options.get(f"{name}_bar"), given) for name in Selected._fields)
         xp = namespace(a)
         silent = xp.all(a == 0, axis=-1) & (b == 0) & (c == 0)
         ones = layer.zeros((layer.x.shape[0],)) + 1
         used = positions_used(xp.where(silent, 0 * ones, ones))
         at = partial(self._function_at, given, SelectedCotangents(a, b, c), ones)
-        return LossOfLogits(layer, at, ones, used, self.memory, self.impl)
+        return LossOfLogits(layer, at, ones, used)
 
     def _function_at(
-        self,
-        given: Given,
-        bars: SelectedCotangents,
-        ones: Array,
-        logits: Array,
-        rows: Any,
-        how: How,
+        self, given: Given, bars: SelectedCotangents, ones: Array, logits: Array, rows: Any
     ) -> SelectedFunction:
         some = SelectedCotangents(*(bar[rows] for bar in bars))
-        at = self._rows(given, logits, rows, how)
-        return SelectedFunction(ones[rows], ones[rows], at, some)
-
-
-def _given(x: Any, W: Any, ids: Any, bias: Any) -> Given:
-    """Check the arguments; ids get one batch axis and one axis of classes."""
-    layer = linear_layer(x, W, bias)
-    ids = same_kind("ids", ids, layer.x)
-    shape, batch = tuple(ids.shape), layer.batch
-    if "int" not in dtype_name(ids) or batch not in (shape, shape[:-1]):
-        expected = f"integers of shape {batch} or of k more at its end"
-        raise ValueError(mismatch("ids", expected, describe(ids)))
-    index = check_labels(ids, ids, layer.W.shape[0], None, "ids").index
-    k = 1 if shape == batch else shape[-1]
-    return Given(layer, namespace(ids).reshape(index, (prod(batch), k)), shape)
+        return SelectedFunction(ones[rows], ones[rows], self._rows(given, logits, rows), some)
 
 
 def _bar(name: str, bar: Any, given: Given) -> Array:

@@ -18,7 +18,7 @@ from softgrad.arrays import Array, namespace, wider_dtype
 from softgrad.heads.cotangents import Cotangents, tile_kernels
 from softgrad.heads.layer import Chunk, LinearLayer
 from softgrad.heads.plan import TiledPlan, cuts
-from softgrad.kernels import How, Impl, choose
+from softgrad.kernels import How
 from softgrad.linear.rows import weighted
 from softgrad.maps.centred import CentredRows, centre
 
@@ -46,7 +46,6 @@ class _Tiles:
     chunk: Chunk
     plan: TiledPlan
     buffer: Array
-    how: How
 
     def __iter__(self) -> Iterator[tuple[slice, Array]]:
         for tile in cuts(self.layer.W.shape[0], self.plan.tile):
@@ -117,11 +116,10 @@ def tiled_losses(
     factor: Array,
     used: Array | None,
     plan: TiledPlan,
-    impl: Impl,
 ) -> Array:
     """Return factor times loss, for every row: [N]."""
     values = layer.zeros((layer.x.shape[0],))
-    for tiles in _chunks(layer, used, plan, impl):
+    for tiles in _chunks(layer, used, plan):
         rows = tiles.chunk.rows
         values[rows] = layer.cast(_value(_first_visit(tiles, loss), factor[rows]))
     return values
@@ -134,12 +132,11 @@ def tiled_losses_and_cotangents(
     bar: Array | None,
     used: Array | None,
     plan: TiledPlan,
-    impl: Impl,
     into: Cotangents,
 ) -> Array:
     """Return factor times loss [N], and add the gradients of those losses times `bar` [N]."""
     values = layer.zeros((layer.x.shape[0],))
-    for tiles in _chunks(layer, used, plan, impl):
+    for tiles in _chunks(layer, used, plan):
         rows = tiles.chunk.rows
         found, f = _first_visit(tiles, loss), factor[rows]
         values[rows] = layer.cast(_value(found, f))
@@ -147,13 +144,10 @@ def tiled_losses_and_cotangents(
     return values
 
 
-def _chunks(
-    layer: LinearLayer, used: Array | None, plan: TiledPlan, impl: Impl
-) -> Iterator[_Tiles]:
+def _chunks(layer: LinearLayer, used: Array | None, plan: TiledPlan) -> Iterator[_Tiles]:
     buffer = layer.empty((plan.chunk * plan.tile,))
-    how = How(choose(impl, buffer).impl)
     for chunk in layer.chunks(plan, used):
-        yield _Tiles(layer, chunk, plan, buffer, how)
+        yield _Tiles(layer, chunk, plan, buffer)
 
 
 def _value(found: _Rows, factor: Array) -> Array:
@@ -168,7 +162,7 @@ def _first_visit(tiles: _Tiles, loss: ListedLoss) -> _Rows:
     ids, masses = loss.at(tiles.chunk.rows)
     picked, tops, others = xp.zeros_like(masses), [], []
     for tile, z in tiles:
-        m, r = _maxima_and_others(z, loss.temperature, tiles.how)
+        m, r = _maxima_and_others(z, loss.temperature, layer.how)
         tops.append(xp.astype(m, wide))
         others.append(xp.astype(r, wide))
         here = (ids >= tile.start) & (ids < tile.stop)
@@ -214,10 +208,10 @@ def _second_visit(tiles: _Tiles, found: _Rows, factor: Array, into: Cotangents) 
     m, slope = layer.cast(found.m), layer.cast(found.slope(factor))
     at_targets, x_bar = layer.cast(found.at_targets(factor)), into.room(chunk)
     for tile, z in tiles:
-        _scale(z, m, slope, found.loss.temperature, tiles.how)
+        _scale(z, m, slope, found.loss.temperature, layer.how)
         row, which = xp.nonzero((found.ids >= tile.start) & (found.ids < tile.stop))
         z[row, found.ids[row, which] - tile.start] = at_targets[row, which]
-        into.add_tile(chunk, z, tile, x_bar, tiles.how)
+        into.add_tile(chunk, z, tile, x_bar)
     into.close(chunk, x_bar)
 
 

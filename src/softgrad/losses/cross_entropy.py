@@ -255,7 +255,7 @@ class CrossEntropyRows(AbstractRowLosses):
 
     def _gradient_in_z(self, factor: Array) -> Array:
         p = self.z.probabilities
-        gradient = p_minus_t(p, self.t * factor[..., None])
+        gradient = p_minus_t(p, self.t * factor[..., None], self.how)
         if not self.settings.z_loss:
             return gradient
         return gradient + 2 * self.settings.z_loss * (factor * self.z.logsumexp)[..., None] * p

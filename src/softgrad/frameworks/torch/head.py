@@ -73,14 +73,8 @@ class _HeadRule(AbstractRule):
         return self.head.hvp(**arguments, loss_bar=w[0], frozen=unwanted(wanted))
 
     def bend(self, x: Arrays, u: Arrays, v: Arrays, constants: Arrays) -> Arrays:
-        if self.head.reduction == "none":
-            raise NotImplementedError(
-                "the second derivative of every row's own loss; use the reduction 'sum' or 'mean'"
-            )
-        w = torch.ones((), dtype=torch.float32 if x[0].element_size() < 4 else x[0].dtype)
-        changes = self.hvp(x, (w,), v, tuple(part is not None for part in u), constants)
-        pairs = zip(u, changes, strict=True)
-        return (sum((a.to(w.dtype) * b).sum() for a, b in pairs if a is not None),)
+        arguments = self._arguments(x, constants) | directions(u)
+        return (self.head.second_derivative(**arguments, other=directions(v)),)
 
     def refuse_derivatives(self, wanted: Flags) -> None:
         self.constants.refuse_derivatives(wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,12 +16,14 @@ from softgrad.heads.selected_rows import Selected
 __all__ = ["selected_value"]
 
 
-def selected_value(head: SelectedLogProbs, x: Any, W: Any, ids: Any, bias: Any) -> Selected:
+def selected_value(
+    head: SelectedLogProbs, x: Any, W: Any, ids: Any, bias: Any, options: Mapping[str, Any]
+) -> Selected:
     """Return the outputs of a head, through which PyTorch differentiates in x, W and bias."""
     x = real_array("x", x)
     others = (("W", W), ("bias", bias), ("ids", ids))
     arrays = (v if v is None else same_kind(name, v, x) for name, v in others)
-    return Selected(*Value(_SelectedRule(head))(x, *arrays))
+    return Selected(*Value(_SelectedRule(head, options))(x, *arrays))
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,23 +31,24 @@ class _SelectedRule(AbstractRule):
     """The head; its constant is the ids."""
 
     head: SelectedLogProbs
+    options: Mapping[str, Any]
 
     parts: ClassVar[int] = 3
     outputs: ClassVar[int] = 3
 
     def value(self, x: Arrays, constants: Arrays) -> Arrays:
-        return self.head.value(**_arguments(x, constants))
+        return self.head.value(**self._arguments(x, constants))
 
     def jvp(self, x: Arrays, u: Arrays, constants: Arrays) -> Arrays:
-        return self.head.jvp(**_arguments(x, constants), **directions(u))
+        return self.head.jvp(**self._arguments(x, constants), **directions(u))
 
     def vjp(self, x: Arrays, w: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
         frozen = unwanted(wanted)
-        return self.head.vjp(**_arguments(x, constants), **_bars(w), frozen=frozen)
+        return self.head.vjp(**self._arguments(x, constants), **_bars(w), frozen=frozen)
 
     def hvp(self, x: Arrays, w: Arrays, v: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
         named = directions(v) | _bars(w)
-        return self.head.hvp(**_arguments(x, constants), **named, frozen=unwanted(wanted))
+        return self.head.hvp(**self._arguments(x, constants), **named, frozen=unwanted(wanted))
 
     def bend(self, x: Arrays, u: Arrays, v: Arrays, constants: Arrays) -> Arrays:
         raise NotImplementedError("forward mode over forward mode of selected log-probabilities")
@@ -55,9 +59,9 @@ class _SelectedRule(AbstractRule):
     def over_examples(self, node: AbstractNode, arrays: Arrays, dims: Dims, size: int) -> Arrays:
         return one_by_one(node, arrays, dims, size)
 
-
-def _arguments(x: Arrays, constants: Arrays) -> dict[str, Any]:
-    return dict(zip(("x", "W", "bias", "ids"), (*x, *constants), strict=True))
+    def _arguments(self, x: Arrays, constants: Arrays) -> dict[str, Any]:
+        given = zip(("x", "W", "bias", "ids"), (*x, *constants), strict=True)
+        return {**dict(given), **self.options}
 
 
 def _bars(w: Arrays) -> dict[str, Any]:

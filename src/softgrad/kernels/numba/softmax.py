@@ -1,4 +1,4 @@
-"""softmax, its product, log_softmax and logsumexp of rows [N, K]; args end with β: None or two parts."""
+"""softmax with its product, log_softmax and logsumexp of rows [N, K]; the last of args is β."""
 
 from __future__ import annotations
 
