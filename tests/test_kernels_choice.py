@@ -58,6 +58,10 @@ def test_what_is_asked_for_runs_whatever_the_size(impl: Any, size: int, ran: lis
 VERBS: dict[str, tuple[Any, list[str]]] = {
     "softmax.vjp": (
         lambda x, v, **how: sg.softmax.vjp(x, v, **how),
+        ["softmax_product"],
+    ),
+    "softmax.linearize": (
+        lambda x, v, **how: sg.softmax.linearize(x, **how)[1].rmv(v),
         ["softmax", "diagonal_minus_outer"],
     ),
     "log_softmax": (lambda x, v, **how: sg.log_softmax(x, **how), ["log_softmax"]),

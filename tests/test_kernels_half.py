@@ -361,7 +361,8 @@ def test_kernels_read_and_write_half_precision_itself(
         seen.append((name, *(str(a.dtype).split(".")[-1] for a in (args[0], result))))
         return result
 
-    for name in ("softmax", "diagonal_minus_outer", "sparsemax", "log_softmax"):
+    names = ("softmax", "softmax_product", "diagonal_minus_outer", "sparsemax", "log_softmax")
+    for name in names:
         monkeypatch.setattr(operations, name, partial(spy, name, getattr(operations, name)))
     half = np.dtype(store.dtype).name
     x, v, _ = arguments(7, store)
@@ -369,10 +370,12 @@ def test_kernels_read_and_write_half_precision_itself(
     sg.sparsemax(x, impl="numba")
     sg.log_softmax(x, impl="numba")
     sg.softmax.vjp(x, v, impl="numba")
+    sg.softmax.linearize(x, impl="numba")[1].rmv(v)
     assert seen == [
         ("softmax", half, half),
         ("sparsemax", half, half),
         ("log_softmax", half, half),
+        ("softmax_product", half, half),
         ("softmax", half, "float32"),  # of which the product is made
         ("diagonal_minus_outer", "float32", half),
     ]

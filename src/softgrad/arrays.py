@@ -10,7 +10,6 @@ import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -52,12 +51,7 @@ def namespace(*arrays: Array) -> Any:
 
 def dtype_name(x: Array) -> str:
     """Return "float32" for NumPy's, PyTorch's and JAX's float32 alike."""
-    return _name_of(x.dtype)
-
-
-@cache
-def _name_of(dtype: Any) -> str:
-    return getattr(dtype, "name", None) or str(dtype).rsplit(".", 1)[-1]
+    return getattr(x.dtype, "name", None) or str(x.dtype).rsplit(".", 1)[-1]
 
 
 def compute_dtype(x: Array) -> Any:
