@@ -21,7 +21,7 @@ from softgrad.linear.algebra import matrix_by_columns
 from softgrad.linear.base import Shapes
 from softgrad.linear.rows import weighted
 from softgrad.losses.chain import Chain
-from softgrad.losses.reduced import AbstractLossRows
+from softgrad.losses.reduced import AbstractTwoStepLosses
 from softgrad.losses.row_targets import add_at
 from softgrad.maps import LogSoftmax
 from softgrad.maps.centred import probabilities
@@ -107,7 +107,7 @@ class SelectedRows:
 
 
 @dataclass(frozen=True, eq=False)
-class SelectedFunction(AbstractLossRows):
+class SelectedFunction(AbstractTwoStepLosses):
     """f of every row, as a loss."""
 
     rows: SelectedRows

@@ -10,7 +10,7 @@ from softgrad.errors import mismatch
 from softgrad.kernels import How
 from softgrad.linear import AbstractLinearMap, Scaled
 from softgrad.losses.base import AbstractLoss, Rows
-from softgrad.losses.reduced import AbstractLossRows
+from softgrad.losses.reduced import AbstractTwoStepLosses
 from softgrad.losses.simplex import check_probabilities, p_minus_t
 from softgrad.losses.targets import one_hot
 from softgrad.losses.weights import row_weights
@@ -63,7 +63,7 @@ class FenchelYoung(AbstractLoss):
         if not isinstance(self.map, AbstractSimplexMap):
             raise TypeError(mismatch("map", "a simplex map", type(self.map).__name__))
 
-    def at_rows(self, rows: Rows) -> AbstractLossRows:
+    def at_rows(self, rows: Rows) -> AbstractTwoStepLosses:
         for name in ("class_weights", "where"):
             if getattr(rows, name) is not None:
                 raise TypeError(mismatch(name, "None for a Fenchel–Young loss", "an array"))
@@ -78,7 +78,7 @@ class FenchelYoung(AbstractLoss):
 
 
 @dataclass(frozen=True, eq=False)
-class FenchelYoungRows(AbstractLossRows):
+class FenchelYoungRows(AbstractTwoStepLosses):
     """The formulas; the value is the map's own."""
 
     map: AbstractSimplexMap
@@ -94,7 +94,7 @@ class FenchelYoungRows(AbstractLossRows):
 
     def gradient(self, factor: Array) -> Array:
         p, _ = self.map.linearize_rows(self.x, None, How("reference"))
-        return factor[..., None] * p_minus_t(p, self.t)
+        return factor[..., None] * p_minus_t(p, self.t, How("reference"))
 
     def hessian(self, factor: Array) -> AbstractLinearMap:
         return Scaled(factor[..., None], self.map.linearize_rows(self.x, None, How("reference"))[1])

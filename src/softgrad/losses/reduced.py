@@ -20,9 +20,9 @@ from softgrad.maps.rows import one_of
 from softgrad.out import is_row_buffer, write
 
 __all__ = [
-    "AbstractLossRows",
     "AbstractReduction",
     "AbstractRowLosses",
+    "AbstractTwoStepLosses",
     "OnEmpty",
     "ReducedLoss",
     "Reduction",
@@ -63,7 +63,7 @@ class AbstractRowLosses(ABC):
         """Return the Hessian in x of factor times loss."""
 
 
-class AbstractLossRows(AbstractRowLosses):
+class AbstractTwoStepLosses(AbstractRowLosses):
     """A loss that computes its value and its gradient one after the other."""
 
     def value_and_gradient(self, factor: Array, out: Array | None = None) -> tuple[Array, Array]:

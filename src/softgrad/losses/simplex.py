@@ -5,13 +5,13 @@ from __future__ import annotations
 from softgrad.arithmetic import accurate_sum
 from softgrad.arrays import Array, is_concrete, namespace
 from softgrad.errors import mismatch
-from softgrad.kernels import AUTO, How
+from softgrad.kernels import How
 from softgrad.linear import IdentityMinusOuter
 
 __all__ = ["check_probabilities", "p_minus_t"]
 
 
-def p_minus_t(p: Array, t: Array, how: How = AUTO) -> Array:
+def p_minus_t(p: Array, t: Array, how: How) -> Array:
     """Return p·Σt − t, which is p − t for a target that sums to one: [..., K].
 
     It is log_softmax's VJP with the sign turned, which keeps the digits where p is close to 1.

@@ -9,7 +9,7 @@ from softgrad.arithmetic import accurate_sum
 from softgrad.arrays import Array, namespace
 from softgrad.linear import AbstractLinearMap, Diagonal
 from softgrad.losses.base import AbstractLoss, Rows
-from softgrad.losses.reduced import AbstractLossRows
+from softgrad.losses.reduced import AbstractTwoStepLosses
 from softgrad.losses.weights import class_weights, row_weights
 
 __all__ = ["SquaredError", "squared_error"]
@@ -42,7 +42,7 @@ class SquaredError(AbstractLoss):
 
     takes_numbers: ClassVar[bool] = True
 
-    def at_rows(self, rows: Rows) -> AbstractLossRows:
+    def at_rows(self, rows: Rows) -> AbstractTwoStepLosses:
         weights, coefficients = row_weights(rows), class_weights(rows)
         xp = namespace(rows.x)
         used = (coefficients != 0) & (weights != 0)[..., None]
@@ -51,7 +51,7 @@ class SquaredError(AbstractLoss):
 
 
 @dataclass(frozen=True, eq=False)
-class SquaredErrorRows(AbstractLossRows):
+class SquaredErrorRows(AbstractTwoStepLosses):
     """The formulas."""
 
     difference: Array  # [..., K]

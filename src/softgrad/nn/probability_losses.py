@@ -19,7 +19,7 @@ from softgrad.losses import AbstractLoss, BinaryCrossEntropy, CrossEntropy
 from softgrad.losses.base import Rows
 from softgrad.losses.binary_cross_entropy import BinaryCrossEntropyRows
 from softgrad.losses.cross_entropy import CrossEntropyRows
-from softgrad.losses.reduced import AbstractLossRows
+from softgrad.losses.reduced import AbstractTwoStepLosses
 
 __all__ = ["OfLogProbabilities", "OfProbabilities", "OfProbabilitiesElementwise", "settings_of"]
 
@@ -42,13 +42,13 @@ class AbstractCrossEntropyOfOutputs(AbstractLoss):
         if self.loss.z_loss:
             raise ValueError(mismatch("z_loss", "0 where the loss sees no logits", "another"))
 
-    def at_rows(self, rows: Rows) -> AbstractLossRows:
+    def at_rows(self, rows: Rows) -> AbstractTwoStepLosses:
         # Asked for its targets and weights alone.
         at = cast(CrossEntropyRows, self.loss.at_rows(rows))
         return self.formulas(at.weights, at.masses, rows.x, at.t)
 
     @abstractmethod
-    def formulas(self, weights: Array, masses: Array, x: Array, t: Array) -> AbstractLossRows:
+    def formulas(self, weights: Array, masses: Array, x: Array, t: Array) -> AbstractTwoStepLosses:
         """Return the formulas at outputs x and targets t [..., K]."""
 
 
@@ -56,7 +56,7 @@ class AbstractCrossEntropyOfOutputs(AbstractLoss):
 class OfProbabilities(AbstractCrossEntropyOfOutputs):
     """−Σ t log p of probabilities p, such as the outputs of a softmax or a sigmoid layer."""
 
-    def formulas(self, weights: Array, masses: Array, x: Array, t: Array) -> AbstractLossRows:
+    def formulas(self, weights: Array, masses: Array, x: Array, t: Array) -> AbstractTwoStepLosses:
         return ProbabilityRows(weights, masses, x, t)
 
 
@@ -64,12 +64,12 @@ class OfProbabilities(AbstractCrossEntropyOfOutputs):
 class OfLogProbabilities(AbstractCrossEntropyOfOutputs):
     """−Σ t y of logarithms of probabilities y, such as the outputs of a log_softmax layer."""
 
-    def formulas(self, weights: Array, masses: Array, x: Array, t: Array) -> AbstractLossRows:
+    def formulas(self, weights: Array, masses: Array, x: Array, t: Array) -> AbstractTwoStepLosses:
         return LogProbabilityRows(weights, masses, x, t)
 
 
 @dataclass(frozen=True, eq=False)
-class ProbabilityRows(AbstractLossRows):
+class ProbabilityRows(AbstractTwoStepLosses):
     """loss = −Σ t log p,  gradient = −t/p,  Hessian = diag(t/p²)."""
 
     p: Array  # [..., K]
@@ -86,7 +86,7 @@ class ProbabilityRows(AbstractLossRows):
 
 
 @dataclass(frozen=True, eq=False)
-class LogProbabilityRows(AbstractLossRows):
+class LogProbabilityRows(AbstractTwoStepLosses):
     """loss = −Σ t y,  gradient = −t,  Hessian = 0."""
 
     y: Array  # [..., K]
@@ -108,14 +108,14 @@ class OfProbabilitiesElementwise(AbstractLoss):
 
     loss: BinaryCrossEntropy
 
-    def at_rows(self, rows: Rows) -> AbstractLossRows:
+    def at_rows(self, rows: Rows) -> AbstractTwoStepLosses:
         # Asked for its targets and weights alone.
         at = cast(BinaryCrossEntropyRows, self.loss.at_rows(rows))
         return BinaryProbabilityRows(at.weights, at.masses, rows.x, at.positive, at.negative)
 
 
 @dataclass(frozen=True, eq=False)
-class BinaryProbabilityRows(AbstractLossRows):
+class BinaryProbabilityRows(AbstractTwoStepLosses):
     """loss = −a log p − b log(1 − p),  gradient = b/(1 − p) − a/p, for weights a and b."""
 
     p: Array  # [..., K]
