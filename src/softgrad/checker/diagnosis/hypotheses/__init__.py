@@ -1,0 +1,68 @@
+"""The table of hypotheses, in order of preference where two predict the same Jacobian."""
+
+from __future__ import annotations
+
+from softgrad.checker.diagnosis.hypotheses.axes import (
+    ARRANGED,
+    OTHER_AXIS,
+    OTHER_INPUT,
+    TRANSPOSED,
+)
+from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.hypotheses.cotangents import IN_PART, OUTPUT_FORGOTTEN
+from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_ONLY
+from softgrad.checker.diagnosis.hypotheses.factors import DERIVATIVE, FACTOR
+from softgrad.checker.diagnosis.hypotheses.leftovers import NARROW
+from softgrad.checker.diagnosis.hypotheses.losses import (
+    LABELS_ALONE,
+    LOSS_DIAGONAL,
+    LOSS_TERMS,
+    LOSS_VARIABLE,
+)
+from softgrad.checker.diagnosis.hypotheses.norms import NORM_TERMS
+from softgrad.checker.diagnosis.hypotheses.projection import (
+    OTHER_MAP,
+    OUTER_FACTOR,
+    PROJECTION,
+    ROW_SUMS,
+    SIGN_OFF,
+    WRONG_AXIS,
+)
+from softgrad.checker.diagnosis.hypotheses.reductions import KEPT, LAST_USE
+from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY, SCALE, SIGN, ZERO
+from softgrad.checker.diagnosis.hypotheses.variables import AT_THE_OUTPUT, FORMULA_OF_INPUT, TWICE
+
+__all__ = ["TABLE", "Guess", "Hypothesis"]
+
+TABLE = (
+    ZERO,
+    IDENTITY,
+    SIGN,
+    DIAGONAL_ONLY,
+    LOSS_DIAGONAL,
+    KEPT,
+    LAST_USE,
+    OTHER_MAP,
+    LOSS_VARIABLE,
+    LOSS_TERMS,
+    LABELS_ALONE,
+    NORM_TERMS,
+    SIGN_OFF,
+    ROW_SUMS,
+    OUTER_FACTOR,
+    PROJECTION,
+    WRONG_AXIS,
+    TRANSPOSED,
+    ARRANGED,
+    OTHER_INPUT,
+    AT_THE_OUTPUT,
+    FORMULA_OF_INPUT,
+    OTHER_AXIS,
+    TWICE,
+    OUTPUT_FORGOTTEN,
+    IN_PART,
+    SCALE,
+    FACTOR,
+    DERIVATIVE,
+    NARROW,
+)

@@ -1,0 +1,29 @@
+"""What is left when no formula fits: rounding to a narrow dtype, or an error in few entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.view import View
+
+__all__ = ["NARROW"]
+
+
+def _narrow(view: View) -> Iterator[Guess]:
+    """The backward computes in fewer digits than its input has."""
+    for dtype in (np.float16, np.float32):
+        info = np.finfo(dtype)
+        stored = view.A.astype(dtype).astype(np.float64)
+        close = np.abs(view.A - view.J).max() <= 16 * float(info.eps) * np.abs(view.J).max()
+        if (stored == view.A).all() and view.A.any() and close:
+            text = f"The formula is right, and its numbers are rounded to {np.dtype(dtype).name}."
+            yield Guess(f"rounded to {np.dtype(dtype).name}", view.A, text)
+            return
+
+
+NARROW = Hypothesis(
+    "arithmetic", "A = round(J)", "digits beyond those of the dtype", _narrow, factor=False
+)

@@ -1,0 +1,56 @@
+"""The Jacobian never applied, of the wrong sign, or times a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.view import View
+from softgrad.checker.report import Formula
+
+__all__ = ["IDENTITY", "SCALE", "SIGN", "ZERO"]
+
+
+def _zero(view: View) -> Iterator[Guess]:
+    text = "The gradient is zero whatever comes in, and the forward does change."
+    if view.A.any():
+        return  # rounding alone is what a sum that cancels leaves
+    yield Guess("zero", np.zeros_like(view.A), text, Formula("0 * g", "the Jacobian times g"))
+
+
+def _identity(view: View) -> Iterator[Guess]:
+    mask = view.diagonal
+    if mask is not None and set(view.x.shape) <= set(view.y.shape if view.y is not None else ()):
+        text = "The incoming gradient is passed on as it is: the Jacobian is never applied."
+        yield Guess("identity", mask.astype(np.float64), text, Formula("g", _expected(view)))
+    elif view.J.shape[0] == 1 and view.J.shape[1] > 1:
+        text = "Every entry is given the incoming gradient as it is: no derivative is applied."
+        ones = np.ones_like(view.A)
+        yield Guess("identity, spread", ones, text, Formula("g * ones_like(x)", "g * dloss/dx"))
+
+
+def _sign(view: View) -> Iterator[Guess]:
+    text = "The gradient has the wrong sign."
+    yield Guess("sign", -view.J, text, Formula("-gradient", "gradient"))
+
+
+def _scale(view: View) -> Iterator[Guess]:
+    yield Guess("scale", view.J, "The gradient is {} times what it must be.")
+
+
+def _expected(view: View) -> str:
+    rows = view.rows
+    if rows is None:
+        return "the Jacobian times g"
+    end = f".sum(axis={rows.axis - rows.p.ndim}, keepdims=True)"
+    return f"g - s * g{end}" if rows.log else f"s * (g - (g * s){end})"
+
+
+ZERO = Hypothesis("zero", "A = 0", "an entry that is not 0", _zero, factor=False)
+IDENTITY = Hypothesis("identity", "A = I", "an entry off the diagonal", _identity)
+SIGN = Hypothesis("sign", "A = −J", "A + J beyond the error bar", _sign, factor=False)
+SCALE = Hypothesis(
+    "scale", "A = c·J", "a second point at which c is another", _scale, any_factor=True
+)
