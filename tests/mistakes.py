@@ -239,7 +239,9 @@ def _(z, g):
     return g * (s - s**2)
 
 
-@mistake("softmax: one dimension, outer without diag", softmax, "chain-term or projection-term", (6,))
+@mistake(
+    "softmax: one dimension, outer without diag", softmax, "chain-term or projection-term", (6,)
+)
 def _(z, g):
     s = softmax(z)
     return -np.outer(s, s) @ g
@@ -271,7 +273,14 @@ def _with_temperature(z, T):
     return softmax(z / T)
 
 
-@mistake("softmax with temperature: gradient of T left out", _with_temperature, "zero or severed", (4, 5), (1,), positive=(1,))
+@mistake(
+    "softmax with temperature: gradient of T left out",
+    _with_temperature,
+    "zero or severed",
+    (4, 5),
+    (1,),
+    positive=(1,),
+)
 def _(z, T, g):
     s = softmax(z / T)
     return s * (g - (g * s).sum(axis=-1, keepdims=True)) / T, np.zeros_like(T)
@@ -307,7 +316,9 @@ def _(z, g):
     return g - softmax(z) * g.sum()
 
 
-@mistake("log_softmax: divided by p", log_softmax, "unnamed or chain-term or projection-term", (4, 6))
+@mistake(
+    "log_softmax: divided by p", log_softmax, "unnamed or chain-term or projection-term", (4, 6)
+)
 def _(z, g):
     return g / softmax(z)
 
@@ -374,7 +385,9 @@ def _(z, y, g):
     return g * softmax(z) / len(y)
 
 
-@mistake("cross-entropy: p[y] = p[y] − 1 in column 0", _ce, "unnamed or subset or axis", (5, 4), labels=5)
+@mistake(
+    "cross-entropy: p[y] = p[y] − 1 in column 0", _ce, "unnamed or subset or axis", (5, 4), labels=5
+)
 def _(z, y, g):
     p = softmax(z)
     p[:, 0] -= 1
@@ -409,7 +422,13 @@ def _(z, y, g):
     return dp * p * (1 - p)
 
 
-@mistake("cross-entropy: derivative multiplied in once more", _ce, "diagonal-only or wrong-variable or chain-term", (5, 4), labels=5)
+@mistake(
+    "cross-entropy: derivative multiplied in once more",
+    _ce,
+    "diagonal-only or wrong-variable or chain-term",
+    (5, 4),
+    labels=5,
+)
 def _(z, y, g):
     p = softmax(z)
     return g * _minus(z, y) / len(y) * p * (1 - p)
@@ -443,19 +462,30 @@ def _soft_ce_t(z, t, g):
     return -g * log_softmax(z) / len(z)
 
 
-@mistake("soft cross-entropy: softmax twice", _soft_ce, "wrong-variable", (5, 4), (5, 4), positive=(1,))
+@mistake(
+    "soft cross-entropy: softmax twice", _soft_ce, "wrong-variable", (5, 4), (5, 4), positive=(1,)
+)
 def _(z, t, g):
     p = softmax(softmax(z))
     return g * (p * t.sum(axis=1, keepdims=True) - t) / len(z), _soft_ce_t(z, t, g)
 
 
-@mistake("soft cross-entropy: targets' gradient zero", _soft_ce, "zero", (5, 4), (5, 4), positive=(1,))
+@mistake(
+    "soft cross-entropy: targets' gradient zero", _soft_ce, "zero", (5, 4), (5, 4), positive=(1,)
+)
 def _(z, t, g):
     p = softmax(z)
     return g * (p * t.sum(axis=1, keepdims=True) - t) / len(z), np.zeros_like(t)
 
 
-@mistake("soft cross-entropy: targets taken to sum to 1", _soft_ce, "unnamed or projection-term or chain-term or scale", (5, 4), (5, 4), positive=(1,))
+@mistake(
+    "soft cross-entropy: targets taken to sum to 1",
+    _soft_ce,
+    "unnamed or projection-term or chain-term or scale",
+    (5, 4),
+    (5, 4),
+    positive=(1,),
+)
 def _(z, t, g):
     return g * (softmax(z) - t) / len(z), _soft_ce_t(z, t, g)
 
@@ -651,7 +681,14 @@ def _(x, W, b, g):
     return -(g @ W), g.T @ x, g.sum(0)
 
 
-@mistake("linear: weight of the last row", linear, "cotangent or unreduced-broadcast or subset", (4, 5), (3, 5), (3,))
+@mistake(
+    "linear: weight of the last row",
+    linear,
+    "cotangent or unreduced-broadcast or subset",
+    (4, 5),
+    (3, 5),
+    (3,),
+)
 def _(x, W, b, g):
     return g @ W, np.outer(g[-1], x[-1]), g.sum(0)
 
@@ -741,14 +778,22 @@ def _(W, index, g):
     return out
 
 
-@mistake("embedding: += with an index array", _embed, "unreduced-broadcast", (6, 3), extra=(_INDEX,))
+@mistake(
+    "embedding: += with an index array", _embed, "unreduced-broadcast", (6, 3), extra=(_INDEX,)
+)
 def _(W, index, g):
     out = np.zeros_like(W)
     out[index] += g
     return out
 
 
-@mistake("embedding: mean of uses", _embed, "scale or unnamed or subset or unreduced-broadcast", (6, 3), extra=(_INDEX,))
+@mistake(
+    "embedding: mean of uses",
+    _embed,
+    "scale or unnamed or subset or unreduced-broadcast",
+    (6, 3),
+    extra=(_INDEX,),
+)
 def _(W, index, g):
     out = np.zeros_like(W)
     np.add.at(out, index, g)
@@ -819,13 +864,25 @@ def _(x, gamma, beta, g):
     return x_bar * _parts(x)[1], gamma_bar, beta_bar
 
 
-@mistake("layer norm: gamma's gradient not summed", _layer_norm, "unreduced-broadcast", *_NORM, positive=(1,))
+@mistake(
+    "layer norm: gamma's gradient not summed",
+    _layer_norm,
+    "unreduced-broadcast",
+    *_NORM,
+    positive=(1,),
+)
 def _(x, gamma, beta, g):
     x_bar, _, beta_bar = _layer_norm_backward(x, gamma, g)
     return x_bar, g * _parts(x)[0], beta_bar
 
 
-@mistake("layer norm: gamma's gradient from x", _layer_norm, "wrong-variable or chain-term or unnamed", *_NORM, positive=(1,))
+@mistake(
+    "layer norm: gamma's gradient from x",
+    _layer_norm,
+    "wrong-variable or chain-term or unnamed",
+    *_NORM,
+    positive=(1,),
+)
 def _(x, gamma, beta, g):
     x_bar, _, beta_bar = _layer_norm_backward(x, gamma, g)
     return x_bar, (g * x).sum(0), beta_bar
@@ -837,11 +894,21 @@ def _(x, gamma, beta, g):
     return x_bar, beta_bar, gamma_bar
 
 
-@mistake("layer norm: mean over everything", _layer_norm, "axis or chain-term or unnamed", *_NORM, positive=(1,))
+@mistake(
+    "layer norm: mean over everything",
+    _layer_norm,
+    "axis or chain-term or unnamed",
+    *_NORM,
+    positive=(1,),
+)
 def _(x, gamma, beta, g):
     hat, sigma = _parts(x)
     d = g * gamma
-    return (d - d.mean() - hat * (d * hat).mean(-1, keepdims=True)) / sigma, (g * hat).sum(0), g.sum(0)
+    return (
+        (d - d.mean() - hat * (d * hat).mean(-1, keepdims=True)) / sigma,
+        (g * hat).sum(0),
+        g.sum(0),
+    )
 
 
 def _rms_norm(x, gain):
@@ -854,14 +921,28 @@ def _(x, gain, g):
     return g * gain / r, (g * x / r).sum(0)
 
 
-@mistake("rms norm: gain forgotten in the inner product", _rms_norm, "chain-term or unnamed", (4, 6), (6,), positive=(1,))
+@mistake(
+    "rms norm: gain forgotten in the inner product",
+    _rms_norm,
+    "chain-term or unnamed",
+    (4, 6),
+    (6,),
+    positive=(1,),
+)
 def _(x, gain, g):
     r = np.sqrt((x * x).mean(axis=-1, keepdims=True) + 1e-6)
     hat = x / r
     return (g * gain - hat * (g * hat).mean(-1, keepdims=True)) / r, (g * hat).sum(0)
 
 
-@mistake("rms norm: sum for mean", _rms_norm, "chain-term or scale or unnamed", (4, 6), (6,), positive=(1,))
+@mistake(
+    "rms norm: sum for mean",
+    _rms_norm,
+    "chain-term or scale or unnamed",
+    (4, 6),
+    (6,),
+    positive=(1,),
+)
 def _(x, gain, g):
     r = np.sqrt((x * x).mean(axis=-1, keepdims=True) + 1e-6)
     hat, d = x / r, g * gain
@@ -1018,9 +1099,17 @@ def _(x, W, b, g):
     return mixed @ W, g.T @ x, g.sum(0)
 
 
-@mistake("odd: layer norm with a smaller weight", _layer_norm, "unnamed or chain-term", *_NORM, positive=(1,))
+@mistake(
+    "odd: layer norm with a smaller weight",
+    _layer_norm,
+    "unnamed or chain-term",
+    *_NORM,
+    positive=(1,),
+)
 def _(x, gamma, beta, g):
     hat, sigma = _parts(x)
     d = g * gamma
-    x_bar = (d - 0.37 * d.mean(-1, keepdims=True) - 0.81 * hat * (d * hat).mean(-1, keepdims=True)) / sigma
+    x_bar = (
+        d - 0.37 * d.mean(-1, keepdims=True) - 0.81 * hat * (d * hat).mean(-1, keepdims=True)
+    ) / sigma
     return x_bar, (g * hat).sum(0), g.sum(0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -35,12 +37,15 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
             return _unnamed("The forward's outputs are not finite.", ""), None
         locator = Locator(subject, outputs, rng)
         found = fact(subject, outputs, locator) or _rounding(locator)
+        twin = found is not None
         if found is None:
             found = _by_jacobians(subject, locator, rng)
+            twin = found is not None
+            found = found or _only_here(locator)
         wrong = locator.wrong_inputs()
         if wrong and found.code != "aliasing":
-            where = locator.place(wrong[0], sets=found.code in ("subset", "unnamed"))
-        if found.code in ("subset", "unnamed") and found.formula is None and where is not None:
+            where = locator.place(wrong[0], sets=found.code == "subset" or not twin)
+        if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
             found = _placed(found, where)
     except (Ended, TypeError):
         found = found or _unnamed("The functions cannot be run again.", "")
@@ -52,35 +57,37 @@ def _unnamed(message: str, evidence: str, runner_up: str | None = None) -> Diagn
 
 
 def _rounding(locator: Locator) -> Diagnosis | None:
-    """Run the backward in a wider dtype, at the inputs as they are."""
-    subject = locator.subject
-    wider = {2: np.float64, 4: np.float64, 8: np.longdouble}
-    dtype = max((p.dtype for p in subject.points), key=lambda d: d.itemsize)
-    wide = wider[dtype.itemsize]
-    points = tuple(point.astype(wide) for point in subject.points)
+    """Run the backward in wider dtypes, at the inputs as they are."""
+    dtype = max((point.dtype for point in locator.subject.points), key=lambda d: d.itemsize)
+    right = [locator.agrees(where) for where in range(len(locator.points))]
+    for wide in (np.float64, np.longdouble):
+        if np.dtype(wide).itemsize > dtype.itemsize and _right_in(wide, locator, right):
+            what = "numbers in it overflow in"
+            if all(np.isfinite(G).all() for G in locator.gradient):
+                what = "its numbers are too coarse in"
+            name = "float64" if wide is np.float64 else "extended precision"
+            evidence = f"the same backward in {name} agrees with the differences of the forward"
+            text = f"The formula is right, and {what} {dtype}."
+            return Diagnosis("arithmetic", text, None, evidence, None)
+    return None
+
+
+def _right_in(wide: type[np.floating[Any]], locator: Locator, right: list[bool | None]) -> bool:
+    """Whether a wider dtype mends every gradient that is wrong, and there is one."""
+    points = tuple(point.astype(wide) for point in locator.subject.points)
     cotangent = tuple(c.astype(wide) if c.dtype.kind == "f" else c for c in locator.cotangent)
-    finite = all(np.isfinite(G).all() for G in locator.gradient)
     gradient = locator.answer(points, cotangent)
-    if all(
-        np.array_equal(a, b, equal_nan=True)
-        for a, b in zip(gradient, locator.gradient, strict=True)
-    ):
-        return None
-    for where in range(len(points)):
-        if locator.agrees(where) and locator.agrees(where, gradient=gradient[where]):
-            continue
-        if not (locator.agrees(where) is False and locator.agrees(where, gradient=gradient[where])):
-            return None
-    name = "extended precision" if wide is np.longdouble else np.dtype(wide).name
-    text = f"The formula is right, and its numbers are too coarse in {dtype}."
-    if not finite:
-        text = f"The formula is right, and numbers in it overflow in {dtype}."
-    evidence = f"the same backward in {name} agrees with the differences of the forward"
-    return Diagnosis("arithmetic", text, None, evidence, None)
+    if False not in right or all(map(np.array_equal, gradient, locator.gradient)):
+        return False
+    return all(
+        locator.agrees(where, gradient=gradient[where])
+        for where, before in enumerate(right)
+        if before is False
+    )
 
 
-def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) -> Diagnosis:
-    right: list[str] = []
+def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
+    """Return what the first twin shows on which the backward is wrong, None where it never is."""
     for plan in plans(subject):
         first, second = (draw(subject, plan, rng) for _ in range(2))
         if first is None or second is None:
@@ -90,14 +97,13 @@ def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) 
             wrong = _wrong(spots, rng)
             if wrong:
                 return _named(spots, wrong, locator)
-            right.append(plan.name)
         except (Unusable, Ended):
             continue
         finally:
             for twin in (first, second):
                 subject.forward_calls += twin.forward_calls
                 subject.backward_calls += twin.backward_calls
-    return _only_here(locator, right)
+    return None
 
 
 def _wrong(spots: tuple[Spot, Spot], rng: np.random.Generator) -> list[int]:
@@ -112,8 +118,11 @@ def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diag
     """Explain every wrong input by itself, and name what the first to be named shows."""
     open_yet: list[Diagnosis] = []
     named: list[tuple[int, Diagnosis]] = []
-    for where in wrong:
-        views = _views(spots, where)
+    seen = {where: _views(spots, where) for where in wrong}
+    swapped = _swapped(seen)
+    if swapped is not None:
+        return swapped
+    for where, views in seen.items():
         ranked = rank(views)
         fit, runner_up = best(ranked, views)
         place = spots[0].subject.floating[where]
@@ -129,6 +138,21 @@ def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diag
     if also:
         found = replace(found, evidence=f"{found.evidence}; {', '.join(also)} too")
     return found
+
+
+def _swapped(seen: dict[int, Views]) -> Diagnosis | None:
+    """Two wrong gradients, each of which is right for the other input."""
+    for one, other in combinations(seen, 2):
+        pairs = list(zip(seen[one], seen[other], strict=True))
+        if any(a.A.shape != b.A.shape or a.x.shape != b.x.shape for a, b in pairs):
+            continue
+        left = max(max(rms(a.A - b.J) / a.error, rms(b.A - a.J) / b.error) for a, b in pairs)
+        if left < 1e-5:
+            places = [pairs[0][0].spot.subject.floating[where] for where in (one, other)]
+            text = f"The gradients of inputs {places[0]} and {places[1]} are swapped."
+            evidence = f"each explains the other's error but for {left:.0e} of it"
+            return Diagnosis("axis", text, None, evidence, None)
+    return None
 
 
 def _views(spots: tuple[Spot, Spot], where: int) -> Views:
@@ -194,11 +218,6 @@ def _confined(views: Views) -> Diagnosis | None:
         error = np.abs(view.A - view.J).max(axis=0)
         size = float(np.abs(view.J).max())
         shown.append(error > max(1e-5 * size, 64 * view.bar))
-    counts = [int(columns.sum()) for columns in shown]
-    if any(2 * count > columns.size for count, columns in zip(counts, shown, strict=True)):
-        return None
-    if not counts[0]:
-        return None
     names = []
     for view, columns in zip(views, shown, strict=True):
         support = columns.reshape(view.x.shape)
@@ -212,6 +231,10 @@ def _confined(views: Views) -> Diagnosis | None:
         )
     common = [name for name in names[0] if name in names[1]]
     view = views[0]
+    counts = [int(columns.sum()) for columns in shown]
+    few = all(2 * count <= columns.size for count, columns in zip(counts, shown, strict=True))
+    if not counts[0] or not (few or common):
+        return None
     evidence = f"{counts[0]} of {view.x.size} entries are wrong on a twin, and the others right"
     what = common[0] if common else _slice(shown, view.x.shape) or "some entries"
     text = f"The gradient is wrong only at {what}."
@@ -246,9 +269,11 @@ def _facts(ranked: list[Fit], views: Views, place: int) -> Diagnosis:
     return _unnamed(text, evidence, runner_up)
 
 
-def _only_here(locator: Locator, right: list[str]) -> Diagnosis:
-    """The twin is right, or there is none: what differs is the numbers, or the size."""
-    evidence = f"right on a small twin ({right[0]})" if right else "no twin of the inputs would run"
+def _only_here(locator: Locator) -> Diagnosis:
+    """No twin is wrong, or none would run: what is wrong is bound to these numbers or this size."""
+    if not all(np.isfinite(G).all() for G in locator.gradient):
+        return _unnamed("Entries of the gradient are not finite.", "the forward is finite")
+    evidence = "on a small twin of the inputs the backward is right, or it does not run"
     return _unnamed("The gradient is wrong, in a way that has no name here.", evidence)
 
 

@@ -79,7 +79,6 @@ class Locator:
                 direction = np.where(limit, direction, 0.0)
         size = float(np.abs(point[np.isfinite(point)]).max(initial=0.0))
         scale = 2.0 ** round(np.log2(min(max(size, 2.0**-13), 1.0)))
-        # An array of other dtype, so that a gradient of a float32 backward is judged as one.
         step = first_step(self.epsilon) * scale / (2 if self.epsilon < 1e-10 else 1)
         slopes = [self._central(where, direction * h) / (2 * h) for h in (step, step / 4)]
         parts = np.where(direction != 0, G, 0.0) * direction
@@ -93,7 +92,9 @@ class Locator:
         epsilon = max(coarsest_epsilon(self.subject.points), 2.0**-52)
         bar += 32 * epsilon * norm(parts)
         error = abs(float(parts.sum()) - slope)
-        return bool(error <= 8 * bar + 1e-9 * abs(slope))
+        if error > 8 * bar + 1e-9 * abs(slope):
+            return False
+        return True if 8 * bar <= 0.02 * max(norm(parts), abs(slope)) or not error else None
 
     def wrong_inputs(self) -> list[int]:
         """Return the inputs (counted among the floating-point ones) whose gradient is wrong."""

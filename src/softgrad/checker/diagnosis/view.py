@@ -125,7 +125,7 @@ class View:
         """
         if self.elementwise:
             outer = np.outer(u.ravel(), v.ravel()) * self.same(axes)
-            return np.asarray(outer * self._scale(rows))
+            return np.asarray(outer * self.scale(rows))
         pair = self._classes(rows)
         if pair is None or axes != (rows.axis,):
             return None
@@ -206,7 +206,7 @@ class View:
     def _scales(self) -> dict[bool, float]:
         return {}
 
-    def _scale(self, rows: Rows) -> float:
+    def scale(self, rows: Rows) -> float:
         """Return what J is as a multiple of the map's own Jacobian, such as 1/temperature."""
         if rows.log not in self._scales:
             S = self._structure(rows)

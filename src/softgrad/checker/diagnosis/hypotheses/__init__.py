@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from softgrad.checker.diagnosis.hypotheses.attention import (
+    ATTENTION_DIAGONAL,
+    ATTENTION_IDENTITY,
+    ATTENTION_PROJECTION,
+)
 from softgrad.checker.diagnosis.hypotheses.axes import (
     ARRANGED,
     OTHER_AXIS,
     OTHER_INPUT,
+    OUTPUTS_SWAPPED,
     TRANSPOSED,
 )
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.hypotheses.cotangents import IN_PART, OUTPUT_FORGOTTEN
 from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_ONLY
 from softgrad.checker.diagnosis.hypotheses.factors import DERIVATIVE, FACTOR
-from softgrad.checker.diagnosis.hypotheses.leftovers import NARROW
+from softgrad.checker.diagnosis.hypotheses.leftovers import NARROW, SLICES
 from softgrad.checker.diagnosis.hypotheses.losses import (
     LABELS_ALONE,
     LOSS_DIAGONAL,
@@ -29,16 +35,19 @@ from softgrad.checker.diagnosis.hypotheses.projection import (
     WRONG_AXIS,
 )
 from softgrad.checker.diagnosis.hypotheses.reductions import KEPT, LAST_USE
-from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY, SCALE, SIGN, ZERO
+from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY, SCALE, SIGN, SPREAD, ZERO
 from softgrad.checker.diagnosis.hypotheses.variables import AT_THE_OUTPUT, FORMULA_OF_INPUT, TWICE
 
 __all__ = ["TABLE", "Guess", "Hypothesis"]
 
 TABLE = (
     ZERO,
-    IDENTITY,
     SIGN,
+    IDENTITY,
+    SPREAD,
+    ATTENTION_IDENTITY,
     DIAGONAL_ONLY,
+    ATTENTION_DIAGONAL,
     LOSS_DIAGONAL,
     KEPT,
     LAST_USE,
@@ -51,14 +60,17 @@ TABLE = (
     ROW_SUMS,
     OUTER_FACTOR,
     PROJECTION,
+    ATTENTION_PROJECTION,
     WRONG_AXIS,
     TRANSPOSED,
     ARRANGED,
+    OUTPUTS_SWAPPED,
     OTHER_INPUT,
     AT_THE_OUTPUT,
     FORMULA_OF_INPUT,
     OTHER_AXIS,
     TWICE,
+    SLICES,
     OUTPUT_FORGOTTEN,
     IN_PART,
     SCALE,

@@ -14,7 +14,7 @@ from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
 from softgrad.checker.subject import AnyArray
 
-__all__ = ["ARRANGED", "OTHER_AXIS", "OTHER_INPUT", "TRANSPOSED"]
+__all__ = ["ARRANGED", "OTHER_AXIS", "OTHER_INPUT", "OUTPUTS_SWAPPED", "TRANSPOSED"]
 
 
 def _transposed(view: View) -> Iterator[Guess]:
@@ -114,8 +114,23 @@ def _other_input(view: View) -> Iterator[Guess]:
             yield Guess(f"input {places[other]} transposed", J, text)
 
 
+def _outputs_swapped(view: View) -> Iterator[Guess]:
+    outputs = view.spot.outputs
+    starts = np.cumsum([0, *(output.size for output in outputs)])
+    for a, b in combinations(range(len(outputs)), 2):
+        if outputs[a].shape == outputs[b].shape:
+            order = np.arange(view.J.shape[0])
+            own, other = (np.arange(starts[i], starts[i + 1]) for i in (a, b))
+            order[own], order[other] = other, own
+            text = f"The incoming gradients of outputs {a} and {b} are swapped."
+            yield Guess(f"outputs {a} and {b}", view.J[order], text)
+
+
 TRANSPOSED = Hypothesis("axis", "A = Jᵀ", "A − Jᵀ beyond the error bar", _transposed)
 ARRANGED = Hypothesis("axis", "A = P·J or J·P", "entries that J has nowhere", _arranged)
+OUTPUTS_SWAPPED = Hypothesis(
+    "axis", "A = J with two outputs swapped", "outputs that differ", _outputs_swapped
+)
 OTHER_AXIS = Hypothesis(
     "axis", "A is J along another axis", "the support of A", _other_axis, costly=True
 )

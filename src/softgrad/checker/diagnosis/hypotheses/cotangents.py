@@ -37,7 +37,8 @@ def _in_part(view: View) -> Iterator[Guess]:
             yield Guess(
                 name, B.T @ view.J, f"The incoming gradient is not used entry by entry: {name}."
             )
-        for name, at in (("first", 0), ("last", length - 1)):
+        # Where x has y's shape, that is a slice of the gradient, too.
+        for name, at in () if view.elementwise else (("first", 0), ("last", length - 1)):
             only = view.J * (along == at)[:, None]
             text = f"Only the {name} slice of the incoming gradient along axis {axis} is used."
             yield Guess(f"only the {name} of axis {axis}", only, text)

@@ -29,9 +29,9 @@ def _factor(view: View) -> Iterator[Guess]:
                     yield Guess(f"factor {place} {how} {side}", matrix, text)
         if view.elementwise and w.shape == view.x.shape and not w.all():
             text = f"The mask, input {place}, is not applied."
-            level = np.unique(w[w != 0]).astype(np.float64)
-            for name, c in (("", 1.0), (" and scaled", float(level[0]))):
-                if level.size == 1:
+            kept = np.diag(view.J)[w.ravel() != 0]
+            for name, c in (("", 1.0), (" but scaled", float(kept[0]) if kept.size else 1.0)):
+                if kept.size and np.ptp(kept) <= 1e-6 * abs(c):
                     yield Guess(f"mask {place}{name}", c * np.eye(w.size), text)
 
 

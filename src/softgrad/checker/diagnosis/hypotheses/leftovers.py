@@ -9,7 +9,7 @@ import numpy as np
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.view import View
 
-__all__ = ["NARROW"]
+__all__ = ["NARROW", "SLICES"]
 
 
 def _narrow(view: View) -> Iterator[Guess]:
@@ -24,6 +24,19 @@ def _narrow(view: View) -> Iterator[Guess]:
             return
 
 
+def _slices(view: View) -> Iterator[Guess]:
+    """One slice of the gradient alone is computed, or one is left out."""
+    for axis, length in enumerate(view.x.shape if view.x.size > 2 else ()):
+        index = np.indices(view.x.shape)[axis].ravel()
+        for name, at in (("first", 0), ("last", length - 1)):
+            if length > 1:
+                only = f"The gradient is zero but for the {name} slice along axis {axis}."
+                without = f"The gradient is zero at the {name} slice along axis {axis}."
+                yield Guess(f"only the {name} of {axis}", view.J * (index == at), only)
+                yield Guess(f"without the {name} of {axis}", view.J * (index != at), without)
+
+
+SLICES = Hypothesis("subset", "A = J on a slice, else 0", "two slices", _slices, factor=False)
 NARROW = Hypothesis(
     "arithmetic", "A = round(J)", "digits beyond those of the dtype", _narrow, factor=False
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class _Norm:
     centred: bool
     hat: Vector
     sigma: Vector
+    unit: Vector
+    """x̂ in the deviation's derivative, where a small number is added to σ and not to σ²."""
     gain: Vector
     """What multiplies x̂, in the output's shape."""
     degrees: float
@@ -38,51 +40,62 @@ class _Norm:
         same = view.same(self.axes)
         K = float(np.prod([view.x.shape[axis] for axis in self.axes]))
         inner = np.eye(view.x.size) - same * (mean / K)
-        inner -= deviation * same * np.outer(self.hat, self.hat) / self.degrees
+        inner -= deviation * same * np.outer(self.hat, self.unit) / self.degrees
         scale = np.broadcast_to(self.sigma, view.x.shape) ** float(power)
         return np.asarray(gain.reshape(-1, 1) * inner * scale.reshape(1, -1))
 
+    def right(self, view: View) -> Matrix:
+        """Return the true Jacobian."""
+        return self.matrix(view, float(self.centred), 1.0, -1, self.gain)
+
+    def gained(self, view: View) -> _Norm:
+        """Return it with the gain that J has on its diagonal."""
+        bare = replace(self, gain=np.ones_like(view.x))
+        gain = np.diag(view.J) / np.diag(bare.right(view))
+        return replace(self, gain=gain.reshape(view.x.shape))
+
 
 def _recognised(view: View) -> _Norm | None:
+    """Return the normalisation whose Jacobian J is, up to a gain that every output may have."""
     if not view.elementwise or view.x.ndim == 0:
         return None
+    fits = [(rms(norm.right(view) - view.J), k) for k, norm in enumerate(_candidates(view))]
+    best, k = min(fits, default=(np.inf, 0))
+    return list(_candidates(view))[k] if best <= 1e-5 * rms(view.J) else None
+
+
+def _candidates(view: View) -> Iterator[_Norm]:
     x = view.x
-    candidates: list[tuple[int, ...]] = [(axis,) for axis in reversed(range(x.ndim))]
-    candidates += [tuple(range(1, x.ndim)), (0, *range(2, x.ndim))] if x.ndim > 2 else []
-    for axes in candidates:
+    axes_of: list[tuple[int, ...]] = [(axis,) for axis in reversed(range(x.ndim))]
+    axes_of += [tuple(range(1, x.ndim)), (0, *range(2, x.ndim))] if x.ndim > 2 else []
+    for axes in axes_of:
         K = float(np.prod([x.shape[axis] for axis in axes]))
-        for name, centred, degrees in (
+        kinds = (
             ("layer or batch norm", True, K),
             ("layer or batch norm", True, K - 1),
             ("RMS norm", False, K),
             ("Euclidean normalisation", False, 1.0),
-        ):
-            if K < 2:
-                continue
+        )
+        for name, centred, degrees in kinds if K > 1 else ():
             base = x - x.mean(axis=axes, keepdims=True) if centred else x
             squares = (base * base).sum(axis=axes, keepdims=True) / degrees
+            plain = _Norm(name, axes, centred, base, np.sqrt(squares), base, base, degrees)
+            plain = replace(plain, hat=base / plain.sigma, unit=base / plain.sigma)
+            if rms(plain.gained(view).right(view) - view.J) > 0.01 * rms(view.J):
+                continue
             for epsilon in _EPSILONS:
-                for sigma in (np.sqrt(squares + epsilon), np.sqrt(squares) + epsilon):
-                    hat = base / sigma
-                    gain = np.diag(view.J) / np.diag(
-                        _Norm(name, axes, centred, hat, sigma, np.ones_like(x), degrees).matrix(
-                            view, float(centred), 1.0, -1, np.ones_like(x)
-                        )
-                    )
-                    norm = _Norm(name, axes, centred, hat, sigma, gain.reshape(x.shape), degrees)
-                    right = norm.matrix(view, float(centred), 1.0, -1, norm.gain)
-                    if rms(right - view.J) <= 1e-6 * rms(view.J):
-                        return norm
-                    if rms(right - view.J) > 0.1 * rms(view.J):
-                        break
-    return None
+                sigma = np.sqrt(squares + epsilon)
+                hat = base / sigma
+                yield replace(plain, sigma=sigma, hat=hat, unit=hat).gained(view)
+                sigma = np.sqrt(squares) + epsilon
+                yield replace(plain, sigma=sigma, hat=base / sigma).gained(view)
 
 
 def _terms(view: View) -> Iterator[Guess]:
     norm = _recognised(view)
     if norm is None:
         return
-    one = np.ones_like(norm.gain)
+    c, one = float(norm.centred), np.ones_like(norm.gain)
     middle = "- dhat.mean() " if norm.centred else ""
     right = f"(dhat {middle}- xhat * (dhat * xhat).mean()) / sigma"
     texts = {
@@ -102,6 +115,9 @@ def _terms(view: View) -> Iterator[Guess]:
         (0.0, 0.5): ("The term of the deviation is halved", None),
         (1.0, 1.0): ("", None),
     }
+    K = float(np.prod([view.x.shape[axis] for axis in norm.axes]))
+    texts[c, K] = ("The term of the deviation is a sum where it must be a mean", None)
+    texts[K, 1.0] = ("The term of the mean is a sum where it must be a mean", None)
     if not norm.centred:
         texts = {
             (0.0, 0.0): ("The norm is taken for a constant", "dhat / sigma"),

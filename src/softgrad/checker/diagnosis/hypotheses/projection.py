@@ -134,6 +134,14 @@ def _wrong_axis(view: View) -> Iterator[Guess]:
         wrong = f"g - s * g.{end}" if rows.log else f"s * (g - (g * s).{end})"
         formula = Formula(wrong, _formula(rows, "1", "0", "", "").expected)
         yield Guess(f"inner product over {axes}", D - T, text, formula)
+    if D is not None and p.ndim == 2 and p.shape[0] == p.shape[1] and rows.axis == 1:
+        # sum(axis=-1) without keepdims: the sum of row j meets column j.
+        row, column = np.indices(p.shape).reshape(2, -1)
+        crossed = np.outer(left.ravel(), p.ravel()) * (row[:, None] == column[None, :])
+        text = f"The sum in {_term(rows)} has lost its axis, and is spread over the wrong one."
+        wrong = "s * (g - (g * s).sum(axis=-1))"
+        formula = Formula(wrong, _formula(rows, "1", "0", "", "").expected)
+        yield Guess("keepdims", D - crossed * view.scale(rows), text, formula)
 
 
 def _other_map(view: View) -> Iterator[Guess]:

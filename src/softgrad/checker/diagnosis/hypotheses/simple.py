@@ -10,7 +10,7 @@ from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
 
-__all__ = ["IDENTITY", "SCALE", "SIGN", "ZERO"]
+__all__ = ["IDENTITY", "SCALE", "SIGN", "SPREAD", "ZERO"]
 
 
 def _zero(view: View) -> Iterator[Guess]:
@@ -25,7 +25,10 @@ def _identity(view: View) -> Iterator[Guess]:
     if mask is not None and set(view.x.shape) <= set(view.y.shape if view.y is not None else ()):
         text = "The incoming gradient is passed on as it is: the Jacobian is never applied."
         yield Guess("identity", mask.astype(np.float64), text, Formula("g", _expected(view)))
-    elif view.J.shape[0] == 1 and view.J.shape[1] > 1:
+
+
+def _spread(view: View) -> Iterator[Guess]:
+    if view.J.shape[0] == 1 and view.J.shape[1] > 1:
         text = "Every entry is given the incoming gradient as it is: no derivative is applied."
         ones = np.ones_like(view.A)
         yield Guess("identity, spread", ones, text, Formula("g * ones_like(x)", "g * dloss/dx"))
@@ -50,6 +53,7 @@ def _expected(view: View) -> str:
 
 ZERO = Hypothesis("zero", "A = 0", "an entry that is not 0", _zero, factor=False)
 IDENTITY = Hypothesis("identity", "A = I", "an entry off the diagonal", _identity)
+SPREAD = Hypothesis("identity", "A = 1", "entries that differ", _spread, factor=False)
 SIGN = Hypothesis("sign", "A = −J", "A + J beyond the error bar", _sign, factor=False)
 SCALE = Hypothesis(
     "scale", "A = c·J", "a second point at which c is another", _scale, any_factor=True
