@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -79,8 +81,9 @@ def _shape(subject: Subject, where: int, array: AnyArray, locator: Locator) -> D
     place, shape = subject.floating[where], subject.points[where].shape
     evidence = f"the gradient has shape {array.shape}, the input {shape}"
     number_like = array.dtype.kind in "fiu"
-    summed = _unbroadcast(array, shape) if number_like else None
-    if summed is not None and locator.agrees(where, gradient=summed):
+    for summed in _sums(array, shape) if number_like else ():
+        if not locator.agrees(where, gradient=summed):
+            continue
         text = (
             f"The gradient of input {place} is not summed over the axes along which the input is "
             "broadcast."
@@ -108,16 +111,17 @@ def _wide(array: AnyArray) -> Vector:
     return np.asarray(array, np.float64)
 
 
-def _unbroadcast(array: AnyArray, shape: tuple[int, ...]) -> Vector | None:
-    """Return the array summed to `shape` as broadcasting has it, None where that cannot be."""
-    extra = array.ndim - len(shape)
-    if extra < 0:
-        return None
-    summed = _wide(array).sum(axis=tuple(range(extra)))
-    for axis, length in enumerate(shape):
-        if length == 1 != summed.shape[axis]:
-            summed = summed.sum(axis=axis, keepdims=True)
-    return np.asarray(summed) if summed.shape == shape else None
+def _sums(array: AnyArray, shape: tuple[int, ...]) -> Iterator[Vector]:
+    """Yield the sums of an array that have `shape`, as broadcasting has it first of all."""
+    for axes in combinations(range(array.ndim), max(array.ndim - len(shape), 0)):
+        summed = _wide(array).sum(axis=axes)
+        if summed.ndim != len(shape):
+            return
+        for axis, length in enumerate(shape):
+            if length == 1 != summed.shape[axis]:
+                summed = summed.sum(axis=axis, keepdims=True)
+        if summed.shape == shape:
+            yield np.asarray(summed)
 
 
 def _state(subject: Subject, first: list[Any], kept: Any, cotangent: Arrays) -> Diagnosis | None:

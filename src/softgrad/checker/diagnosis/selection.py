@@ -95,19 +95,15 @@ def _fits(hypothesis: Hypothesis, views: Views) -> Iterable[Fit]:
         yield rigid
         if rigid.fits or not (hypothesis.factor or hypothesis.any_factor):
             continue
-        if not hypothesis.any_factor and all(map(_is_multiple, pair, views)):
+        if not hypothesis.any_factor and all(
+            v.is_multiple(B) for B, v in zip(pair, views, strict=True)
+        ):
             continue  # here the guess is J itself, and a factor is all that is wrong
         size = float(np.vdot(pair[0], pair[0]))
         c = float(np.vdot(pair[0], views[0].A)) / size if size else 0.0
         fitted = _fit(hypothesis, guess, pair, views, c)
         if c and (hypothesis.any_factor or fitted.words is not None):
             yield fitted
-
-
-def _is_multiple(B: Matrix, view: View) -> bool:
-    """Whether a guess is a multiple of J, to within the error bar."""
-    c = float(np.vdot(view.J, B)) / (float(np.vdot(view.J, view.J)) or 1.0)
-    return rms(B - c * view.J) <= 1e-5 * rms(B)
 
 
 def _fit(

@@ -109,13 +109,18 @@ class View:
         for log, p in ((False, y), (True, np.exp(y))):
             for axis in range(y.ndim):
                 sums = p.sum(axis=axis)
-                if y.shape[axis] < 2 or p.min() <= 0 or not np.allclose(sums, 1, atol=1e-9):
+                if y.shape[axis] < 2 or p.min() < 0 or not np.allclose(sums, 1, atol=1e-9):
                     continue
                 rows = Rows(log, axis, p)
                 S = self._structure(rows)
                 if S is not None and self._is_multiple(S):
                     return rows
         return None
+
+    def is_multiple(self, B: Matrix) -> bool:
+        """Whether a matrix is a multiple of J."""
+        c = float(np.vdot(self.J, B)) / (float(np.vdot(self.J, self.J)) or 1.0)
+        return rms(B - c * self.J) <= 1e-5 * rms(B)
 
     def term(self, rows: Rows, u: Vector, v: Vector, axes: tuple[int, ...]) -> Matrix | None:
         """Return u·vᵀ between entries that differ along `axes` at most, times what J's scale is.

@@ -17,11 +17,15 @@ from softgrad.checker.diagnosis.hypotheses.axes import (
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.hypotheses.cotangents import IN_PART, OUTPUT_FORGOTTEN
 from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_ONLY
-from softgrad.checker.diagnosis.hypotheses.factors import DERIVATIVE, FACTOR
+from softgrad.checker.diagnosis.hypotheses.factors import DERIVATIVE, FACTOR, HALF, RAW
 from softgrad.checker.diagnosis.hypotheses.leftovers import NARROW, SLICES
 from softgrad.checker.diagnosis.hypotheses.losses import (
     LABELS_ALONE,
+    LOSS_BINARY,
     LOSS_DIAGONAL,
+    LOSS_FACTOR,
+    LOSS_INNER,
+    LOSS_OTHER,
     LOSS_TERMS,
     LOSS_VARIABLE,
 )
@@ -32,10 +36,18 @@ from softgrad.checker.diagnosis.hypotheses.projection import (
     PROJECTION,
     ROW_SUMS,
     SIGN_OFF,
+    UNMASKED,
     WRONG_AXIS,
 )
 from softgrad.checker.diagnosis.hypotheses.reductions import KEPT, LAST_USE
-from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY, SCALE, SIGN, SPREAD, ZERO
+from softgrad.checker.diagnosis.hypotheses.simple import (
+    IDENTITY,
+    MEAN_OF_USES,
+    SCALE,
+    SIGN,
+    SPREAD,
+    ZERO,
+)
 from softgrad.checker.diagnosis.hypotheses.variables import AT_THE_OUTPUT, FORMULA_OF_INPUT, TWICE
 
 __all__ = ["TABLE", "Guess", "Hypothesis"]
@@ -55,10 +67,15 @@ TABLE = (
     LOSS_VARIABLE,
     LOSS_TERMS,
     LABELS_ALONE,
+    LOSS_FACTOR,
+    LOSS_OTHER,
+    LOSS_INNER,
+    LOSS_BINARY,
     NORM_TERMS,
     SIGN_OFF,
     ROW_SUMS,
     OUTER_FACTOR,
+    UNMASKED,
     PROJECTION,
     ATTENTION_PROJECTION,
     WRONG_AXIS,
@@ -74,7 +91,10 @@ TABLE = (
     OUTPUT_FORGOTTEN,
     IN_PART,
     SCALE,
+    MEAN_OF_USES,
     FACTOR,
     DERIVATIVE,
+    HALF,
+    RAW,
     NARROW,
 )

@@ -11,7 +11,7 @@ from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.subject import AnyArray, Vector
 
-__all__ = ["DERIVATIVE", "FACTOR"]
+__all__ = ["DERIVATIVE", "FACTOR", "HALF", "RAW"]
 
 
 def _factor(view: View) -> Iterator[Guess]:
@@ -83,5 +83,33 @@ def _products(x: Vector, y: Vector) -> Iterator[tuple[str, Vector, dict[str, Vec
             yield f"the soft cap {c:g}·tanh(x/{c:g})", 1 - t * t, wrong
 
 
+def _half(view: View) -> Iterator[Guess]:
+    """Of y = x·h(x), in one of its factors alone: y/x, a norm or a gate taken for a constant."""
+    if not view.elementwise or view.y is None or not view.x.all():
+        return
+    h = np.diag((view.y / view.x).ravel())
+    text = "Of the product rule for x·h(x) {} is missing."
+    yield Guess("h alone", h, text.format("the term with the derivative of h"))
+    yield Guess("h' alone", view.J - h, text.format("the term h itself"))
+
+
+def _raw(view: View) -> Iterator[Guess]:
+    """A parameter's gradient from the input or the output, and not from what it multiplies."""
+    y = view.y
+    if y is None or view.elementwise or view.diagonal is None:
+        return
+    for place, other in view.others.items():
+        if other.shape == y.shape and other.dtype.kind == "f":
+            text = f"The incoming gradient is multiplied by input {place} as it is, {_UNPROCESSED}."
+            matrix = other.reshape(-1, 1) * view.diagonal
+            yield Guess(f"times input {place}", matrix, text)
+    text = f"The incoming gradient is multiplied by the output, {_UNPROCESSED}."
+    yield Guess("times the output", y.reshape(-1, 1) * view.diagonal, text)
+
+
+_UNPROCESSED = "and not by what the input is multiplied by"
+
+HALF = Hypothesis("chain-term", "A = diag(y/x)", "another ratio", _half)
+RAW = Hypothesis("wrong-variable", "A = x for J = x̂", "another multiplier", _raw)
 FACTOR = Hypothesis("chain-term", "A = J·w or J/w", "A/J that is not w", _factor)
 DERIVATIVE = Hypothesis("chain-term", "A = J·J or J without a factor", "A/J", _derivative)

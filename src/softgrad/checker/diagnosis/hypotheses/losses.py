@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -13,7 +14,16 @@ from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
 from softgrad.checker.subject import Vector
 
-__all__ = ["LABELS_ALONE", "LOSS_DIAGONAL", "LOSS_TERMS", "LOSS_VARIABLE"]
+__all__ = [
+    "LABELS_ALONE",
+    "LOSS_BINARY",
+    "LOSS_DIAGONAL",
+    "LOSS_FACTOR",
+    "LOSS_INNER",
+    "LOSS_OTHER",
+    "LOSS_TERMS",
+    "LOSS_VARIABLE",
+]
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ def _recognised(view: View) -> Iterator[_Loss]:
         rows = x.reshape(-1, x.shape[-1])
         for domain, log_p in _domains(rows):
             per_row = -(t * log_p).sum(axis=-1)
-            weight = _weights(y, per_row)
+            weight = _weights(y, per_row, float(t.sum()))
             if weight is not None:
                 yield _Loss(domain, np.exp(log_p), t, weight)
                 return
@@ -61,8 +71,20 @@ def _targets(view: View) -> Iterator[Vector]:
             labels = array.reshape(-1)
             known = (labels >= 0) & (labels < K)
             yield np.eye(K)[np.where(known, labels, 0)] * known[:, None]
+            yield from _weighted(view, np.where(known, labels, 0), known)
         elif array.shape == x.shape:
             yield array.astype(np.float64).reshape(-1, K)
+
+
+def _weighted(view: View, labels: Vector, known: Vector) -> Iterator[Vector]:
+    """Yield one-hot rows times the weights of classes or rows that another input may hold."""
+    K = view.x.shape[-1]
+    one_hot = np.eye(K)[labels] * known[:, None]
+    for weights in view.others.values():
+        if weights.dtype.kind == "f" and weights.shape == (K,):
+            yield one_hot * weights
+        if weights.dtype.kind == "f" and weights.shape == labels.shape:
+            yield one_hot * weights[:, None]
 
 
 def _domains(rows: Vector) -> Iterator[tuple[str, Vector]]:
@@ -72,13 +94,13 @@ def _domains(rows: Vector) -> Iterator[tuple[str, Vector]]:
         yield "probabilities", np.log(rows)
 
 
-def _weights(y: Vector, per_row: Vector) -> Vector | None:
+def _weights(y: Vector, per_row: Vector, total: float) -> Vector | None:
     """Return how the outputs follow from the losses of the rows: sum, mean, or each its own."""
     N = per_row.size
     if y.size == 1:
         value = float(y.reshape(-1)[0])
         count = int(np.count_nonzero(per_row)) or 1
-        for c in (1 / N, 1.0, 1 / count):
+        for c in (1 / N, 1.0, 1 / count, 1 / (total or 1.0)):
             if np.isclose(value, c * per_row.sum(), rtol=1e-7, atol=0):
                 return np.full((1, N, 1), c)
         return None
@@ -228,6 +250,89 @@ def _labels_alone(view: View) -> Iterator[Guess]:
             yield Guess(name, loss.matrix(inner), text.format(what), formula)
 
 
+def _factor(view: View) -> Iterator[Guess]:
+    """The right gradient over another number of rows, or another sum of weights."""
+    for loss in _recognised(view):
+        if view.J.shape[0] == 1:
+            N, total = loss.t.shape[0], float(loss.t.sum())
+            c = float(loss.weight[0, 0, 0])
+            for name, value in (("the number of rows", N), ("the sum of the weights", total)):
+                text = f"The gradient is divided by {name}, and the loss is not."
+                yield Guess(f"over {name}", view.J / (c * value), text)
+            yield Guess("over nothing", view.J / c, "The gradient is not divided as the loss is.")
+
+
+def _other(view: View) -> Iterator[Guess]:
+    """The gradient of plain cross-entropy, where the loss is more than that."""
+    y, x = view.y, view.x
+    if y is None or x.ndim < 1 or x.shape[-1] < 2:
+        return
+    rows = x.reshape(-1, x.shape[-1])
+    N = len(rows)
+    if y.size not in (1, N):
+        return
+    text = (
+        "This is the gradient of plain cross-entropy: what else the loss does with its targets, "
+        "such as weights or smoothing, is left out."
+    )
+    formula = Formula("softmax(z) - t", "p·Σt - t")
+    targets = list(_targets(view))
+    divisors = [float(N), *(float(t.sum()) or 1.0 for t in targets)]
+    for (k, t), (j, divisor) in product(enumerate(targets), enumerate(divisors)):
+        weight = np.full((1, N, 1), 1 / divisor) if y.size == 1 else np.eye(N)[:, :, None]
+        matrix = _Loss("logits", _softmax(rows), t, weight)
+        yield Guess(f"plain {k} {j}", matrix.matrix(matrix.p - t), text, formula)
+
+
+def _logsumexp(view: View) -> Iterator[Guess]:
+    """log Σ exp: something else where its softmax must stand."""
+    y, x = view.y, view.x
+    if y is None or x.ndim < 1 or x.shape[-1] < 2:
+        return
+    rows = x.reshape(-1, x.shape[-1])
+    high = rows.max(axis=-1)
+    value = high + np.log(np.exp(rows - high[:, None]).sum(axis=-1))
+    if y.size != value.size or not np.allclose(y.ravel(), value, rtol=1e-9):
+        return
+    s, each = _softmax(rows), np.eye(len(rows))[:, :, None]
+    for name, inner in (
+        ("exp(z) without its sum", np.exp(rows)),
+        ("log_softmax(z)", np.log(s)),
+        ("softmax(softmax(z))", _softmax(s)),
+        ("s * (1 - s)", s * (1 - s)),
+        ("z", rows),
+    ):
+        text = f"Where softmax(z) must multiply the incoming gradient, {name} does."
+        matrix = (each * inner).reshape(len(rows), -1)
+        yield Guess(name, matrix, text, Formula(f"g * {name}", "g * softmax(z)"))
+
+
+def _binary(view: View) -> Iterator[Guess]:
+    """Binary cross-entropy at logits: something else where sigmoid(z) − t must stand."""
+    y, x = view.y, view.x
+    if y is None:
+        return
+    for t in view.others.values():
+        if t.shape != x.shape:
+            continue
+        each = np.logaddexp(0, x) - t * x
+        s = 1 / (1 + np.exp(-x))
+        scales = [1.0, 1 / x.size, 1 / x.shape[0] if x.ndim else 1.0]
+        value = float(y.reshape(-1)[0])
+        for c in scales if y.size == 1 else ():
+            if np.isclose(value, c * each.sum(), rtol=1e-9):
+                for name, inner in (
+                    ("sigmoid(sigmoid(z)) - t", 1 / (1 + np.exp(-s)) - t),
+                    ("z - t", x - t),
+                    ("(s - t) * s * (1 - s)", (s - t) * s * (1 - s)),
+                    ("(s - t) / (s * (1 - s))", (s - t) / (s * (1 - s))),
+                ):
+                    text = f"Where sigmoid(z) − t must stand, {name} does."
+                    formula = Formula(f"g * ({name})", "g * (sigmoid(z) - t)")
+                    yield Guess(name, (c * inner).reshape(1, -1), text, formula)
+                return
+
+
 LOSS_VARIABLE = Hypothesis(
     "wrong-variable", "A = s(s(x)) − t, s(x) − t or −t/s", "the loss's own value", _variable
 )
@@ -236,3 +341,7 @@ LOSS_DIAGONAL = Hypothesis(
 )
 LOSS_TERMS = Hypothesis("chain-term", "A = dloss/ds", "a row of A that sums to 0", _terms)
 LABELS_ALONE = Hypothesis("subset", "A − J = c·t", "an error off the targets", _labels_alone)
+LOSS_FACTOR = Hypothesis("scale", "A = J·N/Σw", "another divisor", _factor, factor=False)
+LOSS_OTHER = Hypothesis("chain-term", "A = softmax(x) − t", "J itself", _other)
+LOSS_INNER = Hypothesis("wrong-variable", "A = h(x) for softmax(x)", "another h", _logsumexp)
+LOSS_BINARY = Hypothesis("wrong-variable", "A = h(x) for σ(x) − t", "another h", _binary)

@@ -141,6 +141,12 @@ def _terms(view: View) -> Iterator[Guess]:
             matrix = norm.matrix(view, mean, deviation, power, gain)
             yield Guess(name, matrix, f"{said} ({norm.name}).", formula)
 
+    if not np.allclose(norm.gain, norm.gain.reshape(-1)[0]):
+        bare = norm.matrix(view, c, 1.0, -1, one)
+        plain = norm.matrix(view, 0.0, 0.0, -1, one)
+        mixed = norm.matrix(view, 0.0, 0.0, -1, norm.gain) + bare - plain
+        yield Guess("gain outside", mixed, f"The gain is missing in the means ({norm.name}).")
+
 
 NORM_TERMS = Hypothesis(
     "chain-term",

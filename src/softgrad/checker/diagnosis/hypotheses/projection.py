@@ -14,7 +14,15 @@ from softgrad.checker.report import Formula
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
-__all__ = ["OTHER_MAP", "OUTER_FACTOR", "PROJECTION", "ROW_SUMS", "SIGN_OFF", "WRONG_AXIS"]
+__all__ = [
+    "OTHER_MAP",
+    "OUTER_FACTOR",
+    "PROJECTION",
+    "ROW_SUMS",
+    "SIGN_OFF",
+    "UNMASKED",
+    "WRONG_AXIS",
+]
 
 
 def _row_sums(view: View) -> Iterator[Guess]:
@@ -177,6 +185,19 @@ def _outer_factor(view: View) -> Iterator[Guess]:
         yield Guess("first term missing", -T, "The first term, s·g, is missing.")
 
 
+def _unmasked(view: View) -> Iterator[Guess]:
+    """Softmax over all classes, where the forward leaves some out."""
+    rows = view.rows
+    if rows is None or rows.log or not view.elementwise or rows.p.all():
+        return
+    e = np.exp(view.x - view.x.max(axis=rows.axis, keepdims=True))
+    s = e / e.sum(axis=rows.axis, keepdims=True)
+    D, T = view.diagonal_term(rows, s), view.term(rows, s, s, (rows.axis,))
+    if D is not None and T is not None:
+        text = "The mask is not applied: this is the gradient of softmax over all classes."
+        yield Guess("unmasked", D - T, text)
+
+
 ROW_SUMS = Hypothesis(
     "projection-term", "A = diag(J·1)", "an entry off the diagonal", _row_sums, factor=False
 )
@@ -185,6 +206,9 @@ OTHER_MAP = Hypothesis(
     "wrong-variable", "A = I − 1·sᵀ for diag(s) − s·sᵀ", "rows of A that do not sum so", _other_map
 )
 OUTER_FACTOR = Hypothesis("chain-term", "A = J/s", "A/J that varies in another way", _outer_factor)
+UNMASKED = Hypothesis(
+    "chain-term", "A = J of the map without its mask", "zeros where the mask is", _unmasked
+)
 WRONG_AXIS = Hypothesis(
     "axis", "A − J = s·sᵀ over other axes", "A that is zero between rows", _wrong_axis
 )

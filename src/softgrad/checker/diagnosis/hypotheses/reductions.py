@@ -14,25 +14,23 @@ __all__ = ["KEPT", "LAST_USE"]
 
 
 def _kept(view: View) -> Iterator[Guess]:
-    """One slice of the output's gradient alone, along an axis that must be summed."""
-    y = view.y
-    if y is None or y.ndim == 0:
+    """Of the sum over an axis of the output, one slice alone: what was written last, or first."""
+    y, seen = view.y, view.pattern != 0
+    if y is None or view.elementwise:
         return
-    fan_in = (view.pattern != 0).sum(axis=0).max() > 1
     for axis, length in enumerate(y.shape):
-        index = np.indices(y.shape)[axis].ravel()
-        # What is right off the axis is summed over it: every entry feeds all its slices.
-        fed = [set(index[column != 0]) for column in view.pattern.T]
-        if length < 2 or not fan_in or any(len(slices) != length for slices in fed if slices):
+        index = np.indices(y.shape)[axis].ravel()[:, None]
+        last = np.where(seen, index, -1).max(axis=0)
+        first = np.where(seen, index, length).min(axis=0)
+        if not (last > first).any():
             continue
-        for name, at in (("first", 0), ("last", length - 1)):
-            matrix = view.J * (index == at)[:, None]
+        for name, at in (("first", first), ("last", last)):
             text = (
-                f"The gradient must be summed over axis {axis} of the output, over which the input "
-                f"is broadcast, and only the {name} slice is kept."
+                f"The gradient must be summed over axis {axis} of the output, and only the {name} "
+                "slice of it is kept."
             )
-            formula = Formula(f"g[{'0' if at == 0 else '-1'}]", f"g.sum(axis={axis})")
-            yield Guess(f"{name} slice of axis {axis}", matrix, text, formula)
+            formula = Formula(f"g[{'0' if name == 'first' else '-1'}]", f"g.sum(axis={axis})")
+            yield Guess(f"{name} of axis {axis}", view.J * (index == at), text, formula)
 
 
 def _last_use(view: View) -> Iterator[Guess]:

@@ -10,7 +10,7 @@ from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
 
-__all__ = ["IDENTITY", "SCALE", "SIGN", "SPREAD", "ZERO"]
+__all__ = ["IDENTITY", "MEAN_OF_USES", "SCALE", "SIGN", "SPREAD", "ZERO"]
 
 
 def _zero(view: View) -> Iterator[Guess]:
@@ -21,8 +21,10 @@ def _zero(view: View) -> Iterator[Guess]:
 
 
 def _identity(view: View) -> Iterator[Guess]:
-    mask = view.diagonal
-    if mask is not None and set(view.x.shape) <= set(view.y.shape if view.y is not None else ()):
+    mask, y = view.diagonal, view.y
+    if mask is None or y is None or view.is_multiple(mask.astype(np.float64)):
+        return  # where J is c·I, what is wrong is the factor
+    if set(view.x.shape) <= set(y.shape) or set(y.shape) <= set(view.x.shape):
         text = "The incoming gradient is passed on as it is: the Jacobian is never applied."
         yield Guess("identity", mask.astype(np.float64), text, Formula("g", _expected(view)))
 
@@ -43,6 +45,13 @@ def _scale(view: View) -> Iterator[Guess]:
     yield Guess("scale", view.J, "The gradient is {} times what it must be.")
 
 
+def _mean_of_uses(view: View) -> Iterator[Guess]:
+    uses = (view.pattern != 0).sum(axis=0)
+    if uses.max() > 1 and uses.min() < uses.max():
+        text = "A mean over the uses of an entry is taken, where it must be their sum."
+        yield Guess("mean of uses", view.J / np.maximum(uses, 1), text)
+
+
 def _expected(view: View) -> str:
     rows = view.rows
     if rows is None:
@@ -54,6 +63,9 @@ def _expected(view: View) -> str:
 ZERO = Hypothesis("zero", "A = 0", "an entry that is not 0", _zero, factor=False)
 IDENTITY = Hypothesis("identity", "A = I", "an entry off the diagonal", _identity)
 SPREAD = Hypothesis("identity", "A = 1", "entries that differ", _spread, factor=False)
+MEAN_OF_USES = Hypothesis(
+    "scale", "A = J/uses of the entry", "entries used alike", _mean_of_uses, factor=False
+)
 SIGN = Hypothesis("sign", "A = −J", "A + J beyond the error bar", _sign, factor=False)
 SCALE = Hypothesis(
     "scale", "A = c·J", "a second point at which c is another", _scale, any_factor=True
