@@ -45,6 +45,9 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
         wrong = locator.wrong_inputs()
         if wrong and found.code != "aliasing":
             where = locator.place(wrong[0], sets=found.code == "subset" or not twin)
+            if len(wrong) > 1:
+                others = ", ".join(str(subject.floating[i]) for i in wrong[1:])
+                where = replace(where, text=f"{where.text}; also input {others}")
         if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
             found = _placed(found, where)
     except (Ended, TypeError):
@@ -79,11 +82,15 @@ def _right_in(wide: type[np.floating[Any]], locator: Locator, right: list[bool |
     gradient = locator.answer(points, cotangent)
     if False not in right or all(map(np.array_equal, gradient, locator.gradient)):
         return False
-    return all(
-        locator.agrees(where, gradient=gradient[where])
-        for where, before in enumerate(right)
-        if before is False
-    )
+    for where, before in enumerate(right):
+        if before is False:
+            after = locator.agrees(where, gradient=gradient[where])
+            overflowed = not np.isfinite(locator.gradient[where]).all()
+            # Saturated rows have no slope to compare with: that they are finite must do.
+            mended = after is None and overflowed and np.isfinite(gradient[where]).all()
+            if not (after or mended):
+                return False
+    return True
 
 
 def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:

@@ -153,7 +153,8 @@ def _linearity(subject: Subject, first: list[Any], cotangent: Arrays) -> Diagnos
     rest = max((float(np.abs(_wide(e)).max(initial=0)) for e in zero if e is not None), default=0.0)
     if _gap(zero, first, points) == 0 and rest:
         text = "The incoming gradient is ignored: the answer is the same whatever comes in."
-        return _said("cotangent", text, f"a zero gradient in gives {number(rest)} out", _MULTIPLY)
+        formula = Formula("dloss/dx", "g * dloss/dx")
+        return _said("cotangent", text, f"a zero gradient in gives {number(rest)} out", formula)
     if rest or not np.isfinite(rest):
         text = "Something is added that the incoming gradient does not multiply."
         return _said("cotangent", text, f"a zero gradient in gives entries up to {number(rest)}")
@@ -172,16 +173,13 @@ def _linearity(subject: Subject, first: list[Any], cotangent: Arrays) -> Diagnos
             else:
                 text = f"The answer does not grow {factor:g}-fold with the incoming gradient."
             more = " It must be linear in it."
-            return _said("cotangent", text + more, f"relative difference {number(gap)}", _MULTIPLY)
+            return _said("cotangent", text + more, f"relative difference {number(gap)}")
     scattered = tuple(strided(c) for c in cotangent)
     result = _gap(_handed(subject, scattered), first, points)
     if result > _slack(points):
         text = "The incoming gradient is read by its place in memory, and not by its indices."
         return _said("cotangent", text, f"relative difference {number(result)}, not contiguous")
     return None
-
-
-_MULTIPLY = Formula("not a product with g", "the Jacobian times g")
 
 
 def _in_half_precision(entries: list[Any], points: Arrays) -> bool:

@@ -20,7 +20,7 @@ from softgrad.checker.subject import Arrays, Subject, Vector, flat
 __all__ = ["Locator", "named_sets"]
 
 Mask = NDArray[np.bool_]
-_CALLS = 120
+_CALLS = 160
 """The most forward calls that are spent on finding the place."""
 
 
@@ -125,33 +125,44 @@ class Locator:
                 found.append((axis, start, stop))
                 index = np.indices(point.shape)[axis]
                 inside &= (start <= index) & (index < stop)
-        if found:
-            text = ", ".join(map(_in_words, found))
-            axis, start, stop = min(found, key=lambda part: part[2] - part[1])
-            return Where(place, axis, start, stop, None, f"input {place}, only at {text}")
-        for name, mask in named_sets(self.subject, where, point) if sets else ():
-            if not self._spent and self.agrees(where, ~mask) and self.agrees(where, mask) is False:
-                return Where(place, None, None, None, name, f"input {place}, only at {name}")
-        return Where(place, None, None, None, None, f"input {place}, everywhere")
+        if sets and 4 * inside.sum() > inside.size:  # not where a slice says it better
+            for name, mask in named_sets(self.subject, where, point):
+                hit = not self._spent and self.agrees(where, ~mask)
+                if hit and self.agrees(where, mask) is False:
+                    return Where(place, None, None, None, name, f"input {place}, only at {name}")
+        if not found:
+            return Where(place, None, None, None, None, f"input {place}, everywhere")
+        text = ", ".join(map(_in_words, found))
+        axis, start, stop = min(found, key=lambda part: part[2] - part[1])
+        return Where(place, axis, start, stop, None, f"input {place}, only at {text}")
 
     @property
     def _spent(self) -> bool:
         return self.subject.forward_calls - self._start > _CALLS
 
     def _slice(self, where: int, axis: int, inside: Mask) -> tuple[int, int]:
-        """Halve an axis as long as one half is right and the other wrong."""
-        shape = self.points[where].shape
-        index = np.indices(shape)[axis]
-        start, stop = 0, shape[axis]
-        while stop - start > 1 and not self._spent:
-            middle = (start + stop) // 2
-            halves = ((start, middle), (middle, stop))
-            right = [
-                self.agrees(where, (low <= index) & (index < high) & inside) for low, high in halves
-            ]
-            if set(right) != {True, False}:
-                break
-            start, stop = halves[right.index(False)]
+        """Return where the wrong part of an axis begins and ends; all of it if both ends are."""
+        length = self.points[where].shape[axis]
+        index = np.indices(self.points[where].shape)[axis]
+
+        def right(low: int, high: int) -> bool:
+            if self._spent:
+                return False
+            return bool(self.agrees(where, (low <= index) & (index < high) & inside))
+
+        start, stop = 0, length
+        if length > 1 and right(0, 1):
+            low, high = 1, length  # the entries before `low` are right, those before `high` not
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if right(0, middle) else (low, middle)
+            start = low
+        if length > 1 and right(length - 1, length):
+            low, high = start, length - 1
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if right(middle, length) else (middle, high)
+            stop = high
         return start, stop
 
     def _central(self, where: int, move: Vector) -> float:

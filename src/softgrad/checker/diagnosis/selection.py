@@ -81,29 +81,46 @@ def best(ranked: list[Fit], views: Views) -> tuple[Fit | None, Fit | None]:
 
 
 def _fits(hypothesis: Hypothesis, views: Views) -> Iterable[Fit]:
-    second = {guess.name: guess for guess in hypothesis.guesses(views[1])}
-    for guess in hypothesis.guesses(views[0]):
+    guesses = list(hypothesis.guesses(views[0]))
+    if hypothesis.costly:  # no call for the second point where the first is not explained
+        guesses = [guess for guess in guesses if _is_near(guess.matrix, views[0])]
+    second = {g.name: g for g in hypothesis.guesses(views[1])} if guesses else {}
+    for guess in guesses:
         if guess.name not in second:
             continue
         pair = (guess.matrix, second[guess.name].matrix)
-        if any(
-            not np.isfinite(B).all() or B.shape != v.A.shape
-            for B, v in zip(pair, views, strict=True)
-        ):
+        if not all(_is_sound(hypothesis, B, view) for B, view in zip(pair, views, strict=True)):
+            continue
+        # A guess that is J itself explains nothing: if that fits, the factor is the mistake.
+        same = all(view.is_multiple(B) for B, view in zip(pair, views, strict=True))
+        if same and hypothesis.factor and not hypothesis.any_factor:
             continue
         rigid = _fit(hypothesis, guess, pair, views, 1.0)
         yield rigid
         if rigid.fits or not (hypothesis.factor or hypothesis.any_factor):
             continue
-        if not hypothesis.any_factor and all(
-            v.is_multiple(B) for B, v in zip(pair, views, strict=True)
-        ):
-            continue  # here the guess is J itself, and a factor is all that is wrong
-        size = float(np.vdot(pair[0], pair[0]))
-        c = float(np.vdot(pair[0], views[0].A)) / size if size else 0.0
+        c = _factor(pair[0], views[0])
         fitted = _fit(hypothesis, guess, pair, views, c)
         if c and (hypothesis.any_factor or fitted.words is not None):
             yield fitted
+
+
+def _factor(B: Matrix, view: View) -> float:
+    """Return the number that brings a guess nearest to A."""
+    size = float(np.vdot(B, B))
+    return float(np.vdot(B, view.A)) / size if size else 0.0
+
+
+def _is_near(B: Matrix, view: View) -> bool:
+    left = rms(view.A - _factor(B, view) * B)
+    return left <= max(_PART * view.error, _BARS * view.bar)
+
+
+def _is_sound(hypothesis: Hypothesis, B: Matrix, view: View) -> bool:
+    if B.shape != view.A.shape or not np.isfinite(B).all():
+        return False
+    # Where A, or a guess, is nothing but rounding, any small number would fit.
+    return hypothesis.vanishing or min(rms(B), rms(view.A)) > 1e-6 * rms(view.J)
 
 
 def _fit(
@@ -119,6 +136,6 @@ def _fit(
     words = None
     if fits and c not in (0.0, 1.0):
         spot = views[0].spot
-        accuracy = max(1e-9, _BARS * views[0].bar / (rms(views[0].A) or 1.0))
+        accuracy = min(1e-4, max(1e-9, _BARS * views[0].bar / rms(views[0].A)))
         words = in_words(c, spot.subject, spot.outputs, accuracy)
     return Fit(hypothesis, guess, c, misfit, fits, words)

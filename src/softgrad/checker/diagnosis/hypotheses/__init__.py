@@ -43,6 +43,7 @@ from softgrad.checker.diagnosis.hypotheses.reductions import KEPT, LAST_USE
 from softgrad.checker.diagnosis.hypotheses.simple import (
     IDENTITY,
     MEAN_OF_USES,
+    NEARLY_ZERO,
     SCALE,
     SIGN,
     SPREAD,
@@ -74,6 +75,7 @@ TABLE = (
     NORM_TERMS,
     SIGN_OFF,
     ROW_SUMS,
+    NEARLY_ZERO,
     OUTER_FACTOR,
     UNMASKED,
     PROJECTION,

@@ -35,5 +35,7 @@ class Hypothesis:
     """Whether a further constant factor, one of those that are known, may stand before it."""
     any_factor: bool = False
     """Whether that factor may be any number."""
+    vanishing: bool = False
+    """Whether it may say that A is nothing but rounding."""
     costly: bool = False
     """Whether it needs further calls: it is tried where nothing else fits."""

@@ -33,8 +33,8 @@ def _row_sums(view: View) -> Iterator[Guess]:
     formula = Formula("g * J.sum(axis)", "J.T @ g")
     for name, axis in (("rows", 0), ("columns", 1)):
         sums = view.J.sum(axis=axis)
-        if rms(sums) <= max(1e-6 * rms(view.J), 32 * view.bar):
-            if view.A.any() and rms(view.A) < 1e-9 * rms(view.J):
+        if rms(sums) <= 1e-5 * rms(view.J):
+            if rms(view.A) < 1e-9 * rms(view.J):
                 more = " For softmax these sums are 0, and the gradient is mere rounding."
                 yield Guess(f"row sums, {name}", 0 * view.A, text.format(name) + more, formula)
         else:
@@ -199,7 +199,12 @@ def _unmasked(view: View) -> Iterator[Guess]:
 
 
 ROW_SUMS = Hypothesis(
-    "projection-term", "A = diag(J·1)", "an entry off the diagonal", _row_sums, factor=False
+    "projection-term",
+    "A = diag(J·1)",
+    "an entry off the diagonal",
+    _row_sums,
+    factor=False,
+    vanishing=True,
 )
 SIGN_OFF = Hypothesis("projection-term", "A = 2·diag(J) − J", "cross derivatives as J's", _sign_off)
 OTHER_MAP = Hypothesis(

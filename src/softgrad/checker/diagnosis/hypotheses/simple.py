@@ -10,7 +10,7 @@ from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
 
-__all__ = ["IDENTITY", "MEAN_OF_USES", "SCALE", "SIGN", "SPREAD", "ZERO"]
+__all__ = ["IDENTITY", "MEAN_OF_USES", "NEARLY_ZERO", "SCALE", "SIGN", "SPREAD", "ZERO"]
 
 
 def _zero(view: View) -> Iterator[Guess]:
@@ -18,6 +18,11 @@ def _zero(view: View) -> Iterator[Guess]:
     if view.A.any():
         return  # rounding alone is what a sum that cancels leaves
     yield Guess("zero", np.zeros_like(view.A), text, Formula("0 * g", "the Jacobian times g"))
+
+
+def _nearly_zero(view: View) -> Iterator[Guess]:
+    text = "The gradient cancels to nothing but rounding, and the forward does change."
+    yield Guess("nearly zero", np.zeros_like(view.A), text)
 
 
 def _identity(view: View) -> Iterator[Guess]:
@@ -38,7 +43,9 @@ def _spread(view: View) -> Iterator[Guess]:
 
 def _sign(view: View) -> Iterator[Guess]:
     text = "The gradient has the wrong sign."
-    yield Guess("sign", -view.J, text, Formula("-gradient", "gradient"))
+    right = _expected(view)
+    formula = None if view.rows is None else Formula(f"-({right})", right)
+    yield Guess("sign", -view.J, text, formula)
 
 
 def _scale(view: View) -> Iterator[Guess]:
@@ -60,8 +67,11 @@ def _expected(view: View) -> str:
     return f"g - s * g{end}" if rows.log else f"s * (g - (g * s){end})"
 
 
-ZERO = Hypothesis("zero", "A = 0", "an entry that is not 0", _zero, factor=False)
+ZERO = Hypothesis("zero", "A = 0", "an entry that is not 0", _zero, factor=False, vanishing=True)
 IDENTITY = Hypothesis("identity", "A = I", "an entry off the diagonal", _identity)
+NEARLY_ZERO = Hypothesis(
+    "zero", "A ≈ 0", "an entry beyond rounding", _nearly_zero, factor=False, vanishing=True
+)
 SPREAD = Hypothesis("identity", "A = 1", "entries that differ", _spread, factor=False)
 MEAN_OF_USES = Hypothesis(
     "scale", "A = J/uses of the entry", "entries used alike", _mean_of_uses, factor=False
