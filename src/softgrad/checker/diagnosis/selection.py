@@ -33,7 +33,7 @@ class Fit:
     guess: Guess
     factor: float
     misfit: float
-    """RMS of what is left, as a part of the error; the worse of the two points."""
+    """RMS of what is left, as a part of the error; the worse of the points it was tried at."""
     fits: bool
     words: str | None = None
     """What the factor is, where it is not 1."""
@@ -81,28 +81,54 @@ def best(ranked: list[Fit], views: Views) -> tuple[Fit | None, Fit | None]:
 
 
 def _fits(hypothesis: Hypothesis, views: Views) -> Iterable[Fit]:
-    guesses = list(hypothesis.guesses(views[0]))
-    if hypothesis.costly:  # no call for the second point where the first is not explained
-        guesses = [guess for guess in guesses if _is_near(guess.matrix, views[0])]
-    second = {g.name: g for g in hypothesis.guesses(views[1])} if guesses else {}
-    for guess in guesses:
-        if guess.name not in second:
+    second: dict[str, Guess] | None = None
+    for guess in hypothesis.guesses(views[0]):
+        if not _is_sound(hypothesis, guess.matrix, views[0]):
             continue
-        pair = (guess.matrix, second[guess.name].matrix)
-        if not all(_is_sound(hypothesis, B, view) for B, view in zip(pair, views, strict=True)):
+        factors = [1.0]
+        if hypothesis.factor or hypothesis.any_factor:
+            factors.append(_factor(guess.matrix, views[0]))
+        left = [_left(guess.matrix, views[0], c) for c in factors]
+        near = [c for c, rest in zip(factors, left, strict=True) if _is_near(rest, views[0])]
+        if not near:
+            rest = left[-1] if hypothesis.any_factor else left[0]
+            yield Fit(hypothesis, guess, factors[-1], rest / views[0].error, False)
             continue
-        # A guess that is J itself explains nothing: if that fits, the factor is the mistake.
-        same = all(view.is_multiple(B) for B, view in zip(pair, views, strict=True))
-        if same and hypothesis.factor and not hypothesis.any_factor:
-            continue
-        rigid = _fit(hypothesis, guess, pair, views, 1.0)
-        yield rigid
-        if rigid.fits or not (hypothesis.factor or hypothesis.any_factor):
-            continue
-        c = _factor(pair[0], views[0])
-        fitted = _fit(hypothesis, guess, pair, views, c)
-        if c and (hypothesis.any_factor or fitted.words is not None):
-            yield fitted
+        if second is None:  # what the first point refutes is not asked at the second
+            second = {other.name: other for other in hypothesis.guesses(views[1])}
+        if guess.name in second:
+            yield from _tried(hypothesis, guess, second[guess.name].matrix, views, near)
+
+
+def _tried(
+    hypothesis: Hypothesis, guess: Guess, other: Matrix, views: Views, factors: list[float]
+) -> Iterable[Fit]:
+    """Try at the second point, with the same factor, what fits at the first."""
+    pair = (guess.matrix, other)
+    # A guess that is J itself explains nothing: if that fits, the factor is the mistake.
+    same = all(view.is_multiple(B) for B, view in zip(pair, views, strict=True))
+    if not _is_sound(hypothesis, other, views[1]) or (
+        same and hypothesis.factor and not hypothesis.any_factor
+    ):
+        return
+    for c in factors:
+        left = [_left(B, view, c) for B, view in zip(pair, views, strict=True)]
+        misfit = max(r / max(view.error, view.bar) for r, view in zip(left, views, strict=True))
+        fits = all(_is_near(rest, view) for rest, view in zip(left, views, strict=True))
+        words = None
+        if fits and c != 1:
+            spot = views[0].spot
+            accuracy = min(1e-4, max(1e-9, _BARS * views[0].bar / views[0].size))
+            words = in_words(c, spot.subject, spot.outputs, accuracy)
+            if words is None and not hypothesis.any_factor:
+                continue  # a number that is nowhere else explains too much
+        yield Fit(hypothesis, guess, c, misfit, fits, words)
+        if fits:
+            return
+
+
+def _left(B: Matrix, view: View, c: float) -> float:
+    return rms(view.A - c * B)
 
 
 def _factor(B: Matrix, view: View) -> float:
@@ -111,31 +137,15 @@ def _factor(B: Matrix, view: View) -> float:
     return float(np.vdot(B, view.A)) / size if size else 0.0
 
 
-def _is_near(B: Matrix, view: View) -> bool:
-    left = rms(view.A - _factor(B, view) * B)
-    return left <= max(_PART * view.error, _BARS * view.bar)
+def _is_near(left: float, view: View) -> bool:
+    """Whether what is left is within the error bars, and nothing next to the error."""
+    # Where a point shows no error, the bar alone is asked for.
+    enough = max(_BARS * view.bar, 1e-12 * view.size)
+    return left <= min(enough, max(_PART * view.error, view.bar))
 
 
 def _is_sound(hypothesis: Hypothesis, B: Matrix, view: View) -> bool:
     if B.shape != view.A.shape or not np.isfinite(B).all():
         return False
     # Where A, or a guess, is nothing but rounding, any small number would fit.
-    return hypothesis.vanishing or min(rms(B), rms(view.A)) > 1e-6 * rms(view.J)
-
-
-def _fit(
-    hypothesis: Hypothesis, guess: Guess, pair: tuple[Matrix, Matrix], views: Views, c: float
-) -> Fit:
-    misfit, fits = 0.0, True
-    for B, view in zip(pair, views, strict=True):
-        left = rms(view.A - c * B)
-        misfit = max(misfit, left / max(view.error, view.bar))
-        enough = max(_BARS * view.bar, 1e-12 * rms(view.A))
-        # Where this point shows no error, the bar alone is asked for.
-        fits = fits and left <= min(enough, max(_PART * view.error, view.bar))
-    words = None
-    if fits and c not in (0.0, 1.0):
-        spot = views[0].spot
-        accuracy = min(1e-4, max(1e-9, _BARS * views[0].bar / rms(views[0].A)))
-        words = in_words(c, spot.subject, spot.outputs, accuracy)
-    return Fit(hypothesis, guess, c, misfit, fits, words)
+    return hypothesis.vanishing or min(rms(B), view.size) > 1e-6 * view.true_size

@@ -65,6 +65,16 @@ class View:
         return rms(self.A - self.J)
 
     @cached_property
+    def size(self) -> float:
+        """RMS(A)."""
+        return rms(self.A)
+
+    @cached_property
+    def true_size(self) -> float:
+        """RMS(J)."""
+        return rms(self.J)
+
+    @cached_property
     def elementwise(self) -> bool:
         """Whether the output has the input's shape."""
         return self.y is not None and self.y.shape == self.x.shape
