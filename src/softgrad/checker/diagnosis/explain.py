@@ -18,7 +18,7 @@ from softgrad.checker.diagnosis.twin import draw, plans
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Diagnosis, Where
 from softgrad.checker.richardson import rms
-from softgrad.checker.subject import Subject, flat
+from softgrad.checker.subject import Subject, Vector, flat
 
 __all__ = ["diagnose"]
 
@@ -50,8 +50,10 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
                 where = replace(where, text=f"{where.text}; also input {others}")
         if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
             found = _placed(found, where)
-    except (Ended, TypeError):
-        found = found or _unnamed("The functions cannot be run again.", "")
+    except (Ended, TypeError, ValueError, IndexError, np.linalg.LinAlgError) as error:
+        # The verdict stands, whatever these functions do on a twin.
+        reason = f"{type(error).__name__}: {error}"
+        found = found or _unnamed("What is wrong could not be looked into.", reason)
     return found, where
 
 
@@ -62,9 +64,8 @@ def _unnamed(message: str, evidence: str, runner_up: str | None = None) -> Diagn
 def _rounding(locator: Locator) -> Diagnosis | None:
     """Run the backward in wider dtypes, at the inputs as they are."""
     dtype = max((point.dtype for point in locator.subject.points), key=lambda d: d.itemsize)
-    right = [locator.agrees(where) for where in range(len(locator.points))]
     for wide in (np.float64, np.longdouble):
-        if np.dtype(wide).itemsize > dtype.itemsize and _right_in(wide, locator, right):
+        if np.dtype(wide).itemsize > dtype.itemsize and _right_in(wide, locator):
             what = "numbers in it overflow in"
             if all(np.isfinite(G).all() for G in locator.gradient):
                 what = "its numbers are too coarse in"
@@ -75,26 +76,34 @@ def _rounding(locator: Locator) -> Diagnosis | None:
     return None
 
 
-def _right_in(wide: type[np.floating[Any]], locator: Locator, right: list[bool | None]) -> bool:
+def _right_in(wide: type[np.floating[Any]], locator: Locator) -> bool:
     """Whether a wider dtype mends every gradient that is wrong, and there is one."""
     points = tuple(point.astype(wide) for point in locator.subject.points)
     cotangent = tuple(c.astype(wide) if c.dtype.kind == "f" else c for c in locator.cotangent)
     gradient = locator.answer(points, cotangent)
-    if False not in right or all(map(np.array_equal, gradient, locator.gradient)):
+    epsilon = max(float(np.finfo(point.dtype).eps) for point in locator.subject.points)
+    if False not in locator.right:
         return False
-    for where, before in enumerate(right):
+    for where, before in enumerate(locator.right):
         if before is False:
             after = locator.agrees(where, gradient=gradient[where])
             overflowed = not np.isfinite(locator.gradient[where]).all()
             # Saturated rows have no slope to compare with: that they are finite must do.
             mended = after is None and overflowed and np.isfinite(gradient[where]).all()
-            if not (after or mended):
+            changed = overflowed or _differ(locator.gradient[where], gradient[where], epsilon)
+            if not (changed and (after or mended)):
                 return False
     return True
 
 
+def _differ(narrow: Vector, wide: Vector, epsilon: float) -> bool:
+    """Whether a gradient moved by more than its last digits when its dtype was made wider."""
+    return rms(narrow - wide) > 32 * epsilon * rms(wide)
+
+
 def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
     """Return what the first twin shows on which the backward is wrong, None where it never is."""
+    known = locator.wrong_inputs(or_open=True)
     for plan in plans(subject):
         first, second = (draw(subject, plan, rng) for _ in range(2))
         if first is None or second is None:
@@ -102,7 +111,8 @@ def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) 
         spots = Spot(first), Spot(second)
         try:
             wrong = _wrong(spots, rng)
-            if wrong:
+            # Numbers written for one shape are wrong at another: such a twin shows what is not so.
+            if wrong and set(wrong) <= set(known):
                 return _named(spots, wrong, locator)
         except (Unusable, Ended):
             continue
@@ -182,8 +192,6 @@ def _diagnosis(fit: Fit, runner_up: Fit | None, views: Views, locator: Locator) 
     evidence = (
         f"explains all but {floor:.0e} of the error on a twin of {shape} entries, at two points"
     )
-    if fit.code == "scale":
-        fit = _scaled(fit, view, locator)
     next_one = None
     if runner_up is not None:
         times = runner_up.misfit / floor
@@ -191,19 +199,26 @@ def _diagnosis(fit: Fit, runner_up: Fit | None, views: Views, locator: Locator) 
         next_one = f"{runner_up.code} ({times:.0e} times worse): {runner_up.message}"
     sums = _row_sums(view)
     evidence += f"; {sums}" if sums else ""
-    return Diagnosis(fit.code, fit.message, fit.guess.formula, evidence, next_one)
+    found = Diagnosis(fit.code, fit.message, fit.guess.formula, evidence, next_one)
+    return _scaled(found, fit, view, locator) if fit.hypothesis.any_factor else found
 
 
-def _scaled(fit: Fit, view: View, locator: Locator) -> Fit:
-    """Say what a factor is, so that it is right at the inputs as they are, too."""
-    c = locator.factor(view.where)
+def _scaled(found: Diagnosis, fit: Fit, view: View, locator: Locator) -> Diagnosis:
+    """Say what a factor is, so that it is right at the inputs as they are, too.
+
+    Raises
+    ------
+    Unusable
+        There it is none.
+    """
+    c, spot = locator.factor(view.where), view.spot
     if c is None:
-        return fit
-    spot = view.spot
-    words = agreed((fit.factor, spot.subject, spot.outputs), (c, locator.subject, locator.outputs))
-    return replace(
-        fit, words=words or (f"{c:.6g}" if abs(c - fit.factor) < 1e-4 * abs(c) else None)
-    )
+        raise Unusable
+    if abs(c + 1) < 1e-3:
+        return replace(found, code="sign", message="The gradient has the wrong sign.")
+    there = (c, locator.subject, locator.outputs)
+    words = agreed((fit.factor, spot.subject, spot.outputs), there) or f"{c:.6g}"
+    return replace(found, message=replace(fit, words=words).message)
 
 
 def _row_sums(view: View) -> str | None:

@@ -155,7 +155,8 @@ class Spot:
                 values.append(flat(self.subject.evaluate(tuple(moved))))
             except Ended as end:
                 raise Unusable from end
-        if values[0].size != values[1].size or not np.isfinite(values).all():
+        size = flat(self.outputs).size
+        if any(v.size != size or not np.isfinite(v).all() for v in values):
             raise Unusable
         return np.asarray(values[0] - values[1])
 

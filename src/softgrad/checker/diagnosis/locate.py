@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -96,22 +97,32 @@ class Locator:
             return False
         return True if 8 * bar <= 0.02 * max(norm(parts), abs(slope)) or not error else None
 
-    def wrong_inputs(self) -> list[int]:
+    def wrong_inputs(self, or_open: bool = False) -> list[int]:
         """Return the inputs (counted among the floating-point ones) whose gradient is wrong."""
         if len(self.points) == 1:
             return [0]
-        return [where for where in range(len(self.points)) if self.agrees(where) is False]
+        wrong = (False, None) if or_open else (False,)
+        return [where for where, right in enumerate(self.right) if right in wrong]
+
+    @cached_property
+    def right(self) -> list[bool | None]:
+        """Whether the gradient of each input is right; None where that cannot be told."""
+        return [self.agrees(where) for where in range(len(self.points))]
 
     def factor(self, where: int) -> float | None:
-        """Return what the gradient of one input is, as a multiple of the true one."""
-        direction = np.sign(self.gradient[where])
-        if not direction.any():
-            return None
-        step = first_step(self.epsilon) / 8
-        slopes = [self._central(where, direction * h) / (2 * h) for h in (step, step / 4)]
-        slope = slopes[1] + (slopes[1] - slopes[0]) / 15
-        ratio = float((direction * self.gradient[where]).sum()) / slope if slope else np.inf
-        return ratio if np.isfinite(ratio) else None
+        """Return what the gradient of one input is, as a multiple of the true one.
+
+        None where it is none: along two directions there are different factors.
+        """
+        G, step = self.gradient[where], first_step(self.epsilon) / 8
+        ratios = []
+        for _ in range(2):
+            direction = np.sign(G) * self.rng.uniform(0.5, 1.5, G.shape)
+            slopes = [self._central(where, direction * h) / (2 * h) for h in (step, step / 4)]
+            slope = slopes[1] + (slopes[1] - slopes[0]) / 15
+            ratios.append(float((direction * G).sum()) / slope if slope else np.inf)
+        same = abs(ratios[0] - ratios[1]) <= 1e-3 * abs(ratios[0])
+        return ratios[0] if same and np.isfinite(ratios[0]) else None
 
     def place(self, where: int, sets: bool) -> Where:
         """Return the smallest slice, or named set if `sets`, that is wrong in this input."""

@@ -15,7 +15,7 @@ from softgrad.checker.subject import AnyArray, Subject, Vector
 
 __all__ = ["Plan", "draw", "plans"]
 
-LARGEST = 400
+LARGEST = 250
 """The most entries that a twin's inputs may have together."""
 
 Shape = tuple[int, ...]
@@ -114,6 +114,8 @@ def _floats(value: AnyArray, plan: Plan, rng: np.random.Generator) -> AnyArray:
     """Return numbers of the same kind: probabilities, masks, positive numbers, or any."""
     wide = np.asarray(value, np.float64)
     shape = plan.reshape(wide.shape)
+    if wide.size == 0:
+        return np.zeros(shape)
     if not plan.fresh:
         moved = rng.standard_normal(shape) * 2.0**-6 * min(1.0, float(np.abs(wide).max()) or 1.0)
         return wide if wide.size == 1 or not np.isfinite(wide).all() else wide + moved

@@ -16,7 +16,7 @@ from softgrad.checker.diagnosis.hypotheses.axes import (
 )
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.hypotheses.cotangents import IN_PART, OUTPUT_FORGOTTEN
-from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_ONLY
+from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_MISSING, DIAGONAL_ONLY
 from softgrad.checker.diagnosis.hypotheses.factors import DERIVATIVE, FACTOR, HALF, RAW
 from softgrad.checker.diagnosis.hypotheses.leftovers import NARROW, SLICES
 from softgrad.checker.diagnosis.hypotheses.losses import (
@@ -74,6 +74,7 @@ TABLE = (
     LOSS_BINARY,
     NORM_TERMS,
     SIGN_OFF,
+    DIAGONAL_MISSING,
     ROW_SUMS,
     NEARLY_ZERO,
     OUTER_FACTOR,

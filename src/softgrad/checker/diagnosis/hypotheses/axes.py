@@ -21,6 +21,15 @@ def _transposed(view: View) -> Iterator[Guess]:
     if view.elementwise:
         text = "The Jacobian is applied where its transpose must be: a JVP in place of the VJP."
         yield Guess("transposed", view.J.T, text, Formula("J @ g", "J.T @ g"))
+    y, x = view.y, view.x
+    if y is None or y.ndim != 2 or x.ndim != 2:
+        return
+    for axis in (0, 1):
+        if y.shape[axis] == x.shape[axis] > 1:
+            J = view.J.reshape(*y.shape, *x.shape)
+            matrix = np.swapaxes(J, axis, axis + 2).reshape(view.J.shape)
+            text = "A matrix is multiplied with where its transpose must be."
+            yield Guess(f"transposed along {axis}", matrix, text, Formula("P @ g", "P.T @ g"))
 
 
 def _arranged(view: View) -> Iterator[Guess]:

@@ -117,6 +117,7 @@ def _terms(view: View) -> Iterator[Guess]:
     }
     K = float(np.prod([view.x.shape[axis] for axis in norm.axes]))
     texts[c, K] = ("The term of the deviation is a sum where it must be a mean", None)
+    texts[c * K, K] = ("Sums are taken where means must be", None)
     texts[K, 1.0] = ("The term of the mean is a sum where it must be a mean", None)
     if not norm.centred:
         texts = {

@@ -142,6 +142,7 @@ def _wrong_axis(view: View) -> Iterator[Guess]:
         wrong = f"g - s * g.{end}" if rows.log else f"s * (g - (g * s).{end})"
         formula = Formula(wrong, _formula(rows, "1", "0", "", "").expected)
         yield Guess(f"inner product over {axes}", D - T, text, formula)
+        yield from _over(view, rows, axes, which)
     if D is not None and p.ndim == 2 and p.shape[0] == p.shape[1] and rows.axis == 1:
         # sum(axis=-1) without keepdims: the sum of row j meets column j.
         row, column = np.indices(p.shape).reshape(2, -1)
@@ -150,6 +151,17 @@ def _wrong_axis(view: View) -> Iterator[Guess]:
         wrong = "s * (g - (g * s).sum(axis=-1))"
         formula = Formula(wrong, _formula(rows, "1", "0", "", "").expected)
         yield Guess("keepdims", D - crossed * view.scale(rows), text, formula)
+
+
+def _over(view: View, rows: Rows, axes: tuple[int, ...], which: str) -> Iterator[Guess]:
+    """The derivative of the same map taken over other axes, from its value on."""
+    e = np.exp(view.x - view.x.max(axis=axes, keepdims=True))
+    s = e / e.sum(axis=axes, keepdims=True)
+    d, left = (np.ones_like(s), np.ones_like(s)) if rows.log else (s, s)
+    D, T = view.diagonal_term(rows, d), view.term(rows, left, s, axes)
+    if D is not None and T is not None:
+        text = f"The derivative is taken over {which} where it must be over axis {rows.axis}."
+        yield Guess(f"map over {axes}", D - T, text)
 
 
 def _other_map(view: View) -> Iterator[Guess]:

@@ -29,15 +29,24 @@ def _identity(view: View) -> Iterator[Guess]:
     mask, y = view.diagonal, view.y
     if mask is None or y is None or view.is_multiple(mask.astype(np.float64)):
         return  # where J is c·I, what is wrong is the factor
+    if _only_moves(view):
+        return  # where J is a permutation, what is wrong is the order
     if set(view.x.shape) <= set(y.shape) or set(y.shape) <= set(view.x.shape):
         text = "The incoming gradient is passed on as it is: the Jacobian is never applied."
         yield Guess("identity", mask.astype(np.float64), text, Formula("g", _expected(view)))
 
 
+def _only_moves(view: View) -> bool:
+    """Whether J is a permutation."""
+    seen = view.pattern != 0
+    one = (seen.sum(axis=0) == 1).all() and (seen.sum(axis=1) == 1).all()
+    return bool(one and np.allclose(view.J[seen], 1, atol=1e-5))
+
+
 def _spread(view: View) -> Iterator[Guess]:
-    if view.J.shape[0] == 1 and view.J.shape[1] > 1:
+    ones = np.ones_like(view.A)
+    if view.J.shape[0] == 1 and view.J.shape[1] > 1 and not view.is_multiple(ones):
         text = "Every entry is given the incoming gradient as it is: no derivative is applied."
-        ones = np.ones_like(view.A)
         yield Guess("identity, spread", ones, text, Formula("g * ones_like(x)", "g * dloss/dx"))
 
 
