@@ -21,15 +21,18 @@ from softgrad.checker.diagnosis.hypotheses.factors import DERIVATIVE, FACTOR, HA
 from softgrad.checker.diagnosis.hypotheses.leftovers import NARROW, SLICES
 from softgrad.checker.diagnosis.hypotheses.losses import (
     LABELS_ALONE,
-    LOSS_BINARY,
     LOSS_DIAGONAL,
     LOSS_FACTOR,
-    LOSS_INNER,
     LOSS_OTHER,
-    LOSS_TERMS,
     LOSS_VARIABLE,
 )
 from softgrad.checker.diagnosis.hypotheses.norms import NORM_TERMS
+from softgrad.checker.diagnosis.hypotheses.other_losses import (
+    BINARY,
+    LOG_SUM_EXP,
+    SQUARED_DIAGONAL,
+    SQUARED_TERMS,
+)
 from softgrad.checker.diagnosis.hypotheses.projection import (
     OTHER_MAP,
     OUTER_FACTOR,
@@ -62,16 +65,17 @@ TABLE = (
     DIAGONAL_ONLY,
     ATTENTION_DIAGONAL,
     LOSS_DIAGONAL,
+    SQUARED_DIAGONAL,
     KEPT,
     LAST_USE,
     OTHER_MAP,
     LOSS_VARIABLE,
-    LOSS_TERMS,
+    SQUARED_TERMS,
     LABELS_ALONE,
     LOSS_FACTOR,
     LOSS_OTHER,
-    LOSS_INNER,
-    LOSS_BINARY,
+    LOG_SUM_EXP,
+    BINARY,
     NORM_TERMS,
     SIGN_OFF,
     DIAGONAL_MISSING,

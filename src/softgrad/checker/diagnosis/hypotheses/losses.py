@@ -1,4 +1,4 @@
-"""Losses over softmax: cross-entropy and squared error, seen from their values."""
+"""Cross-entropy at logits, log-probabilities or probabilities, seen from its value."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from softgrad.checker.subject import Vector
 
 __all__ = [
     "LABELS_ALONE",
-    "LOSS_BINARY",
     "LOSS_DIAGONAL",
     "LOSS_FACTOR",
-    "LOSS_INNER",
     "LOSS_OTHER",
-    "LOSS_TERMS",
     "LOSS_VARIABLE",
+    "softmax",
+    "targets",
 ]
 
 
@@ -42,7 +41,7 @@ class _Loss:
         return np.asarray((self.weight * inner).reshape(self.weight.shape[0], -1))
 
 
-def _softmax(x: Vector) -> Vector:
+def softmax(x: Vector) -> Vector:
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return np.asarray(e / e.sum(axis=-1, keepdims=True))
 
@@ -52,7 +51,7 @@ def _recognised(view: View) -> Iterator[_Loss]:
     y, x = view.y, view.x
     if y is None or x.ndim < 1 or x.shape[-1] < 2:
         return
-    for t in _targets(view):
+    for t in targets(view):
         rows = x.reshape(-1, x.shape[-1])
         for domain, log_p in _domains(rows):
             per_row = -(t * log_p).sum(axis=-1)
@@ -62,7 +61,7 @@ def _recognised(view: View) -> Iterator[_Loss]:
                 return
 
 
-def _targets(view: View) -> Iterator[Vector]:
+def targets(view: View) -> Iterator[Vector]:
     """Yield [N, K]: one-hot rows of integer inputs, or floating-point inputs of x's shape."""
     x = view.x
     K = x.shape[-1]
@@ -88,7 +87,7 @@ def _weighted(view: View, labels: Vector, known: Vector) -> Iterator[Vector]:
 
 
 def _domains(rows: Vector) -> Iterator[tuple[str, Vector]]:
-    yield "logits", np.log(_softmax(rows))
+    yield "logits", np.log(softmax(rows))
     yield "log-probabilities", rows
     if rows.min() > 0:
         yield "probabilities", np.log(rows)
@@ -116,7 +115,7 @@ def _variable(view: View) -> Iterator[Guess]:
     for loss in _recognised(view):
         rows, t = view.x.reshape(-1, view.x.shape[-1]), loss.t
         total = t.sum(axis=-1, keepdims=True)
-        s = _softmax(rows)
+        s = softmax(rows)
         right = {
             "logits": _RIGHT,
             "log-probabilities": "-g * t / N",
@@ -127,7 +126,7 @@ def _variable(view: View) -> Iterator[Guess]:
         if loss.domain == "logits":
             twice = "Softmax is applied twice: the gradient is taken at the probabilities"
             variants = {
-                "softmax twice": (_softmax(s) * total - t, twice, "softmax(softmax(z)) - t"),
+                "softmax twice": (softmax(s) * total - t, twice, "softmax(softmax(z)) - t"),
                 "logits for s": (
                     rows * total - t,
                     "The logits stand where their softmax must",
@@ -136,7 +135,7 @@ def _variable(view: View) -> Iterator[Guess]:
                 "log s for s": (
                     np.log(s) * total - t,
                     "log_softmax stands where softmax must",
-                    "log_softmax(z) - t",
+                    "logsoftmax(z) - t",
                 ),
                 "sigmoid for s": (
                     1 / (1 + np.exp(-rows)) * total - t,
@@ -193,36 +192,6 @@ def _diagonal(view: View) -> Iterator[Guess]:
             yield Guess(
                 "loss, extra", loss.matrix(extra), more, Formula("(s - t) * s * (1 - s)", _RIGHT)
             )
-    squared = _squared_error(view)
-    if squared is not None:
-        p, slope = squared
-        formula = Formula("dp * s * (1 - s)", "s * (dp - (dp * s).sum(axis=-1, keepdims=True))")
-        inner = slope * p * (1 - p)
-        yield Guess("squared error, diagonal", inner.reshape(1, -1), text, formula)
-
-
-def _squared_error(view: View) -> tuple[Vector, Vector] | None:
-    """Return softmax(x) and c·(softmax(x) − t) of a squared error over softmax."""
-    y, x = view.y, view.x
-    if y is None or y.size != 1 or x.ndim < 1 or x.shape[-1] < 2:
-        return None
-    p = _softmax(x)
-    for t in _targets(view):
-        error = p - t.reshape(p.shape)
-        value = float(y.reshape(-1)[0])
-        for c in (1.0, 0.5, 1 / p.size, 0.5 / p.size, p.shape[-1] / p.size):
-            if np.isclose(value, c * float(np.sum(error**2)), rtol=1e-7, atol=0):
-                return p, 2 * c * error
-    return None
-
-
-def _terms(view: View) -> Iterator[Guess]:
-    """Squared error over softmax: softmax's Jacobian left out."""
-    squared = _squared_error(view)
-    if squared is not None:
-        _, slope = squared
-        text = "The Jacobian of softmax is missing: this is the gradient at the probabilities."
-        yield Guess("squared error at p", slope.reshape(1, -1), text)
 
 
 def _labels_alone(view: View) -> Iterator[Guess]:
@@ -276,61 +245,12 @@ def _other(view: View) -> Iterator[Guess]:
         "such as weights or smoothing, is left out."
     )
     formula = Formula("softmax(z) - t", "p·Σt - t")
-    targets = list(_targets(view))
-    divisors = [float(N), *(float(t.sum()) or 1.0 for t in targets)]
-    for (k, t), (j, divisor) in product(enumerate(targets), enumerate(divisors)):
+    found = list(targets(view))
+    divisors = [float(N), *(float(t.sum()) or 1.0 for t in found)]
+    for (k, t), (j, divisor) in product(enumerate(found), enumerate(divisors)):
         weight = np.full((1, N, 1), 1 / divisor) if y.size == 1 else np.eye(N)[:, :, None]
-        matrix = _Loss("logits", _softmax(rows), t, weight)
+        matrix = _Loss("logits", softmax(rows), t, weight)
         yield Guess(f"plain {k} {j}", matrix.matrix(matrix.p - t), text, formula)
-
-
-def _logsumexp(view: View) -> Iterator[Guess]:
-    """log Σ exp: something else where its softmax must stand."""
-    y, x = view.y, view.x
-    if y is None or x.ndim < 1 or x.shape[-1] < 2:
-        return
-    rows = x.reshape(-1, x.shape[-1])
-    high = rows.max(axis=-1)
-    value = high + np.log(np.exp(rows - high[:, None]).sum(axis=-1))
-    if y.size != value.size or not np.allclose(y.ravel(), value, rtol=1e-9):
-        return
-    s, each = _softmax(rows), np.eye(len(rows))[:, :, None]
-    for name, inner in (
-        ("exp(z) without its sum", np.exp(rows)),
-        ("log_softmax(z)", np.log(s)),
-        ("softmax(softmax(z))", _softmax(s)),
-        ("s * (1 - s)", s * (1 - s)),
-        ("z", rows),
-    ):
-        text = f"Where softmax(z) must multiply the incoming gradient, {name} does."
-        matrix = (each * inner).reshape(len(rows), -1)
-        yield Guess(name, matrix, text, Formula(f"g * {name}", "g * softmax(z)"))
-
-
-def _binary(view: View) -> Iterator[Guess]:
-    """Binary cross-entropy at logits: something else where sigmoid(z) − t must stand."""
-    y, x = view.y, view.x
-    if y is None:
-        return
-    for t in view.others.values():
-        if t.shape != x.shape:
-            continue
-        each = np.logaddexp(0, x) - t * x
-        s = 1 / (1 + np.exp(-x))
-        scales = [1.0, 1 / x.size, 1 / x.shape[0] if x.ndim else 1.0]
-        value = float(y.reshape(-1)[0])
-        for c in scales if y.size == 1 else ():
-            if np.isclose(value, c * each.sum(), rtol=1e-9):
-                for name, inner in (
-                    ("sigmoid(sigmoid(z)) - t", 1 / (1 + np.exp(-s)) - t),
-                    ("z - t", x - t),
-                    ("(s - t) * s * (1 - s)", (s - t) * s * (1 - s)),
-                    ("(s - t) / (s * (1 - s))", (s - t) / (s * (1 - s))),
-                ):
-                    text = f"Where sigmoid(z) − t must stand, {name} does."
-                    formula = Formula(f"g * ({name})", "g * (sigmoid(z) - t)")
-                    yield Guess(name, (c * inner).reshape(1, -1), text, formula)
-                return
 
 
 LOSS_VARIABLE = Hypothesis(
@@ -339,9 +259,6 @@ LOSS_VARIABLE = Hypothesis(
 LOSS_DIAGONAL = Hypothesis(
     "diagonal-only", "A = dloss/ds · diag(J_softmax)", "entries off the target", _diagonal
 )
-LOSS_TERMS = Hypothesis("chain-term", "A = dloss/ds", "a row of A that sums to 0", _terms)
 LABELS_ALONE = Hypothesis("subset", "A − J = c·t", "an error off the targets", _labels_alone)
 LOSS_FACTOR = Hypothesis("scale", "A = J·N/Σw", "another divisor", _factor, factor=False)
 LOSS_OTHER = Hypothesis("chain-term", "A = softmax(x) − t", "J itself", _other)
-LOSS_INNER = Hypothesis("wrong-variable", "A = h(x) for softmax(x)", "another h", _logsumexp)
-LOSS_BINARY = Hypothesis("wrong-variable", "A = h(x) for σ(x) − t", "another h", _binary)
