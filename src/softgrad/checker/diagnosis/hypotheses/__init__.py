@@ -15,6 +15,11 @@ from softgrad.checker.diagnosis.hypotheses.axes import (
     TRANSPOSED,
 )
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.hypotheses.behind import (
+    BEHIND_DIAGONAL,
+    BEHIND_IDENTITY,
+    BEHIND_PROJECTION,
+)
 from softgrad.checker.diagnosis.hypotheses.cotangents import IN_PART, OUTPUT_FORGOTTEN
 from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_MISSING, DIAGONAL_ONLY
 from softgrad.checker.diagnosis.hypotheses.factors import DERIVATIVE, FACTOR, HALF, RAW
@@ -103,5 +108,8 @@ TABLE = (
     DERIVATIVE,
     HALF,
     RAW,
+    BEHIND_DIAGONAL,
+    BEHIND_PROJECTION,
+    BEHIND_IDENTITY,
     NARROW,
 )
