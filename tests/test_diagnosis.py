@@ -14,6 +14,7 @@ from softgrad.checker import check
 from softgrad.checker.diagnosis import CODES
 from softgrad.checker.diagnosis.examples import EXAMPLES
 from softgrad.checker.diagnosis.hypotheses import TABLE
+from third_mistakes import THIRD_MISTAKES
 from wrong_rules import (
     OPERATIONS,
     cross_entropy,
@@ -82,8 +83,9 @@ NAMES = {
 """Of the wrong rules that the checker is tested with; the others are projection terms."""
 
 WRONG = [(name, mistake) for name, op in OPERATIONS.items() for mistake in op.wrong]
-NAMED = [m for m in (*MISTAKES, *LATER_MISTAKES) if not m.name.startswith("odd")]
-ODD = [m for m in (*MISTAKES, *LATER_MISTAKES) if m.name.startswith("odd")]
+ALL = [*MISTAKES, *LATER_MISTAKES, *THIRD_MISTAKES]
+NAMED = [m for m in ALL if not m.name.startswith("odd")]
+ODD = [m for m in ALL if m.name.startswith("odd")]
 Z = np.random.default_rng(0).normal(size=(4, 9))
 
 
