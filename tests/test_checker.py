@@ -347,7 +347,11 @@ def test_calls_are_bounded_and_counted(thorough):
                 calls["forward"] = calls["backward"] = 0
                 z = draw("softmax", shape, 1, dtype)[0]
                 cost = check(forward, backward, z, thorough=thorough).cost
-                assert calls == {"forward": cost.forward, "backward": cost.backward}
+                assert calls == {
+                    "forward": cost.forward + cost.diagnosis_forward,
+                    "backward": cost.backward + cost.diagnosis_backward,
+                }
+                assert (factor == 1) == (cost.diagnosis_forward == 0)
                 assert cost.forward <= (74 if thorough else 37)
                 assert cost.backward <= (12 if thorough else 9)
 

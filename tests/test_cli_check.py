@@ -238,3 +238,31 @@ def test_inputs_are_random_numbers_of_the_scale(tmp_path):
 
     assert 25 < load_object(f"{file}:spread")() < 35
     assert np.shape(load_object(f"{file}:seen")[0]) == (50, 40)
+
+
+def test_examples_are_listed_and_shown(tmp_path):
+    listed = softgrad("check", "--list-examples", "--json")
+    assert listed.code == 0
+    names = [name for name, _ in listed.document["examples"]]
+    assert "diagonal-only" in names
+    report = tmp_path / "example.html"
+    outcome = softgrad("check", "--example", "diagonal-only", "--report", report)
+    assert outcome.code == 1
+    assert "[diagonal-only]" in outcome.out
+    assert "--example diagonal-only --seed=0" in report.read_text("utf-8")
+    assert (
+        softgrad("check", "--example", "scale", "--json").document["diagnosis"]["code"] == "scale"
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([], ["FORWARD", "--example"]),
+        (["FILE:softmax", "--example", "zero"], ["not both"]),
+        (["--example", "nothing"], ["'nothing'", "diagonal-only"]),
+    ],
+)
+def test_an_example_takes_the_place_of_the_code(file, args, words):
+    args = [arg.replace("FILE", str(file), 1) for arg in args]
+    assert_refused(softgrad("check", *args), *words)

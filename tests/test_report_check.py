@@ -52,6 +52,9 @@ def test_the_page_holds_the_report(report):
         assert word in text
     for finding in report.findings:
         assert finding.message in text
+    if report.diagnosis is not None:
+        for word in (report.diagnosis.code, report.diagnosis.message, report.diagnosis.evidence):
+            assert word in text
     assert f"forward{report.cost.forward}" in text.replace("\n", "")
     assert page.command == "softgrad check my.py:f my.py:b"
 
@@ -80,7 +83,8 @@ def test_a_check_that_compared_nothing_has_a_page_without_a_picture():
 
 def test_what_was_found_has_the_weight_that_it_has():
     found = (Finding("fail", "it fails"), Finding("note", "it is noted"))
-    blocks = check_page(replace(reports()[1], findings=found)).sections[0].blocks
+    sections = check_page(replace(reports()[1], findings=found)).sections
+    (blocks,) = (section.blocks for section in sections if section.heading == "What was found")
     assert [(block.text, block.tone) for block in blocks] == [
         ("it fails", "bad"),
         ("it is noted", "plain"),

@@ -4,6 +4,6 @@ It shares no code with what it checks.
 """
 
 from softgrad.checker.check import check
-from softgrad.checker.report import Cost, Finding, Report
+from softgrad.checker.report import Cost, Diagnosis, Finding, Formula, Report, Where
 
-__all__ = ["Cost", "Finding", "Report", "check"]
+__all__ = ["Cost", "Diagnosis", "Finding", "Formula", "Report", "Where", "check"]

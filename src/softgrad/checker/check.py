@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from softgrad.checker.arguments import make_subject
 from softgrad.checker.calls import Ended
+from softgrad.checker.diagnosis import diagnose
 from softgrad.checker.examination import Examination
 from softgrad.checker.report import Cost, Finding, Report, verdict_of
 from softgrad.errors import mismatch
@@ -33,6 +34,10 @@ def check(
     The backward is probed with random cotangents along random directions, so the cost does not
     grow with the number of entries: at most 37 forward and 9 backward calls. The verdict compares
     the error with a measured error bar; there is no tolerance to choose.
+
+    Where the check fails, the report names the mistake and says where it is. That takes further
+    calls, about a hundred, most of them on a small twin of the inputs: both functions are called
+    with arrays of other shapes, and what they raise there is passed over.
 
     Parameters
     ----------
@@ -114,15 +119,28 @@ def check(
         examination.findings.append(end.finding)
     findings = examination.findings + [Finding("fail", text) for text in sorted(subject.damage)]
     findings.sort(key=lambda finding: ("fail", "doubt", "note").index(finding.level))
-    seconds = time.perf_counter() - started
+    verdict = verdict_of(findings)
+    forward_calls, backward_calls = subject.forward_calls, subject.backward_calls
+    diagnosis = place = None
+    if verdict == "fail":
+        with np.errstate(all="ignore"):
+            diagnosis, place = diagnose(subject, int(seed))
     return Report(
-        verdict=verdict_of(findings),
+        verdict=verdict,
         subject=subject.name,
         relative_error=examination.relative[0],
         error_bar=examination.relative[1],
         oracle=examination.oracle,
         findings=tuple(findings),
-        cost=Cost(subject.forward_calls, subject.backward_calls, seconds),
+        cost=Cost(
+            forward_calls,
+            backward_calls,
+            time.perf_counter() - started,
+            subject.forward_calls - forward_calls,
+            subject.backward_calls - backward_calls,
+        ),
         dtype=str(np.result_type(*subject.points)),
         seed=int(seed),
+        diagnosis=diagnosis,
+        where=place,
     )

@@ -11,7 +11,17 @@ from typing import ClassVar, Literal
 from softgrad.files import write_atomically
 from softgrad.results import Block, Paragraph, Result, Tone, number
 
-__all__ = ["Cost", "Finding", "Level", "Report", "Verdict", "verdict_of"]
+__all__ = [
+    "Cost",
+    "Diagnosis",
+    "Finding",
+    "Formula",
+    "Level",
+    "Report",
+    "Verdict",
+    "Where",
+    "verdict_of",
+]
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 Level = Literal["fail", "doubt", "note"]
@@ -52,6 +62,47 @@ class Cost:
     forward: int
     backward: int
     seconds: float
+    diagnosis_forward: int = 0
+    """Further calls, on a small twin of the inputs above all, that naming the mistake took."""
+    diagnosis_backward: int = 0
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A line of code as it seems to be, and as it should be."""
+
+    returned: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The mistake behind a failed check, or that it cannot be named."""
+
+    code: str
+    """One of `softgrad.checker.diagnosis.CODES`; ``"unnamed"`` where no explanation fits alone."""
+    message: str
+    """The mistake in one sentence."""
+    formula: Formula | None
+    evidence: str
+    """How well the explanation fits, in numbers."""
+    runner_up: str | None
+    """The next explanation, and how much worse it is."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """The part of the inputs whose gradient is wrong; None is all of it."""
+
+    input: int
+    """The input's place in the call."""
+    axis: int | None
+    start: int | None
+    """The wrong slice along `axis` begins here and ends before `stop`."""
+    stop: int | None
+    subset: str | None
+    """A named set of entries, such as ``"labels"``."""
+    text: str
 
 
 @dataclass(frozen=True)
@@ -74,6 +125,10 @@ class Report(Result):
     cost: Cost
     dtype: str
     seed: int
+    diagnosis: Diagnosis | None = None
+    """What the mistake is; None where the check did not fail."""
+    where: Where | None = None
+    """Where the gradient is wrong; None where the check did not fail, or it could not be told."""
 
     @property
     def passed(self) -> bool:
@@ -81,14 +136,16 @@ class Report(Result):
         return self.verdict == "pass"
 
     def blocks(self) -> Iterable[Block]:
-        """Yield the verdict's line, then one line a finding."""
+        """Yield the verdict's line, the diagnosis, then one line a finding."""
         yield Paragraph(f"{self.verdict.upper()}  {self.subject}{self._sizes()}", self._tone())
+        if self.diagnosis is not None:
+            yield from self._diagnosed(self.diagnosis)
         for finding in self.findings:
             yield Paragraph(f"  {finding.message}", _TONES[finding.level])
         yield Paragraph(
             f"  {self.dtype}; oracle: {self.oracle}; {self.cost.forward} forward + "
-            f"{self.cost.backward} backward calls; {1e3 * self.cost.seconds:.1f} ms; "
-            f"seed {self.seed}",
+            f"{self.cost.backward} backward calls{self._further()}; "
+            f"{1e3 * self.cost.seconds:.1f} ms; seed {self.seed}",
             "quiet",
         )
 
@@ -107,6 +164,24 @@ class Report(Result):
         if self.relative_error is None or self.error_bar is None:
             return ""
         return f"  relative error {number(self.relative_error)} ± {self.error_bar:.1g}"
+
+    def _diagnosed(self, diagnosis: Diagnosis) -> Iterable[Block]:
+        yield Paragraph(f"  {diagnosis.message}  [{diagnosis.code}]", "title")
+        lines = []
+        if diagnosis.formula is not None:
+            lines += [("you return", diagnosis.formula.returned)]
+            lines += [("it should be", diagnosis.formula.expected)]
+        if self.where is not None:
+            lines.append(("where", self.where.text))
+        lines.append(("evidence", diagnosis.evidence))
+        if diagnosis.runner_up is not None:
+            lines.append(("runner-up", diagnosis.runner_up))
+        for name, text in lines:
+            yield Paragraph(f"  {name:<14}{text}")
+
+    def _further(self) -> str:
+        forward, backward = self.cost.diagnosis_forward, self.cost.diagnosis_backward
+        return f" (diagnosis: {forward} + {backward} more)" if forward or backward else ""
 
     def _tone(self) -> Tone:
         return _TONES[self.verdict]

@@ -39,13 +39,32 @@ def check_page(report: Report, command: str = "") -> Page:
     findings: tuple[Block, ...] = tuple(
         Paragraph(finding.message, _TONES[finding.level]) for finding in report.findings
     )
+    mistake = _mistake(report)
     sections = (
+        *((Section("The mistake", mistake),) if mistake else ()),
         Section("What was found", findings, _figures(report)),
         Section("Numbers", (_numbers(report),), folds=(_cost(report),)),
     )
     command = command or f"softgrad.check(forward, {report.subject}, *inputs, seed={report.seed})"
     title = f"Gradient check of {subject}"
     return Page(title, Paragraph(verdict, tone_of([report])), sections, command)
+
+
+def _mistake(report: Report) -> tuple[Block, ...]:
+    """Return the diagnosis: one sentence, and a table of what else there is to say."""
+    diagnosis = report.diagnosis
+    if diagnosis is None:
+        return ()
+    rows: list[tuple[str | float, ...]] = [("name", diagnosis.code)]
+    if diagnosis.formula is not None:
+        rows.append(("you return", diagnosis.formula.returned))
+        rows.append(("it should be", diagnosis.formula.expected))
+    if report.where is not None:
+        rows.append(("where", report.where.text))
+    rows.append(("evidence", diagnosis.evidence))
+    if diagnosis.runner_up is not None:
+        rows.append(("runner-up", diagnosis.runner_up))
+    return Paragraph(diagnosis.message, "title"), Table(("what", "the mistake"), tuple(rows))
 
 
 def _error(report: Report) -> str:
@@ -82,6 +101,8 @@ def _cost(report: Report) -> Fold:
     rows = (
         ("calls of the forward", cost.forward),
         ("calls of the backward", cost.backward),
+        ("calls of the forward to name the mistake", cost.diagnosis_forward),
+        ("calls of the backward to name the mistake", cost.diagnosis_backward),
         ("milliseconds", 1e3 * cost.seconds),
     )
     return Fold("Cost", (Table(("what", "value"), rows),))

@@ -1,0 +1,25 @@
+"""The name of the mistake behind a failed check, with its evidence and its place."""
+
+from softgrad.checker.diagnosis.explain import diagnose
+
+__all__ = ["CODES", "diagnose"]
+
+CODES = (
+    "diagonal-only",
+    "zero",
+    "identity",
+    "severed",
+    "projection-term",
+    "scale",
+    "sign",
+    "cotangent",
+    "axis",
+    "unreduced-broadcast",
+    "wrong-variable",
+    "subset",
+    "arithmetic",
+    "aliasing",
+    "chain-term",
+    "second-order",
+    "unnamed",
+)

@@ -1,0 +1,42 @@
+"""The backward's answer as it comes: number, shape and dtype of its entries are looked at later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from softgrad.checker.calls import guarded
+from softgrad.checker.subject import Arrays, Subject
+
+__all__ = ["arguments_at", "raw_answer"]
+
+
+def arguments_at(subject: Subject, points: Arrays) -> list[Any]:
+    """Return fresh copies of all inputs, with `points` as the floating-point ones."""
+    values: list[Any] = [np.array(v) if isinstance(v, np.ndarray) else v for v in subject.values]
+    for place, point in zip(subject.floating, points, strict=True):
+        values[place] = np.array(point)
+    return values
+
+
+def raw_answer(subject: Subject, points: Arrays, cotangent: Arrays) -> list[Any]:
+    """Run the backward; return one entry for each floating-point input, if it has so many.
+
+    Raises
+    ------
+    Ended
+        It raised.
+    """
+    subject.backward_calls += 1
+    subject.forward_calls += subject.forwards_per_vjp
+    own = tuple(np.array(c) for c in cotangent)
+    handed = own if subject.several_outputs else own[0]
+    arguments = [*arguments_at(subject, points), handed]
+    result = guarded("The backward", "fail", subject.vjp, arguments)
+    wanted = len(subject.floating)
+    several = isinstance(result, tuple) or (isinstance(result, list) and wanted > 1)
+    entries = list(result) if several else [result]
+    if len(entries) == len(subject.values) != wanted:
+        entries = [entries[place] for place in subject.floating]
+    return entries

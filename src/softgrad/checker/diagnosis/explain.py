@@ -1,0 +1,307 @@
+"""From a failed check to a name: facts, the wider dtype, the twin's Jacobians, the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from softgrad.checker.calls import Ended
+from softgrad.checker.diagnosis.facts import fact
+from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
+from softgrad.checker.diagnosis.locate import Locator, named_sets
+from softgrad.checker.diagnosis.scales import agreed
+from softgrad.checker.diagnosis.selection import Fit, Views, best, rank
+from softgrad.checker.diagnosis.twin import draw, plans
+from softgrad.checker.diagnosis.view import View
+from softgrad.checker.report import Diagnosis, Where
+from softgrad.checker.richardson import rms
+from softgrad.checker.subject import Subject, Vector, flat
+
+__all__ = ["diagnose"]
+
+_LARGEST = 250
+"""The most outputs of a twin: each takes a call of the backward."""
+
+
+def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
+    """Say what the mistake of a failed check is, as far as it can be known, and where it is."""
+    rng = np.random.default_rng([seed, 1])
+    found: Diagnosis | None = None
+    where: Where | None = None
+    try:
+        outputs = subject.first_outputs()
+        if not np.isfinite(flat(outputs)).all():
+            return _unnamed("The forward's outputs are not finite.", ""), None
+        locator = Locator(subject, outputs, rng)
+        found = fact(subject, outputs, locator) or _rounding(locator)
+        twin = found is not None
+        if found is None:
+            found = _by_jacobians(subject, locator, rng)
+            twin = found is not None
+            found = found or _only_here(locator)
+        wrong = locator.wrong_inputs()
+        if wrong and found.code != "aliasing":
+            where = locator.place(wrong[0], sets=found.code == "subset" or not twin)
+            if len(wrong) > 1:
+                others = ", ".join(str(subject.floating[i]) for i in wrong[1:])
+                where = replace(where, text=f"{where.text}; also input {others}")
+        if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
+            found = _placed(found, where)
+    except (Ended, TypeError, ValueError, IndexError, np.linalg.LinAlgError) as error:
+        # The verdict stands, whatever these functions do on a twin.
+        reason = f"{type(error).__name__}: {error}"
+        found = found or _unnamed("What is wrong could not be looked into.", reason)
+    return found, where
+
+
+def _unnamed(message: str, evidence: str, runner_up: str | None = None) -> Diagnosis:
+    return Diagnosis("unnamed", message, None, evidence, runner_up)
+
+
+def _rounding(locator: Locator) -> Diagnosis | None:
+    """Run the backward in wider dtypes, at the inputs as they are."""
+    dtype = max((point.dtype for point in locator.subject.points), key=lambda d: d.itemsize)
+    for wide in (np.float64, np.longdouble):
+        if np.dtype(wide).itemsize > dtype.itemsize and _right_in(wide, locator):
+            what = "numbers in it overflow in"
+            if all(np.isfinite(G).all() for G in locator.gradient):
+                what = "its numbers are too coarse in"
+            name = "float64" if wide is np.float64 else "extended precision"
+            evidence = f"the same backward in {name} agrees with the differences of the forward"
+            text = f"The formula is right, and {what} {dtype}."
+            return Diagnosis("arithmetic", text, None, evidence, None)
+    return None
+
+
+def _right_in(wide: type[np.floating[Any]], locator: Locator) -> bool:
+    """Whether a wider dtype mends every gradient that is wrong, and there is one."""
+    points = tuple(point.astype(wide) for point in locator.subject.points)
+    cotangent = tuple(c.astype(wide) if c.dtype.kind == "f" else c for c in locator.cotangent)
+    gradient = locator.answer(points, cotangent)
+    epsilon = max(float(np.finfo(point.dtype).eps) for point in locator.subject.points)
+    if False not in locator.right:
+        return False
+    for where, before in enumerate(locator.right):
+        if before is False:
+            after = locator.agrees(where, gradient=gradient[where])
+            overflowed = not np.isfinite(locator.gradient[where]).all()
+            # Saturated rows have no slope to compare with: that they are finite must do.
+            mended = after is None and overflowed and np.isfinite(gradient[where]).all()
+            changed = overflowed or _differ(locator.gradient[where], gradient[where], epsilon)
+            if not (changed and (after or mended)):
+                return False
+    return True
+
+
+def _differ(narrow: Vector, wide: Vector, epsilon: float) -> bool:
+    """Whether a gradient moved by more than its last digits when its dtype was made wider."""
+    return rms(narrow - wide) > 32 * epsilon * rms(wide)
+
+
+def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
+    """Return what the first twin shows on which the backward is wrong, None where it never is."""
+    known = locator.wrong_inputs(or_open=True)
+    for plan in plans(subject):
+        first, second = (draw(subject, plan, rng) for _ in range(2))
+        if first is None or second is None:
+            continue
+        spots = Spot(first), Spot(second)
+        try:
+            wrong = _wrong(spots, rng)
+            # Numbers written for one shape are wrong at another: such a twin shows what is not so.
+            if wrong and set(wrong) <= set(known):
+                return _named(spots, wrong, locator)
+        except (Unusable, Ended):
+            continue
+        finally:
+            for twin in (first, second):
+                subject.forward_calls += twin.forward_calls
+                subject.backward_calls += twin.backward_calls
+    return None
+
+
+def _wrong(spots: tuple[Spot, Spot], rng: np.random.Generator) -> list[int]:
+    if flat(spots[0].outputs).size > _LARGEST:
+        raise Unusable
+    for spot in spots:
+        assert spot.analytic
+    return spots[0].wrong(rng)
+
+
+def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diagnosis:
+    """Explain every wrong input by itself, and name what the first to be named shows."""
+    open_yet: list[Diagnosis] = []
+    named: list[tuple[int, Diagnosis]] = []
+    seen = {where: _views(spots, where) for where in wrong}
+    swapped = _swapped(seen)
+    if swapped is not None:
+        return swapped
+    for where, views in seen.items():
+        ranked = rank(views)
+        fit, runner_up = best(ranked, views)
+        place = spots[0].subject.floating[where]
+        if fit is not None:
+            named.append((place, _diagnosis(fit, runner_up, views, locator)))
+        else:
+            open_yet.append(_confined(views) or _facts(ranked, views, place))
+    if not named:
+        confined = [found for found in open_yet if found.code != "unnamed"]
+        return (confined or open_yet)[0]
+    found = named[0][1]
+    also = [f"input {place}: {other.code}" for place, other in named[1:]]
+    if also:
+        found = replace(found, evidence=f"{found.evidence}; {', '.join(also)} too")
+    return found
+
+
+def _swapped(seen: dict[int, Views]) -> Diagnosis | None:
+    """Two wrong gradients, each of which is right for the other input."""
+    for one, other in combinations(seen, 2):
+        pairs = list(zip(seen[one], seen[other], strict=True))
+        if any(a.A.shape != b.A.shape or a.x.shape != b.x.shape for a, b in pairs):
+            continue
+        left = max(max(rms(a.A - b.J) / a.error, rms(b.A - a.J) / b.error) for a, b in pairs)
+        if left < 1e-5:
+            places = [pairs[0][0].spot.subject.floating[where] for where in (one, other)]
+            text = f"The gradients of inputs {places[0]} and {places[1]} are swapped."
+            evidence = f"each explains the other's error but for {left:.0e} of it"
+            return Diagnosis("axis", text, None, evidence, None)
+    return None
+
+
+def _views(spots: tuple[Spot, Spot], where: int) -> Views:
+    first = _view(spots[0], where, None)
+    return first, _view(spots[1], where, first.pattern)
+
+
+def _view(spot: Spot, where: int, pattern: Matrix | None) -> View:
+    A = spot.analytic[where]
+    J, bar = spot.numeric(where, pattern=pattern)
+    narrow = bool((A.astype(np.float32).astype(np.float64) == A).all())
+    epsilon = 2.0**-23 if narrow else 2.0**-52
+    return View(spot, where, A, J, bar + 4 * epsilon * rms(A))
+
+
+def _diagnosis(fit: Fit, runner_up: Fit | None, views: Views, locator: Locator) -> Diagnosis:
+    view = views[0]
+    shape = " × ".join(map(str, view.x.shape)) or "one number"
+    floor = max(fit.misfit, *(v.bar / v.error for v in views if v.error))
+    evidence = (
+        f"explains all but {floor:.0e} of the error on a twin of {shape} entries, at two points"
+    )
+    next_one = None
+    if runner_up is not None:
+        times = runner_up.misfit / floor
+        evidence += f"; the next explanation, {runner_up.code}, is {times:.0e} times worse"
+        next_one = f"{runner_up.code} ({times:.0e} times worse): {runner_up.message}"
+    sums = _row_sums(view)
+    evidence += f"; {sums}" if sums else ""
+    found = Diagnosis(fit.code, fit.message, fit.guess.formula, evidence, next_one)
+    return _scaled(found, fit, view, locator) if fit.hypothesis.any_factor else found
+
+
+def _scaled(found: Diagnosis, fit: Fit, view: View, locator: Locator) -> Diagnosis:
+    """Say what a factor is, so that it is right at the inputs as they are, too.
+
+    Raises
+    ------
+    Unusable
+        There it is none.
+    """
+    c, spot = locator.factor(view.where), view.spot
+    if c is None:
+        raise Unusable
+    if abs(c + 1) < 1e-3:
+        return replace(found, code="sign", message="The gradient has the wrong sign.")
+    there = (c, locator.subject, locator.outputs)
+    words = agreed((fit.factor, spot.subject, spot.outputs), there) or f"{c:.6g}"
+    return replace(found, message=replace(fit, words=words).message)
+
+
+def _row_sums(view: View) -> str | None:
+    """Where every row of J sums to 0, and not so of A, that is worth a word."""
+    if view.rows is None or not view.elementwise:
+        return None
+    axis = view.rows.axis
+    G = view.A.reshape(-1, *view.x.shape).sum(axis=axis + 1)
+    if rms(G) <= 1e-6 * rms(view.J):
+        return None
+    where = f"along axis {axis - view.x.ndim}"
+    return f"the gradient sums to {np.abs(G).max():.2g} {where} and must sum to 0"
+
+
+def _confined(views: Views) -> Diagnosis | None:
+    """An error in a few columns of the Jacobian, all else being right."""
+    shown = []
+    for view in views:
+        error = np.abs(view.A - view.J).max(axis=0)
+        size = float(np.abs(view.J).max())
+        shown.append(error > max(1e-5 * size, 64 * view.bar))
+    names = []
+    for view, columns in zip(views, shown, strict=True):
+        support = columns.reshape(view.x.shape)
+        sets = named_sets(view.spot.subject, view.where, view.x)
+        names.append(
+            [
+                name
+                for name, mask in sets
+                if not (support & ~mask).any() and 2 * support.sum() > mask.sum()
+            ]
+        )
+    common = [name for name in names[0] if name in names[1]]
+    view = views[0]
+    counts = [int(columns.sum()) for columns in shown]
+    few = all(2 * count <= columns.size for count, columns in zip(counts, shown, strict=True))
+    if not counts[0] or not (few or common):
+        return None
+    evidence = f"{counts[0]} of {view.x.size} entries are wrong on a twin, and the others right"
+    what = common[0] if common else _slice(shown, view.x.shape) or "some entries"
+    text = f"The gradient is wrong only at {what}."
+    return Diagnosis("subset", text, None, evidence, None)
+
+
+def _slice(shown: list[Matrix], shape: tuple[int, ...]) -> str | None:
+    for axis, length in enumerate(shape):
+        for name, at in (("first", 0), ("last", length - 1)):
+            inside = np.indices(shape)[axis].ravel() == at
+            if length > 1 and not any((columns & ~inside).any() for columns in shown):
+                return f"the {name} slice along axis {axis}"
+    return None
+
+
+def _facts(ranked: list[Fit], views: Views, place: int) -> Diagnosis:
+    """Say what is known of an error that no explanation fits, or that several do."""
+    view = views[0]
+    R = view.A - view.J
+    values = np.linalg.svd(R, compute_uv=False)
+    rank_of = int((values > max(1e-6 * values[0], 10 * view.bar)).sum())
+    share = float(np.mean(np.abs(R) > max(1e-6 * np.abs(R).max(), 10 * view.bar)))
+    scale = float(np.vdot(view.J, view.A) / (np.vdot(view.J, view.J) or 1.0))
+    evidence = (
+        f"on a twin of {' × '.join(map(str, view.x.shape))} entries the error of the Jacobian has "
+        f"rank {rank_of} of {min(R.shape)} and is in {share:.0%} of its entries; the best factor "
+        f"is {scale:.3g}"
+    )
+    near = sorted(ranked, key=lambda fit: fit.misfit)[:1]
+    runner_up = f"{near[0].code}, which leaves {near[0].misfit:.1%} of the error" if near else None
+    text = f"The gradient of input {place} is wrong, in a way that has no name here."
+    return _unnamed(text, evidence, runner_up)
+
+
+def _only_here(locator: Locator) -> Diagnosis:
+    """No twin is wrong, or none would run: what is wrong is bound to these numbers or this size."""
+    if not all(np.isfinite(G).all() for G in locator.gradient):
+        return _unnamed("Entries of the gradient are not finite.", "the forward is finite")
+    evidence = "on a small twin of the inputs the backward is right, or it does not run"
+    return _unnamed("The gradient is wrong, in a way that has no name here.", evidence)
+
+
+def _placed(found: Diagnosis, where: Where) -> Diagnosis:
+    """Name a mistake by its place, if that is a part of the input."""
+    if where.subset is None and where.axis is None:
+        return found
+    text = f"The gradient is right but in a part: it is wrong in {where.text}."
+    return replace(found, code="subset", message=text)

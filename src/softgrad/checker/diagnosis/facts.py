@@ -1,0 +1,217 @@
+"""Mistakes that show without a Jacobian: None, shapes, state, and what is not linear in g."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from softgrad.checker.calls import Ended
+from softgrad.checker.diagnosis.answers import raw_answer
+from softgrad.checker.diagnosis.locate import Locator
+from softgrad.checker.report import Diagnosis, Formula
+from softgrad.checker.subject import AnyArray, Arrays, Subject, Vector, is_floating, strided
+from softgrad.results import number
+
+__all__ = ["fact"]
+
+_MANY = 16.0
+_LINEAR = 1e-3
+"""What is less than linear by this part is left to the Jacobians: it may be rounding."""
+
+
+def fact(subject: Subject, outputs: Arrays, locator: Locator) -> Diagnosis | None:
+    """Return the mistake that exact tests show, None where they show none."""
+    cotangent = locator.cotangent
+    try:
+        first = raw_answer(subject, subject.points, cotangent)
+    except Ended as end:
+        return _said("unnamed", "The backward raises an exception.", end.finding.message)
+    # A layer's own backward, run again on what its forward has kept.
+    again = subject.pull_back_again(cotangent)
+    found = _form(subject, first, locator) or _state(subject, first, again, cotangent)
+    if found is None and all(
+        _usable(entry, p) for entry, p in zip(first, subject.points, strict=True)
+    ):
+        found = _linearity(subject, first, cotangent)
+    return found
+
+
+def _said(code: str, message: str, evidence: str, formula: Formula | None = None) -> Diagnosis:
+    return Diagnosis(code, message, formula, evidence, None)
+
+
+def _usable(entry: Any, point: AnyArray) -> bool:
+    array = np.asarray(entry) if entry is not None else None
+    return entry is None or bool(array is not None and np.isfinite(array).all())
+
+
+def _form(subject: Subject, entries: list[Any], locator: Locator) -> Diagnosis | None:
+    """Number, None, shape and dtype of the entries."""
+    wanted = len(subject.floating)
+    if len(entries) != wanted:
+        text = f"The backward returns {len(entries)} of {wanted} gradients."
+        return _said("severed", text, "one for each floating-point input is needed")
+    for where, (place, entry) in enumerate(zip(subject.floating, entries, strict=True)):
+        if entry is None:
+            if locator.agrees(where) is False:
+                text = f"The gradient of input {place} is None, and the output depends on it."
+                return _said("severed", text, "the differences of the forward are not zero")
+            continue
+        array, point = np.asarray(entry), subject.points[where]
+        if array.shape != point.shape:
+            return _shape(subject, where, array, locator)
+        if not is_floating(array):
+            text = (
+                f"The gradient of input {place} is returned as {array.dtype}: digits are cut off."
+            )
+            return _said("arithmetic", text, f"the input is {point.dtype}")
+        if array.dtype.itemsize < point.dtype.itemsize:
+            text = (
+                f"The gradient of input {place} is {array.dtype}, and the input is {point.dtype}."
+            )
+            return _said("arithmetic", text, "the rest of the digits is lost")
+    return None
+
+
+def _shape(subject: Subject, where: int, array: AnyArray, locator: Locator) -> Diagnosis:
+    """A gradient of another shape: not summed, transposed, another input's, or laid flat."""
+    place, shape = subject.floating[where], subject.points[where].shape
+    evidence = f"the gradient has shape {array.shape}, the input {shape}"
+    number_like = array.dtype.kind in "fiu"
+    for summed in _sums(array, shape) if number_like else ():
+        if not locator.agrees(where, gradient=summed):
+            continue
+        text = (
+            f"The gradient of input {place} is not summed over the axes along which the input is "
+            "broadcast."
+        )
+        if array.size == summed.size:
+            text = f"The gradient of input {place} keeps an axis that its input has not."
+        formula = Formula("g", f"g summed to {shape}")
+        return _said("unreduced-broadcast", text, f"{evidence}; its sum is right", formula)
+    if number_like and array.T.shape == shape and locator.agrees(where, gradient=_wide(array.T)):
+        text = f"The gradient of input {place} is transposed."
+        return _said("axis", text, f"{evidence}; its transpose is right")
+    same_size = number_like and array.size == int(np.prod(shape))
+    if same_size and locator.agrees(where, gradient=_wide(array.reshape(shape))):
+        text = f"The gradient of input {place} has another shape than its input."
+        return _said("axis", text, f"{evidence}; reshaped it is right")
+    for other, point in enumerate(subject.points):
+        alike = number_like and other != where and array.shape == point.shape
+        if alike and locator.agrees(other, gradient=_wide(array)):
+            text = f"The gradients of inputs {place} and {subject.floating[other]} are swapped."
+            return _said("axis", text, f"{evidence}; it is right for the other input")
+    return _said("unnamed", f"The gradient of input {place} has the wrong shape.", evidence)
+
+
+def _wide(array: AnyArray) -> Vector:
+    return np.asarray(array, np.float64)
+
+
+def _sums(array: AnyArray, shape: tuple[int, ...]) -> Iterator[Vector]:
+    """Yield the sums of an array that have `shape`, as broadcasting has it first of all."""
+    for axes in combinations(range(array.ndim), max(array.ndim - len(shape), 0)):
+        summed = _wide(array).sum(axis=axes)
+        if summed.ndim != len(shape):
+            return
+        for axis, length in enumerate(shape):
+            if length == 1 != summed.shape[axis]:
+                summed = summed.sum(axis=axis, keepdims=True)
+        if summed.shape == shape:
+            yield np.asarray(summed)
+
+
+def _state(subject: Subject, first: list[Any], kept: Any, cotangent: Arrays) -> Diagnosis | None:
+    """Inputs, cotangents or saved values overwritten; answers that depend on earlier calls."""
+    if subject.damage:
+        text = sorted(subject.damage)[0]
+        return _said("aliasing", text, "the array differs after the call")
+    points = subject.points
+    if kept is not None and _gap(list(kept), first, points) > _slack(points):
+        text = "A second backward after one forward gives another gradient: what was saved changes."
+        return _said(
+            "aliasing", text, f"relative difference {number(_gap(list(kept), first, points))}"
+        )
+    second = raw_answer(subject, points, cotangent)
+    gap = _gap(second, first, points)
+    if gap > _slack(points):
+        text = "The same call gives another gradient the second time: state is kept between calls."
+        return _said("aliasing", text, f"relative difference {number(gap)}")
+    return None
+
+
+def _linearity(subject: Subject, first: list[Any], cotangent: Arrays) -> Diagnosis | None:
+    points = subject.points
+
+    def at(factor: float) -> list[Any]:
+        return raw_answer(subject, points, tuple((c * factor).astype(c.dtype) for c in cotangent))
+
+    zero = at(0.0)
+    rest = max((float(np.abs(_wide(e)).max(initial=0)) for e in zero if e is not None), default=0.0)
+    if _gap(zero, first, points) == 0 and rest:
+        text = "The incoming gradient is ignored: the answer is the same whatever comes in."
+        formula = Formula("dloss/dx", "g * dloss/dx")
+        return _said("cotangent", text, f"a zero gradient in gives {number(rest)} out", formula)
+    if rest or not np.isfinite(rest):
+        text = "Something is added that the incoming gradient does not multiply."
+        return _said("cotangent", text, f"a zero gradient in gives entries up to {number(rest)}")
+    for factor in () if _in_half_precision(first, points) else (_MANY, -1.0):
+        answer = at(factor)
+        wanted = [None if e is None else factor * _wide(e) for e in first]
+        if any(e is not None and not np.isfinite(_wide(e)).all() for e in answer):
+            continue
+        gap = _gap(answer, wanted, points)
+        if gap > _LINEAR:
+            if factor < 0:
+                same = _gap(answer, first, points) <= _slack(points)
+                text = "The backward does not follow the sign of the incoming gradient."
+                if same:
+                    text = "The incoming gradient's sign is lost: its size or its square is used."
+            else:
+                text = f"The answer does not grow {factor:g}-fold with the incoming gradient."
+            more = " It must be linear in it."
+            return _said("cotangent", text + more, f"relative difference {number(gap)}")
+    scattered = tuple(strided(c) for c in cotangent)
+    result = _gap(_handed(subject, scattered), first, points)
+    if result > _slack(points):
+        text = "The incoming gradient is read by its place in memory, and not by its indices."
+        return _said("cotangent", text, f"relative difference {number(result)}, not contiguous")
+    return None
+
+
+def _in_half_precision(entries: list[Any], points: Arrays) -> bool:
+    """Whether the numbers are float16's where the inputs are wider: small ones are not linear."""
+    wide = all(point.dtype.itemsize > 2 for point in points)
+    arrays = [np.asarray(entry) for entry in entries if entry is not None]
+    return wide and all((a.astype(np.float16) == a).all() for a in arrays)
+
+
+def _handed(subject: Subject, cotangent: Arrays) -> list[Any]:
+    """Return the answer to a cotangent that is handed on as it lies in memory."""
+    try:
+        return list(subject.pull_back(subject.points, cotangent, scattered=True))
+    except Ended:
+        return []
+
+
+def _slack(points: Arrays) -> float:
+    """Return the relative difference that threads and layouts may make."""
+    return 256 * max(float(np.finfo(point.dtype).eps) for point in points)
+
+
+def _gap(got: list[Any], wanted: list[Any], points: Arrays) -> float:
+    """Return the largest difference relative to the largest entry; infinite for other shapes."""
+    if len(got) != len(wanted):
+        return np.inf
+    gap = size = 0.0
+    for one, other in zip(got, wanted, strict=True):
+        if (one is None) != (other is None) or np.shape(one) != np.shape(other):
+            return np.inf
+        if one is not None:
+            a, b = np.nan_to_num(_wide(one)), np.nan_to_num(_wide(other))
+            gap = max(gap, float(np.abs(a - b).max(initial=0.0)))
+            size = max(size, float(np.abs(b).max(initial=0.0)))
+    return gap / size if size else float(gap > 0)

@@ -1,0 +1,115 @@
+"""The table of hypotheses, in order of preference where two predict the same Jacobian."""
+
+from __future__ import annotations
+
+from softgrad.checker.diagnosis.hypotheses.attention import (
+    ATTENTION_DIAGONAL,
+    ATTENTION_IDENTITY,
+    ATTENTION_PROJECTION,
+)
+from softgrad.checker.diagnosis.hypotheses.axes import (
+    ARRANGED,
+    OTHER_AXIS,
+    OTHER_INPUT,
+    OUTPUTS_SWAPPED,
+    TRANSPOSED,
+)
+from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.hypotheses.behind import (
+    BEHIND_DIAGONAL,
+    BEHIND_IDENTITY,
+    BEHIND_PROJECTION,
+)
+from softgrad.checker.diagnosis.hypotheses.cotangents import IN_PART, OUTPUT_FORGOTTEN
+from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_MISSING, DIAGONAL_ONLY
+from softgrad.checker.diagnosis.hypotheses.factors import DERIVATIVE, FACTOR, HALF, RAW
+from softgrad.checker.diagnosis.hypotheses.leftovers import NARROW, SLICES
+from softgrad.checker.diagnosis.hypotheses.losses import (
+    LABELS_ALONE,
+    LOSS_DIAGONAL,
+    LOSS_FACTOR,
+    LOSS_OTHER,
+    LOSS_VARIABLE,
+)
+from softgrad.checker.diagnosis.hypotheses.norms import NORM_TERMS
+from softgrad.checker.diagnosis.hypotheses.other_losses import (
+    BINARY,
+    LOG_SUM_EXP,
+    SQUARED_DIAGONAL,
+    SQUARED_TERMS,
+)
+from softgrad.checker.diagnosis.hypotheses.projection import (
+    OTHER_MAP,
+    OUTER_FACTOR,
+    PROJECTION,
+    ROW_SUMS,
+    SIGN_OFF,
+    UNMASKED,
+    WRONG_AXIS,
+)
+from softgrad.checker.diagnosis.hypotheses.reductions import KEPT, LAST_USE
+from softgrad.checker.diagnosis.hypotheses.simple import (
+    IDENTITY,
+    MEAN_OF_USES,
+    NEARLY_ZERO,
+    SCALE,
+    SIGN,
+    SPREAD,
+    ZERO,
+)
+from softgrad.checker.diagnosis.hypotheses.variables import AT_THE_OUTPUT, FORMULA_OF_INPUT, TWICE
+
+__all__ = ["TABLE", "Guess", "Hypothesis"]
+
+TABLE = (
+    ZERO,
+    SIGN,
+    IDENTITY,
+    SPREAD,
+    ATTENTION_IDENTITY,
+    DIAGONAL_ONLY,
+    ATTENTION_DIAGONAL,
+    LOSS_DIAGONAL,
+    SQUARED_DIAGONAL,
+    KEPT,
+    LAST_USE,
+    OTHER_MAP,
+    LOSS_VARIABLE,
+    SQUARED_TERMS,
+    LABELS_ALONE,
+    LOSS_FACTOR,
+    LOSS_OTHER,
+    LOG_SUM_EXP,
+    BINARY,
+    NORM_TERMS,
+    SIGN_OFF,
+    DIAGONAL_MISSING,
+    ROW_SUMS,
+    NEARLY_ZERO,
+    OUTER_FACTOR,
+    UNMASKED,
+    PROJECTION,
+    ATTENTION_PROJECTION,
+    WRONG_AXIS,
+    TRANSPOSED,
+    ARRANGED,
+    OUTPUTS_SWAPPED,
+    OTHER_INPUT,
+    AT_THE_OUTPUT,
+    FORMULA_OF_INPUT,
+    OTHER_AXIS,
+    TWICE,
+    SLICES,
+    OUTPUT_FORGOTTEN,
+    IN_PART,
+    SCALE,
+    MEAN_OF_USES,
+    FACTOR,
+    DERIVATIVE,
+    HALF,
+    RAW,
+    BEHIND_DIAGONAL,
+    BEHIND_PROJECTION,
+    BEHIND_IDENTITY,
+    NARROW,
+)

@@ -1,0 +1,157 @@
+"""Normalisation: the mean's and the deviation's own derivatives, or a factor, left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.jacobians import Matrix
+from softgrad.checker.diagnosis.view import View
+from softgrad.checker.report import Formula
+from softgrad.checker.richardson import rms
+from softgrad.checker.subject import Vector
+
+__all__ = ["NORM_TERMS"]
+
+_EPSILONS = (0.0, 1e-5, 1e-6, 1e-8, 1e-3, 1e-12, 1e-7, 1e-4)
+
+
+@dataclass(frozen=True)
+class _Norm:
+    """J = diag(gain/σ)·(I − mean·M − x̂·x̂ᵀ·M/σ-part) within groups along `axes`."""
+
+    name: str
+    axes: tuple[int, ...]
+    centred: bool
+    hat: Vector
+    sigma: Vector
+    unit: Vector
+    """x̂ in the deviation's derivative, where a small number is added to σ and not to σ²."""
+    gain: Vector
+    """What multiplies x̂, in the output's shape."""
+    degrees: float
+    """What the squares are divided by: K, K − 1, or 1 for a Euclidean norm."""
+
+    def matrix(self, view: View, mean: float, deviation: float, power: int, gain: Vector) -> Matrix:
+        """Return gain·σ^power·(I − mean·11ᵀ/K − deviation·x̂x̂ᵀ/degrees)."""
+        same = view.same(self.axes)
+        K = float(np.prod([view.x.shape[axis] for axis in self.axes]))
+        inner = np.eye(view.x.size) - same * (mean / K)
+        inner -= deviation * same * np.outer(self.hat, self.unit) / self.degrees
+        scale = np.broadcast_to(self.sigma, view.x.shape) ** float(power)
+        return np.asarray(gain.reshape(-1, 1) * inner * scale.reshape(1, -1))
+
+    def right(self, view: View) -> Matrix:
+        """Return the true Jacobian."""
+        return self.matrix(view, float(self.centred), 1.0, -1, self.gain)
+
+    def gained(self, view: View) -> _Norm:
+        """Return it with the gain that J has on its diagonal."""
+        bare = replace(self, gain=np.ones_like(view.x))
+        gain = np.diag(view.J) / np.diag(bare.right(view))
+        return replace(self, gain=gain.reshape(view.x.shape))
+
+
+def _recognised(view: View) -> _Norm | None:
+    """Return the normalisation whose Jacobian J is, up to a gain that every output may have."""
+    if not view.elementwise or view.x.ndim == 0:
+        return None
+    fits = [(rms(norm.right(view) - view.J), k) for k, norm in enumerate(_candidates(view))]
+    best, k = min(fits, default=(np.inf, 0))
+    return list(_candidates(view))[k] if best <= 1e-5 * rms(view.J) else None
+
+
+def _candidates(view: View) -> Iterator[_Norm]:
+    x = view.x
+    axes_of: list[tuple[int, ...]] = [(axis,) for axis in reversed(range(x.ndim))]
+    axes_of += [tuple(range(1, x.ndim)), (0, *range(2, x.ndim))] if x.ndim > 2 else []
+    for axes in axes_of:
+        K = float(np.prod([x.shape[axis] for axis in axes]))
+        kinds = (
+            ("layer or batch norm", True, K),
+            ("layer or batch norm", True, K - 1),
+            ("RMS norm", False, K),
+            ("Euclidean normalisation", False, 1.0),
+        )
+        for name, centred, degrees in kinds if K > 1 else ():
+            base = x - x.mean(axis=axes, keepdims=True) if centred else x
+            squares = (base * base).sum(axis=axes, keepdims=True) / degrees
+            plain = _Norm(name, axes, centred, base, np.sqrt(squares), base, base, degrees)
+            plain = replace(plain, hat=base / plain.sigma, unit=base / plain.sigma)
+            if rms(plain.gained(view).right(view) - view.J) > 0.01 * rms(view.J):
+                continue
+            for epsilon in _EPSILONS:
+                sigma = np.sqrt(squares + epsilon)
+                hat = base / sigma
+                yield replace(plain, sigma=sigma, hat=hat, unit=hat).gained(view)
+                sigma = np.sqrt(squares) + epsilon
+                yield replace(plain, sigma=sigma, hat=base / sigma).gained(view)
+
+
+def _terms(view: View) -> Iterator[Guess]:
+    norm = _recognised(view)
+    if norm is None:
+        return
+    c, one = float(norm.centred), np.ones_like(norm.gain)
+    middle = "- dhat.mean() " if norm.centred else ""
+    right = f"(dhat {middle}- xhat * (dhat * xhat).mean()) / sigma"
+    texts = {
+        (0.0, 1.0): (
+            "The term of the mean is missing",
+            "(dhat - xhat * (dhat * xhat).mean()) / sigma",
+        ),
+        (1.0, 0.0): ("The term of the deviation is missing", "(dhat - dhat.mean()) / sigma"),
+        (0.0, 0.0): ("Mean and deviation are taken for constants", "dhat / sigma"),
+        (-1.0, 1.0): ("The term of the mean has the wrong sign", None),
+        (1.0, -1.0): ("The term of the deviation has the wrong sign", None),
+        (0.0, -1.0): ("The term of the deviation has the wrong sign", None),
+        (2.0, 1.0): ("The term of the mean is doubled", None),
+        (1.0, 2.0): ("The term of the deviation is doubled", None),
+        (1.0, 0.5): ("The term of the deviation is halved", None),
+        (0.0, 2.0): ("The term of the deviation is doubled", None),
+        (0.0, 0.5): ("The term of the deviation is halved", None),
+        (1.0, 1.0): ("", None),
+    }
+    K = float(np.prod([view.x.shape[axis] for axis in norm.axes]))
+    texts[c, K] = ("The term of the deviation is a sum where it must be a mean", None)
+    texts[c * K, K] = ("Sums are taken where means must be", None)
+    texts[K, 1.0] = ("The term of the mean is a sum where it must be a mean", None)
+    if not norm.centred:
+        texts = {
+            (0.0, 0.0): ("The norm is taken for a constant", "dhat / sigma"),
+            **{key: text for key, text in texts.items() if key[0] == 0 and key[1] != 0},
+            (0.0, 1.0): ("", None),
+        }
+    for (mean, deviation), (text, wrong) in texts.items():
+        for power, gain, also in (
+            (-1, norm.gain, ""),
+            (0, norm.gain, "The factor 1/σ is missing"),
+            (-2, norm.gain, "The factor 1/σ is doubled"),
+            (1, norm.gain, "σ multiplies where it must divide"),
+            (-1, one, "The gain is missing"),
+            (-1, norm.gain**2, "The gain is doubled"),
+        ):
+            if (not text and not also) or (also and "gain" in also and np.allclose(norm.gain, 1)):
+                continue
+            said = ". ".join(filter(None, (text, also)))
+            formula = Formula(wrong, right) if wrong and not also else None
+            name = f"{norm.name} {mean} {deviation} {also}"
+            matrix = norm.matrix(view, mean, deviation, power, gain)
+            yield Guess(name, matrix, f"{said} ({norm.name}).", formula)
+
+    if not np.allclose(norm.gain, norm.gain.reshape(-1)[0]):
+        bare = norm.matrix(view, c, 1.0, -1, one)
+        plain = norm.matrix(view, 0.0, 0.0, -1, one)
+        mixed = norm.matrix(view, 0.0, 0.0, -1, norm.gain) + bare - plain
+        yield Guess("gain outside", mixed, f"The gain is missing in the means ({norm.name}).")
+
+
+NORM_TERMS = Hypothesis(
+    "chain-term",
+    "A = gain·σ^k·(I − a·11ᵀ/K − b·x̂x̂ᵀ/K), one of k, a, b wrong",
+    "a, b or k that are not small integers",
+    _terms,
+)

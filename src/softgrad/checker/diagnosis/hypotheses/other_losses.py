@@ -1,0 +1,109 @@
+"""Squared error over softmax, log-sum-exp and binary cross-entropy, seen from their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.hypotheses.losses import softmax, targets
+from softgrad.checker.diagnosis.view import View
+from softgrad.checker.report import Formula
+from softgrad.checker.subject import Vector
+
+__all__ = ["BINARY", "LOG_SUM_EXP", "SQUARED_DIAGONAL", "SQUARED_TERMS"]
+
+
+def _squared_error(view: View) -> tuple[Vector, Vector] | None:
+    """Return softmax(x) and c·(softmax(x) − t) of a squared error over softmax."""
+    y, x = view.y, view.x
+    if y is None or y.size != 1 or x.ndim < 1 or x.shape[-1] < 2:
+        return None
+    p = softmax(x)
+    for t in targets(view):
+        error = p - t.reshape(p.shape)
+        value = float(y.reshape(-1)[0])
+        for c in (1.0, 0.5, 1 / p.size, 0.5 / p.size, p.shape[-1] / p.size):
+            if np.isclose(value, c * float(np.sum(error**2)), rtol=1e-7, atol=0):
+                return p, 2 * c * error
+    return None
+
+
+def _diagonal(view: View) -> Iterator[Guess]:
+    squared = _squared_error(view)
+    if squared is not None:
+        p, slope = squared
+        text = (
+            "Softmax is passed with the diagonal of its Jacobian alone, s·(1 − s): the cross "
+            "derivatives are missing."
+        )
+        formula = Formula("dp * s * (1 - s)", "s * (dp - (dp * s).sum(axis=-1, keepdims=True))")
+        inner = slope * p * (1 - p)
+        yield Guess("squared error, diagonal", inner.reshape(1, -1), text, formula)
+
+
+def _terms(view: View) -> Iterator[Guess]:
+    """Squared error over softmax: softmax's Jacobian left out."""
+    squared = _squared_error(view)
+    if squared is not None:
+        _, slope = squared
+        text = "The Jacobian of softmax is missing: this is the gradient at the probabilities."
+        yield Guess("squared error at p", slope.reshape(1, -1), text)
+
+
+def _logsumexp(view: View) -> Iterator[Guess]:
+    """log Σ exp: something else where its softmax must stand."""
+    y, x = view.y, view.x
+    if y is None or x.ndim < 1 or x.shape[-1] < 2:
+        return
+    rows = x.reshape(-1, x.shape[-1])
+    high = rows.max(axis=-1)
+    value = high + np.log(np.exp(rows - high[:, None]).sum(axis=-1))
+    if y.size != value.size or not np.allclose(y.ravel(), value, rtol=1e-9):
+        return
+    s, each = softmax(rows), np.eye(len(rows))[:, :, None]
+    for name, inner in (
+        ("exp(z) without its sum", np.exp(rows)),
+        ("logsoftmax(z)", np.log(s)),
+        ("softmax(softmax(z))", softmax(s)),
+        ("s * (1 - s)", s * (1 - s)),
+        ("z", rows),
+    ):
+        text = f"Where softmax(z) must multiply the incoming gradient, {name} does."
+        matrix = (each * inner).reshape(len(rows), -1)
+        yield Guess(name, matrix, text, Formula(f"g * {name}", "g * softmax(z)"))
+
+
+def _binary(view: View) -> Iterator[Guess]:
+    """Binary cross-entropy at logits: something else where sigmoid(z) − t must stand."""
+    y, x = view.y, view.x
+    if y is None:
+        return
+    for t in view.others.values():
+        if t.shape != x.shape:
+            continue
+        each = np.logaddexp(0, x) - t * x
+        s = 1 / (1 + np.exp(-x))
+        scales = [1.0, 1 / x.size, 1 / x.shape[0] if x.ndim else 1.0]
+        value = float(y.reshape(-1)[0])
+        for c in scales if y.size == 1 else ():
+            if np.isclose(value, c * each.sum(), rtol=1e-9):
+                for name, inner in (
+                    ("sigmoid(sigmoid(z)) - t", 1 / (1 + np.exp(-s)) - t),
+                    ("z - t", x - t),
+                    ("(s - t) * s * (1 - s)", (s - t) * s * (1 - s)),
+                    ("(s - t) / (s * (1 - s))", (s - t) / (s * (1 - s))),
+                ):
+                    text = f"Where sigmoid(z) − t must stand, {name} does."
+                    formula = Formula(f"g * ({name})", "g * (sigmoid(z) - t)")
+                    yield Guess(name, (c * inner).reshape(1, -1), text, formula)
+                return
+
+
+SQUARED_DIAGONAL = Hypothesis(
+    "diagonal-only", "A = dloss/ds·diag(J_softmax)", "another product", _diagonal
+)
+SQUARED_TERMS = Hypothesis("chain-term", "A = dloss/ds", "a row of A that sums to 0", _terms)
+LOG_SUM_EXP = Hypothesis("wrong-variable", "A = h(x) for softmax(x)", "another h", _logsumexp)
+BINARY = Hypothesis("wrong-variable", "A = h(x) for σ(x) − t", "another h", _binary)

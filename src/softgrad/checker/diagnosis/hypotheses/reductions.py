@@ -1,0 +1,74 @@
+"""Sums over a broadcast axis or over uses of one entry that were not taken, or not in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.view import View
+from softgrad.checker.report import Formula
+
+__all__ = ["KEPT", "LAST_USE"]
+
+
+def _kept(view: View) -> Iterator[Guess]:
+    """Of the sum over an axis of the output, one slice alone: what was written last, or first."""
+    y, seen = view.y, view.pattern != 0
+    if y is None or view.elementwise:
+        return
+    for axis, length in enumerate(y.shape):
+        index = np.indices(y.shape)[axis].ravel()[:, None]
+        last = np.where(seen, index, -1).max(axis=0)
+        first = np.where(seen, index, length).min(axis=0)
+        if not (last > first).any():
+            continue
+        for name, at in (("first", first), ("last", last)):
+            text = (
+                f"The gradient must be summed over axis {axis} of the output, and only the {name} "
+                "slice of it is kept."
+            )
+            formula = Formula(f"g[{'0' if name == 'first' else '-1'}]", f"g.sum(axis={axis})")
+            yield Guess(f"{name} of axis {axis}", view.J * (index == at), text, formula)
+
+
+def _last_use(view: View) -> Iterator[Guess]:
+    """An entry that is used at several places, such as a row of an embedding, written over."""
+    y = view.y
+    if y is None or view.elementwise:
+        return
+    for place, index in view.others.items():
+        if index.dtype.kind not in "iu" or index.ndim == 0:
+            continue
+        if y.shape[: index.ndim] != index.shape:
+            continue
+        flat = index.ravel()
+        per = y.size // index.size
+        for name, chosen in (("last", _last(flat)), ("first", _last(flat[::-1])[::-1])):
+            matrix = view.J * np.repeat(chosen, per)[:, None]
+            text = (
+                f"Entries that input {place} uses more than once must get the sum over all uses, "
+                f"and they get the {name} one alone."
+            )
+            formula = Formula("W_bar[index] = g", "np.add.at(W_bar, index, g)")
+            yield Guess(f"{name} use", matrix, text, formula)
+
+
+def _last(labels: np.ndarray) -> np.ndarray:
+    """Return True at the last occurrence of every label."""
+    found = np.zeros(labels.size, dtype=bool)
+    seen: set[int] = set()
+    for i in range(labels.size - 1, -1, -1):
+        if int(labels[i]) not in seen:
+            seen.add(int(labels[i]))
+            found[i] = True
+    return found
+
+
+KEPT = Hypothesis(
+    "unreduced-broadcast", "A = J on one slice, else 0", "two slices that count", _kept
+)
+LAST_USE = Hypothesis(
+    "unreduced-broadcast", "A = J at one use of an entry, else 0", "two uses that count", _last_use
+)

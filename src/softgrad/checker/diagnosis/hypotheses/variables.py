@@ -1,0 +1,83 @@
+"""The right derivative in the wrong variable: of the output, of the output's output, twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.jacobians import Matrix, Unusable
+from softgrad.checker.diagnosis.view import View
+from softgrad.checker.report import Formula
+
+__all__ = ["AT_THE_OUTPUT", "FORMULA_OF_INPUT", "TWICE"]
+
+
+def _at_the_output(view: View) -> Iterator[Guess]:
+    y = view.y
+    if y is None or not view.elementwise:
+        return
+    J = _jacobian(view, y)
+    if J is None:
+        return
+    text = "The derivative is taken at the output where it must be at the input: the map is applied"
+    formula = Formula("backward(f(x), g)", "backward(x, g)")
+    yield Guess("J(f(x))", J, f"{text} twice.", formula)
+    yield Guess("J(f(x))·J(x)", J @ view.J, f"{text} twice, and both derivatives are taken.")
+
+
+def _twice(view: View) -> Iterator[Guess]:
+    if view.elementwise and (view.pattern != 0).sum(axis=0).max() > 1:
+        text = "The Jacobian is applied twice."
+        yield Guess("J·J", view.J @ view.J, text, Formula("backward(x, backward(x, g))", "once"))
+
+
+def _formula_of_input(view: View) -> Iterator[Guess]:
+    """The derivative in terms of the output, such as s·(g − ⟨g, s⟩), with the input for s."""
+    if not view.elementwise or view.y is None:
+        return
+    x, rows, n = view.x, view.rows, view.x.size
+    text = "The derivative is written in terms of the output, and the input is put in its place."
+    if rows is not None:
+        same, eye = view.same((rows.axis,)), np.eye(n)
+        s = np.exp(x) if rows.log else x
+        left = np.ones(n) if rows.log else s.ravel()
+        first = eye if rows.log else eye * s.ravel()
+        yield Guess("s is the input", first - np.outer(left, s.ravel()) * same, text)
+        if rows.log:
+            S = view.y
+            yield Guess("s is log s", eye - np.outer(np.ones(n), S.ravel()) * same, text)
+    for name, value, of in _in_terms_of_output(view):
+        formula = Formula(f"g * {name.format('x')}", f"g * {name.format('y')}")
+        if np.allclose(np.diag(of), view.J, atol=1e-5 * np.abs(view.J).max()):
+            yield Guess(f"{name} of the input", np.diag(value), text, formula)
+
+
+def _in_terms_of_output(view: View) -> Iterator[tuple[str, Matrix, Matrix]]:
+    """Yield derivatives in terms of the output: sigmoid's, tanh's, exp's, the square root's."""
+    assert view.y is not None
+    x, y = view.x.ravel(), view.y.ravel()
+    yield "{0} * (1 - {0})", x * (1 - x), y * (1 - y)
+    yield "(1 - {0}**2)", 1 - x * x, 1 - y * y
+    yield "{0}", x, y
+
+
+def _jacobian(view: View, x: Matrix) -> Matrix | None:
+    try:
+        return view.jacobian_at(view.at(x))
+    except Unusable:
+        return None
+
+
+AT_THE_OUTPUT = Hypothesis(
+    "wrong-variable",
+    "A = J(f(x)) or J(f(x))·J(x)",
+    "J(f(x)), which is measured",
+    _at_the_output,
+    costly=True,
+)
+TWICE = Hypothesis("wrong-variable", "A = J·J", "A − J·J beyond the error bar", _twice)
+FORMULA_OF_INPUT = Hypothesis(
+    "wrong-variable", "A = J as a formula of y, taken at x", "another value", _formula_of_input
+)

@@ -1,0 +1,151 @@
+"""The choice among hypotheses: one that fits at two points, and no other that comes near."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from softgrad.checker.diagnosis.hypotheses import TABLE, Guess, Hypothesis
+from softgrad.checker.diagnosis.jacobians import Matrix
+from softgrad.checker.diagnosis.scales import in_words
+from softgrad.checker.diagnosis.view import View
+from softgrad.checker.richardson import rms
+
+__all__ = ["Fit", "best", "rank"]
+
+_BARS = 10.0
+"""An explanation leaves no more than this many error bars."""
+_PART = 1e-3
+"""Nor more than this part of the error that is to be explained."""
+_MARGIN = 10.0
+"""The next explanation of another name must be worse by this factor."""
+
+Views = tuple[View, View]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A guess held against both points; a factor is fitted at the first and tried at the second."""
+
+    hypothesis: Hypothesis
+    guess: Guess
+    factor: float
+    misfit: float
+    """RMS of what is left, as a part of the error; the worse of the points it was tried at."""
+    fits: bool
+    words: str | None = None
+    """What the factor is, where it is not 1."""
+
+    @property
+    def code(self) -> str:
+        """The name of the mistake."""
+        return self.hypothesis.code
+
+    @property
+    def message(self) -> str:
+        """The mistake in one sentence."""
+        if "{}" in self.guess.message:
+            return self.guess.message.format(self.words or f"{self.factor:.6g}")
+        also = f" The gradient is also {self.words} times too large." if self.words else ""
+        return self.guess.message + also
+
+
+def rank(views: Views) -> list[Fit]:
+    """Return the explanations, best first; equal ones stay in the table's order."""
+    fits: list[Fit] = []
+    for costly in (False, True):
+        for hypothesis in TABLE:
+            if hypothesis.costly == costly and not (costly and any(fit.fits for fit in fits)):
+                fits += _fits(hypothesis, views)
+    return sorted(
+        fits, key=lambda fit: (not fit.fits, fit.factor != 1, 0 if fit.fits else fit.misfit)
+    )
+
+
+def best(ranked: list[Fit], views: Views) -> tuple[Fit | None, Fit | None]:
+    """Return the explanation to name, if one stands alone, and the next one of another code."""
+    first = ranked[0] if ranked else None
+    if first is None:
+        return None, None
+    # One that predicts the same is no rival: the table's order decides by convention.
+    rivals = [fit for fit in ranked if fit.code != first.code and not fit.fits]
+    runner_up = min(rivals, key=lambda fit: fit.misfit, default=None)
+    if not first.fits:
+        return None, runner_up
+    floor = max(first.misfit, *(view.bar / view.error for view in views if view.error))
+    if runner_up is not None and runner_up.misfit < _MARGIN * floor:
+        return None, runner_up
+    return first, runner_up
+
+
+def _fits(hypothesis: Hypothesis, views: Views) -> Iterable[Fit]:
+    second: dict[str, Guess] | None = None
+    for guess in hypothesis.guesses(views[0]):
+        if not _is_sound(hypothesis, guess.matrix, views[0]):
+            continue
+        factors = [1.0]
+        if hypothesis.factor or hypothesis.any_factor:
+            factors.append(_factor(guess.matrix, views[0]))
+        left = [_left(guess.matrix, views[0], c) for c in factors]
+        near = [c for c, rest in zip(factors, left, strict=True) if _is_near(rest, views[0])]
+        if not near:
+            rest = left[-1] if hypothesis.any_factor else left[0]
+            yield Fit(hypothesis, guess, factors[-1], rest / views[0].error, False)
+            continue
+        if second is None:  # what the first point refutes is not asked at the second
+            second = {other.name: other for other in hypothesis.guesses(views[1])}
+        if guess.name in second:
+            yield from _tried(hypothesis, guess, second[guess.name].matrix, views, near)
+
+
+def _tried(
+    hypothesis: Hypothesis, guess: Guess, other: Matrix, views: Views, factors: list[float]
+) -> Iterable[Fit]:
+    """Try at the second point, with the same factor, what fits at the first."""
+    pair = (guess.matrix, other)
+    # A guess that is J itself explains nothing: if that fits, the factor is the mistake.
+    same = all(view.is_multiple(B) for B, view in zip(pair, views, strict=True))
+    if not _is_sound(hypothesis, other, views[1]) or (
+        same and hypothesis.factor and not hypothesis.any_factor
+    ):
+        return
+    for c in factors:
+        left = [_left(B, view, c) for B, view in zip(pair, views, strict=True)]
+        misfit = max(r / max(view.error, view.bar) for r, view in zip(left, views, strict=True))
+        fits = all(_is_near(rest, view) for rest, view in zip(left, views, strict=True))
+        words = None
+        if fits and c != 1:
+            spot = views[0].spot
+            accuracy = min(1e-4, max(1e-9, _BARS * views[0].bar / views[0].size))
+            words = in_words(c, spot.subject, spot.outputs, accuracy)
+            if words is None and not hypothesis.any_factor:
+                continue  # a number that is nowhere else explains too much
+        yield Fit(hypothesis, guess, c, misfit, fits, words)
+        if fits:
+            return
+
+
+def _left(B: Matrix, view: View, c: float) -> float:
+    return rms(view.A - c * B)
+
+
+def _factor(B: Matrix, view: View) -> float:
+    """Return the number that brings a guess nearest to A."""
+    size = float(np.vdot(B, B))
+    return float(np.vdot(B, view.A)) / size if size else 0.0
+
+
+def _is_near(left: float, view: View) -> bool:
+    """Whether what is left is within the error bars, and nothing next to the error."""
+    # Where a point shows no error, the bar alone is asked for.
+    enough = max(_BARS * view.bar, 1e-12 * view.size)
+    return left <= min(enough, max(_PART * view.error, view.bar))
+
+
+def _is_sound(hypothesis: Hypothesis, B: Matrix, view: View) -> bool:
+    if B.shape != view.A.shape or not np.isfinite(B).all():
+        return False
+    # Where A, or a guess, is nothing but rounding, any small number would fit.
+    return hypothesis.vanishing or min(rms(B), view.size) > 1e-6 * view.true_size

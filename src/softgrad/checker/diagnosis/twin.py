@@ -1,0 +1,148 @@
+"""A small twin of the inputs: other numbers, and pairwise distinct primes for sizes.
+
+On it whole Jacobians are affordable, and no two axes can be taken for one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from softgrad.checker.subject import AnyArray, Subject, Vector
+
+__all__ = ["Plan", "draw", "plans"]
+
+LARGEST = 250
+"""The most entries that a twin's inputs may have together."""
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the shapes of a twin follow from those of the original."""
+
+    name: str
+    reshape: Callable[[Shape], Shape]
+    sizes: dict[int, int]
+    """The length of an axis in the twin, by its length in the original."""
+    fresh: bool = True
+    """Whether the numbers are drawn anew, at a scale of 1."""
+
+
+def plans(subject: Subject) -> Iterator[Plan]:
+    """Yield the plans in order of preference; not all of them suit every function."""
+    shapes = [v.shape for v in map(_as_array, subject.values) if v is not None and v.ndim]
+    sizes = list(dict.fromkeys(n for shape in shapes for n in shape if n > 1))
+    # With a third size the primes begin at 2, or the Jacobians would be large.
+    primes = ((5,), (3, 5))[len(sizes) - 1] if 0 < len(sizes) < 3 else (2, 3, 5, 7, 11, 13)
+    if len(shapes) == 1 and len(set(shapes[0])) < len(shapes[0]) <= 3:
+        own = (3, 5) if len(shapes[0]) == 2 else (2, 3, 5)
+        first = tuple(p if n > 1 else n for n, p in zip(shapes[0], own, strict=True))
+        yield Plan(
+            "every axis of another length",
+            lambda shape: first,
+            dict(zip(shapes[0], first, strict=True)),
+        )
+    if sizes and len(sizes) <= len(primes):
+        yield _by_size("every size another prime", dict(zip(sizes, primes, strict=False)))
+    if sizes and shapes[0]:
+        last = shapes[0][-1]
+        kept = {n: n if n == last else p for n, p in zip(sizes, (3, 5, 2, 7, 11, 13), strict=False)}
+        if len(sizes) > 1 and len(kept) == len(sizes):
+            yield _by_size("the last axis as it is", kept)
+    yield Plan("the shapes as they are", lambda shape: shape, {n: n for n in sizes})
+    yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
+
+
+def draw(subject: Subject, plan: Plan, rng: np.random.Generator) -> Subject | None:
+    """Return the subject at a twin of its inputs in float64; None where that would be large."""
+    masked = any(mask is not None for mask in subject.masks)
+    if masked and plan.fresh:  # what may be infinite where is known of the original alone
+        return None
+    shapes = [plan.reshape(point.shape) for point in subject.points]
+    if sum(int(np.prod(shape)) for shape in shapes) > LARGEST:
+        return None
+    values = tuple(
+        _floats(value, plan, rng) if place in subject.floating else _others(value, plan, rng)
+        for place, value in enumerate(subject.values)
+    )
+    masks = subject.masks if masked else (None,) * len(subject.floating)
+    return replace(
+        subject, values=values, masks=masks, forward_calls=0, backward_calls=0, damage=set()
+    )
+
+
+def _by_size(name: str, sizes: dict[int, int]) -> Plan:
+    return Plan(name, lambda shape: tuple(sizes.get(n, n) for n in shape), sizes)
+
+
+def _as_array(value: Any) -> AnyArray | None:
+    """Return arrays, and lists of integers, as arrays."""
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, list) and value and np.asarray(value).dtype.kind in "iub":
+        return np.asarray(value)
+    return None
+
+
+def _others(value: Any, plan: Plan, rng: np.random.Generator) -> Any:
+    """Return integers and booleans that fit the twin's sizes."""
+    if isinstance(value, int) and not isinstance(value, bool) and plan.fresh:
+        return plan.sizes.get(value, value) if value > 3 else value
+    array = _as_array(value)
+    if array is None or not plan.fresh:
+        return value
+    drawn = rng.choice(array.ravel(), plan.reshape(array.shape))
+    if drawn.size > 1 and array.size > 1 and array.min() < array.max():
+        drawn.flat[0], drawn.flat[-1] = array.min(), array.max()  # both kinds of a mask, say
+    if array.dtype.kind in "iu" and array.max() > 1:
+        # Labels and indices point into the shortest axis that is long enough for all of them.
+        into = min((n for n in plan.sizes if n > array.max()), default=None)
+        if into is not None:
+            fresh = rng.integers(0, plan.sizes[into], drawn.shape).astype(array.dtype)
+            if fresh.size > 2 and len(np.unique(array)) < array.size:
+                fresh.flat[-1] = fresh.flat[0]  # what occurs twice there occurs twice here
+            drawn = np.where(drawn < 0, drawn, fresh)
+    return drawn if isinstance(value, np.ndarray) else drawn.tolist()
+
+
+def _floats(value: AnyArray, plan: Plan, rng: np.random.Generator) -> AnyArray:
+    """Return numbers of the same kind: probabilities, masks, positive numbers, or any."""
+    wide = np.asarray(value, np.float64)
+    shape = plan.reshape(wide.shape)
+    if wide.size == 0:
+        return np.zeros(shape)
+    if not plan.fresh:
+        moved = rng.standard_normal(shape) * 2.0**-6 * min(1.0, float(np.abs(wide).max()) or 1.0)
+        return wide if wide.size == 1 or not np.isfinite(wide).all() else wide + moved
+    if wide.size == 1:
+        return np.full(shape, wide.reshape(-1)[0])
+    if wide.size > 8 and len(np.unique(wide)) <= 3 and np.ptp(wide) > 0:
+        drawn = rng.choice(np.unique(wide), shape)
+        drawn.flat[0], drawn.flat[-1] = wide.min(), wide.max()
+        return np.asarray(drawn)
+    return _of_kind(wide, rng.standard_normal(shape))
+
+
+def _of_kind(like: Vector, normal: Vector) -> Vector:
+    def spread(z: Vector) -> Vector:
+        e = np.exp(z)
+        return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+    def sums_to_one(p: Vector) -> bool:
+        # float16 keeps three digits of a probability.
+        return bool(p.ndim and p.shape[-1] > 1 and np.allclose(p.sum(axis=-1), 1, atol=1e-2))
+
+    if like.min() >= 0:
+        if sums_to_one(like):
+            return spread(normal)
+        if like.max() < 1:
+            return np.asarray(1 / (1 + np.exp(-normal)))
+        return np.asarray(np.exp(normal / 2))
+    if like.max() <= 0:
+        return np.log(spread(normal)) if sums_to_one(np.exp(like)) else -np.exp(normal / 2)
+    return normal
