@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from softgrad.checker.subject import AnyArray, Arrays, Subject, Vector, flat, is_floating
+from softgrad.checker.formats import is_floating, limits
+from softgrad.checker.subject import AnyArray, Arrays, Subject, Vector, flat
 
 __all__ = [
     "FINEST",
@@ -28,7 +29,7 @@ SIZE = 1.5
 
 def coarsest_epsilon(arrays: Arrays) -> float:
     """Return the largest spacing at 1 among the floating-point arrays."""
-    return max(float(np.finfo(array.dtype).eps) for array in arrays if is_floating(array))
+    return max(limits(array.dtype).epsilon for array in arrays if is_floating(array))
 
 
 def first_step(epsilon: float) -> float:
@@ -84,7 +85,7 @@ def _direction(
     probed = point if mask is None else point[mask]
     if probed.size == 0:
         return np.zeros(point.shape)
-    epsilon = float(np.finfo(point.dtype).eps)
+    epsilon = limits(point.dtype).epsilon
     largest = float(np.abs(probed).max())
     parts = probed.astype(np.float64) / (largest or 1.0)  # no square over- or underflows
     size = largest * math.sqrt(float(np.mean(parts**2)))
@@ -95,7 +96,8 @@ def _direction(
     signs = np.where(rng.random(point.shape) < 0.5, -1.0, 1.0)
     entries = signs * scale * rng.uniform(0.5, 1.5, point.shape)
     # Multiples of a power of two for which x + h·u and x − h·u are exact at every step.
-    spacing = np.spacing(np.abs(np.where(np.isfinite(point), point, 0))).astype(np.float64)
+    finite = np.where(np.isfinite(point), point, np.zeros_like(point))
+    spacing = np.spacing(np.abs(finite)).astype(np.float64)
     grain = np.clip(spacing / (first_step(epsilon) * FINEST), scale / 2**40, scale / 8)
     entries = np.round(entries / grain) * grain
     return entries if mask is None else np.where(mask, entries, 0.0)

@@ -52,6 +52,8 @@ class Cost:
     forward: int
     backward: int
     seconds: float
+    forward_mode: int = 0
+    """Calls of the forward that carried tangents along."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Report(Result):
     cost: Cost
     dtype: str
     seed: int
+    order: int = 1
+    """Of the derivatives that were checked; at 2 the backward is what is differentiated."""
 
     @property
     def passed(self) -> bool:
@@ -83,11 +87,13 @@ class Report(Result):
     def blocks(self) -> Iterable[Block]:
         """Yield the verdict's line, then one line a finding."""
         yield Paragraph(f"{self.verdict.upper()}  {self.subject}{self._sizes()}", self._tone())
+        cost = self.cost
+        forward_mode = f"{cost.forward_mode} forward-mode + " if cost.forward_mode else ""
         for finding in self.findings:
             yield Paragraph(f"  {finding.message}", _TONES[finding.level])
         yield Paragraph(
-            f"  {self.dtype}; oracle: {self.oracle}; {self.cost.forward} forward + "
-            f"{self.cost.backward} backward calls; {1e3 * self.cost.seconds:.1f} ms; "
+            f"  {self.dtype}; oracle: {self.oracle}; {cost.forward} forward + {forward_mode}"
+            f"{cost.backward} backward calls; {1e3 * cost.seconds:.1f} ms; "
             f"seed {self.seed}",
             "quiet",
         )
