@@ -183,7 +183,8 @@ def _cast(name: str, array: AnyArray, dtype: DTypeLike | None) -> AnyArray:
     if not is_floating(array):
         expected = f"{FORMATS}, or integers, which are not differentiated"
         raise TypeError(mismatch(name, expected, array.dtype))
-    return array if dtype is None else array.astype(named_format(dtype))
+    with np.errstate(over="ignore"):  # what becomes infinite is refused in a sentence
+        return array if dtype is None else array.astype(named_format(dtype))
 
 
 def _probed(

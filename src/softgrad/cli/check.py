@@ -1,42 +1,50 @@
-"""`softgrad check`: your backward against differences of your forward."""
+"""`softgrad check`: your backward against the derivative of your forward."""
 
 from __future__ import annotations
 
 import inspect
 import shlex
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from softgrad.cli.command import Output, bad_values_are_bad_usage, command
 from softgrad.cli.exit_codes import OF_VERDICT
+from softgrad.cli.inputs import draw_inputs, read_inputs
 from softgrad.cli.parameters import file_to_write, positive, seed_option, sizes, writing
 from softgrad.cli.user_code import load_object, output_to_stderr
-from softgrad.errors import UsageError
+from softgrad.errors import MissingExtraError, UsageError
+
+_NAMES = {"torch": "PyTorch", "jax": "JAX"}
 
 
 @command()
 @click.argument("forward")
 @click.argument("backward", required=False)
+@click.option("--torch", "library", flag_value="torch", help="FORWARD takes tensors of PyTorch.")
+@click.option("--jax", "library", flag_value="jax", help="FORWARD takes arrays of JAX.")
 @click.option(
     "--shape",
     "shapes",
     type=sizes,
     multiple=True,
-    default=["4,37"],
-    show_default=True,
-    help="Of the input; once for each input.",
+    help="Of the input; once for each input.  [default: 4,37]",
+)
+@click.option(
+    "--input",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An npz file whose arrays are the inputs, in place of random numbers.",
 )
 @click.option(
     "--dtype",
-    type=click.Choice(("float16", "float32", "float64")),
-    default="float64",
-    show_default=True,
+    type=click.Choice(("float16", "bfloat16", "float32", "float64")),
+    help="Of the inputs.  [default: float64, or as in the file]",
 )
 @click.option(
-    "--scale", type=positive, default="1", show_default=True, help="Spread of the inputs."
+    "--scale", type=positive, default="1", show_default=True, help="Spread of random inputs."
 )
 @click.option("--thorough", is_flag=True, help="More probes.")
 @seed_option
@@ -45,56 +53,82 @@ def check(
     output: Output,
     forward: str,
     backward: str | None,
+    library: str | None,
     shapes: tuple[tuple[int, ...], ...],
-    dtype: str,
+    file: Path | None,
+    dtype: str | None,
     scale: float,
     thorough: bool,
     seed: int,
     report: Path | None,
 ) -> int:
-    """Check a backward against differences of its forward.
+    """Check a backward against the derivative of its forward.
 
     FORWARD and BACKWARD are functions, FILE.py:NAME or MODULE:NAME: forward(x) returns an array,
     backward(x, cotangent) the gradient. FORWARD alone is a layer, or its class, with methods
-    forward(x) and backward(cotangent). Inputs are random numbers of the normal distribution.
+    forward(x) and backward(cotangent); or what PyTorch or JAX differentiate: an autograd function,
+    a module or its class, a jax.custom_vjp, or with --torch or --jax any function. Inputs are
+    random numbers of the normal distribution.
 
     Exit code: 0 pass, 1 fail, 4 inconclusive.
     """
     from softgrad.checker import check
 
-    rng = np.random.default_rng(seed)
-    with np.errstate(over="ignore"):  # the checker says that an input is infinite
-        inputs = [(scale * rng.standard_normal(shape)).astype(dtype) for shape in shapes]
+    if file and shapes:
+        raise UsageError("--shape goes with random inputs, not with --input")
+    shapes = shapes or ((4, 37),)
+    dtype = dtype or (None if file else "float64")
+    inputs: list[Any] = read_inputs(file) if file else draw_inputs(shapes, scale, seed)
     with output_to_stderr():
-        first = _subject(forward, alone=backward is None)
+        first, tensors = _subject(forward, backward is None, library)
+        if tensors is not None:
+            inputs = [tensors.to_tensor(x) for x in inputs]
         rest = inputs if backward is None else [load_object(backward), *inputs]
         with bad_values_are_bad_usage():
-            result = check(first, *rest, seed=seed, thorough=thorough)
+            result = check(first, *rest, dtype=dtype, seed=seed, thorough=thorough)
     output.result(result)
     if report is not None:
         from softgrad.report.check import check_page
         from softgrad.report.page import write
 
         words = ["softgrad", "check", forward, *filter(None, [backward])]
-        words += [f"--shape={','.join(map(str, shape))}" for shape in shapes]
-        words += [f"--dtype={dtype}", f"--scale={scale:g}", f"--seed={seed}"]
-        words += ["--thorough"] * thorough
+        words += [f"--{library}"] if library else []
+        if file:
+            words += [f"--input={file}"]
+        else:
+            words += [f"--shape={','.join(map(str, shape))}" for shape in shapes]
+        words += [f"--dtype={dtype}"] if dtype else []
+        words += [] if file else [f"--scale={scale:g}"]
+        words += [f"--seed={seed}"] + ["--thorough"] * thorough
         with writing(report):
             write(check_page(result, shlex.join(words)), report)
     return OF_VERDICT[result.verdict]
 
 
-def _subject(place: str, alone: bool) -> Any:
-    """Return the forward, or, where there is no backward, a layer, made if a class is named."""
+def _subject(place: str, alone: bool, library: str | None) -> tuple[Any, Any]:
+    """Return the forward, and the checker's file on the library whose tensors it takes, or None.
+
+    Where there is no backward the forward brings its own; a class is made.
+    """
+    from softgrad.checker.subjects.library import library_for
+
     found = load_object(place)
-    if not alone:
-        return found
-    if inspect.isclass(found):
+    tensors = _tensors_of(library) if library else library_for(found, ())
+    if alone and inspect.isclass(found) and not (tensors and tensors.is_function(found)):
         try:
             found = found()
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
             raise UsageError(f"{place} cannot be made without arguments: {reason}") from error
-    if not (hasattr(found, "forward") and hasattr(found, "backward")):
-        raise UsageError(f"{place}: expected a layer with forward and backward, or a BACKWARD too")
-    return found
+        tensors = tensors or library_for(found, ())
+    if alone and not (tensors or (hasattr(found, "forward") and hasattr(found, "backward"))):
+        expected = "a layer with forward and backward, or a BACKWARD too, or --torch or --jax"
+        raise UsageError(f"{place}: expected {expected}")
+    return found, tensors
+
+
+def _tensors_of(library: str) -> Any:
+    try:
+        return import_module(f"softgrad.checker.subjects.{library}")
+    except ImportError:
+        raise MissingExtraError(_NAMES[library], library) from None

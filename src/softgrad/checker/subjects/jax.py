@@ -19,12 +19,18 @@ from softgrad.checker.subject import AnyArray
 from softgrad.checker.subjects.library import AbstractLibrary, Function, Unpacked
 from softgrad.errors import mismatch
 
-__all__ = ["Library", "is_function", "is_tensor", "unpack"]
+__all__ = ["Library", "is_function", "is_tensor", "to_tensor", "unpack"]
 
 
 def is_tensor(value: Any) -> bool:
     """Whether it is an array of JAX."""
     return isinstance(value, jax.Array)
+
+
+def to_tensor(array: AnyArray) -> Any:
+    """Return a NumPy array as one of JAX, with all its bits."""
+    with enable_x64(True):
+        return jnp.array(np.array(array, array.dtype.newbyteorder("=")))
 
 
 def is_function(value: Any) -> bool:

@@ -16,7 +16,7 @@ from softgrad.checker.subject import AnyArray
 from softgrad.checker.subjects.library import AbstractLibrary, Function, Unpacked, leaves
 from softgrad.errors import mismatch
 
-__all__ = ["Library", "is_function", "is_tensor", "unpack"]
+__all__ = ["Library", "is_function", "is_tensor", "to_tensor", "unpack"]
 
 Graph = tuple[list[Any], list[Any]]
 """Leaves, and the outputs that were computed from them."""
@@ -25,6 +25,11 @@ Graph = tuple[list[Any], list[Any]]
 def is_tensor(value: Any) -> bool:
     """Whether it is a tensor of PyTorch."""
     return isinstance(value, torch.Tensor)
+
+
+def to_tensor(array: AnyArray) -> Any:
+    """Return a NumPy array as a tensor of PyTorch."""
+    return torch.from_numpy(np.array(array, array.dtype.newbyteorder("=")))
 
 
 def is_function(value: Any) -> bool:
