@@ -71,7 +71,7 @@ class Derivative:
         if seen is None:
             return None
         size, error = rms(seen.value), rms(first - seen.value)
-        if seen.gap > _CLOSE * size:
+        if size == 0 or seen.gap > _CLOSE * size:
             return None
         if error > 8 * seen.gap:
             self._refuse(f"it differs from the differences by {number(error / size)}.")

@@ -37,16 +37,20 @@ def describe(subject: Subject, entries: Entries) -> list[Finding]:
 
 
 def exact_tests(
-    subject: Subject, cotangents: list[Arrays], gradients: Vector, slack: float, spare: bool
+    subject: Subject,
+    cotangents: list[Arrays],
+    gradients: Vector,
+    again: Entries | None,
+    slack: float,
+    spare: bool,
 ) -> list[Finding]:
     """Test that the backward is linear in the cotangent and gives the same answer twice.
 
     Factors of 16 and −1 are exact in binary arithmetic: what is forgiven, `slack`, is only a sum
-    that another thread or memory layout orders otherwise.
+    that another thread or memory layout orders otherwise. `again` is a second backward after the
+    last forward, with the first cotangent. Without a `spare` call, one is saved.
     """
     findings = []
-    # At once after the last gradient, for which a layer's forward was run.
-    again = subject.pull_back_again(cotangents[0])
     if again is not None:
         error = _difference(subject.vector(again), gradients[0], slack)
         if error:

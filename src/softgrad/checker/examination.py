@@ -13,7 +13,7 @@ from softgrad.checker.differences import Differences
 from softgrad.checker.exact import describe, exact_tests
 from softgrad.checker.formats import is_floating, limits
 from softgrad.checker.oracle import choose_oracle
-from softgrad.checker.probes import cotangents, directions, nudged
+from softgrad.checker.probes import cotangents, directions, nudged, nudged_cotangent
 from softgrad.checker.report import Finding
 from softgrad.checker.richardson import Estimate, norm
 from softgrad.checker.subject import Arrays, Entries, Subject, Vector, flat
@@ -47,6 +47,8 @@ class Examination:
         _demand_finite(flat(outputs))
         cotangent = cotangents(rng, outputs, self._probes)
         answers = [subject.pull_back(subject.points, c) for c in cotangent]
+        # At once, while what the last forward has kept is still there.
+        again = subject.pull_back_again(cotangent[0])
         gradients = self._gradients(answers)  # [C, inputs]
         change = self._change(cotangent[0], gradients[0])
         formats = [limits(a.dtype) for a in (*subject.points, *outputs) if is_floating(a)]
@@ -54,7 +56,11 @@ class Examination:
         # Products that underflow are rounded to multiples of the smallest number, and add up.
         smallest = max(its.smallest for its in formats)
         slack = _slack(gradients, change, epsilon) + 16 * flat(outputs).size * smallest
-        self.findings += exact_tests(subject, cotangent, gradients, slack, epsilon == _DOUBLE)
+        # Where all terms of the answer cancel, as in saturated rows, they were of this size.
+        slack += 16 * epsilon * _largest(flat(cotangent[0])) * _largest(flat(outputs))
+        self.findings += exact_tests(
+            subject, cotangent, gradients, again, slack, spare=epsilon == _DOUBLE
+        )
 
         oracle, said = choose_oracle(subject, outputs)
         self.findings += said
@@ -65,12 +71,7 @@ class Examination:
         calls = (37 if self._probes == 3 else 74) - subject.forwards_per_vjp
         differences = Differences(subject, oracle, probes, weights, calls)
         self._look_for_severed(answers[0], differences)
-        derivative = Derivative(subject, oracle, probes, weights)
-        exact = derivative.estimate(differences)
-        if derivative.refusal:
-            self.findings.append(Finding("note", derivative.refusal))
-        if exact:
-            self.oracle = oracle.name.replace("Richardson", derivative.name)
+        exact = self._without_differences(Derivative(subject, oracle, probes, weights), differences)
         noise = backward_noise(gradients, change, probes, epsilon)
         if gradients.any():
             noise += smallest * norm(probes) / math.sqrt(len(probes))
@@ -84,6 +85,17 @@ class Examination:
             comparison = replace(comparison, constant=not differences.varies_elsewhere())
         self.relative = comparison.relative()
         self.findings.append(comparison.finding())
+
+    def _without_differences(
+        self, derivative: Derivative, differences: Differences
+    ) -> Estimate | None:
+        """Return slopes that are exact but for rounding; None where there are none to trust."""
+        exact = derivative.estimate(differences)
+        if exact:
+            self.oracle = self.oracle.replace("Richardson", derivative.name)
+        elif derivative.refusal:
+            self.findings.append(Finding("note", derivative.refusal))
+        return exact
 
     def _look_for_severed(self, entries: Entries, differences: Differences) -> None:
         """Find inputs on which the forward depends, and whose gradient is None."""
@@ -114,10 +126,10 @@ class Examination:
         return gradients
 
     def _change(self, cotangent: Arrays, gradient: Vector) -> Vector:
-        """Return how the gradient changes when the inputs move by one unit in the last place."""
-        subject = self._subject
+        """Return how the gradient changes when all it is of moves by one unit in the last place."""
+        subject, rng = self._subject, self._rng
         try:
-            entries = subject.pull_back(nudged(self._rng, subject), cotangent)
+            entries = subject.pull_back(nudged(rng, subject), nudged_cotangent(rng, cotangent))
         except Ended:  # one unit outside the domain: nothing is learnt
             return np.zeros_like(gradient)
         return np.nan_to_num(subject.vector(entries) - gradient)
@@ -146,10 +158,14 @@ def _demand_finite(outputs: Vector) -> None:
 
 def _slack(gradients: Vector, change: Vector, epsilon: float) -> float:
     """Return the difference that rounding may make between two calls of the backward."""
-    largest = float(np.abs(gradients).max())
+    largest = _largest(gradients)
     # What moves the answer by more than this is not rounding: state, or a kink.
-    rounding = min(float(np.abs(change).max()), float(np.sqrt(epsilon)) * largest)
+    rounding = min(_largest(change), float(np.sqrt(epsilon)) * largest)
     return 64 * (epsilon * largest + rounding)
+
+
+def _largest(values: Vector) -> float:
+    return float(np.abs(values).max(initial=0.0))
 
 
 def _compare(

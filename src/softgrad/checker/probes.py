@@ -1,4 +1,4 @@
-"""Probes: random cotangents, random directions, and inputs moved by one unit in the last place."""
+"""Probes: random cotangents and directions, and their point moved by one unit in the last place."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = [
     "directions",
     "first_step",
     "nudged",
+    "nudged_cotangent",
 ]
 
 LEVELS = 6
@@ -64,6 +65,11 @@ def directions(rng: np.random.Generator, subject: Subject, points: Arrays, count
 def nudged(rng: np.random.Generator, subject: Subject) -> Arrays:
     """Return the inputs, every probed entry moved up or down to the next number of its dtype."""
     return tuple(map(lambda p, m: _nudge(rng, p, m), subject.points, subject.masks))
+
+
+def nudged_cotangent(rng: np.random.Generator, cotangent: Arrays) -> Arrays:
+    """Return a cotangent, every entry moved up or down to the next number of its dtype."""
+    return tuple(_nudge(rng, c, None) if is_floating(c) else c for c in cotangent)
 
 
 def _cotangent(rng: np.random.Generator, output: AnyArray, centred: bool) -> AnyArray:
