@@ -127,16 +127,8 @@ class Library(AbstractLibrary):
 
         def backward(*arguments: Any) -> tuple[Any, ...]:
             xs, outputs = _graph(function, arguments[:count], floating)
-            cotangents = arguments[count:]
-            pairs = [
-                (out, c)
-                for out, c in zip(filter(_is_real, outputs), cotangents, strict=True)
-                if out.requires_grad
-            ]
-            if not pairs:
-                return tuple(map(torch.zeros_like, xs))
-            ends, given = zip(*pairs, strict=True)
-            x_bars = torch.autograd.grad(ends, xs, given, create_graph=True, allow_unused=True)
+            outputs = list(filter(_is_real, outputs))
+            x_bars = _x_bars(xs, outputs, arguments[count:], create_graph=True)
             return tuple(
                 torch.zeros_like(x) if x_bar is None else x_bar
                 for x, x_bar in zip(xs, x_bars, strict=True)
@@ -147,19 +139,10 @@ class Library(AbstractLibrary):
 
     def _pull_back(self, graph: Graph, cotangent: Any) -> tuple[AnyArray | None, ...]:
         xs, outputs = graph
-        cotangents = cotangent if isinstance(cotangent, tuple) else (cotangent,)
-        pairs = [
-            (out, c)
-            for out, c in zip(outputs, cotangents, strict=True)
-            if _is_real(out) and out.requires_grad
-        ]
-        if not pairs:
-            return (None,) * len(xs)
-        ends = [out for out, _ in pairs]
-        given = [_to_tensor(c, out.device) for out, c in pairs]
-        x_bars = torch.autograd.grad(ends, xs, given, retain_graph=True, allow_unused=True)
-        for (_, c), tensor in zip(pairs, given, strict=True):
-            _write_back(c, tensor)
+        arrays = cotangent if isinstance(cotangent, tuple) else (cotangent,)
+        cotangents = [_to_tensor(array, self._home) for array in arrays]
+        x_bars = _x_bars(xs, outputs, cotangents, retain_graph=True)
+        _write_back(tuple(arrays), cotangents)
         return tuple(None if x_bar is None else _to_array(x_bar) for x_bar in x_bars)
 
     @contextmanager
@@ -185,6 +168,22 @@ def _graph(function: Function, tensors: Sequence[Any], floating: tuple[int, ...]
     xs = [tensors[place].requires_grad_() for place in floating]
     with torch.enable_grad():
         return xs, [out for out in leaves(function(*tensors)) if out is not None]
+
+
+def _x_bars(
+    xs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any], **how: bool
+) -> Sequence[Any]:
+    """Return the gradient in each input, None where no chain leads to it."""
+    pairs = [
+        (out, c.to(out.device))
+        for out, c in zip(outputs, cotangents, strict=True)
+        if _is_real(out) and out.requires_grad
+    ]
+    if not pairs:
+        return [None] * len(xs)
+    ends, given = zip(*pairs, strict=True)
+    found: Sequence[Any] = torch.autograd.grad(ends, xs, given, allow_unused=True, **how)
+    return found
 
 
 class _Module:
