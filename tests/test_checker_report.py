@@ -38,8 +38,8 @@ def test_report_is_a_frozen_result():
 def test_faces_agree():
     report = check(softmax, doubled, Z)
     assert str(report).startswith("FAIL  doubled  relative error 1 ±")
-    assert "disagrees with the differences" in str(report)
-    assert "float64 Richardson" in report._repr_html_()
+    assert "disagrees with the derivative" in str(report)
+    assert "float64 complex step" in report._repr_html_()
     read = json.loads(report.to_json())
     assert read["schema"] == "softgrad.check/1"
     assert read["verdict"] == "fail"
@@ -128,7 +128,7 @@ def test_wrong_entries_are_named(change, sentence):
         ("cotangent overwritten", "The backward overwrites the cotangent that it is given."),
         ("input overwritten", "The backward overwrites its input 0."),
         ("accumulating", "must give the same gradient"),
-        ("diagonal only", "The backward disagrees with the differences of the forward"),
+        ("diagonal only", "The backward disagrees with the derivative of the forward"),
     ],
 )
 def test_sentence_tells_the_mistake(mistake, sentence):
@@ -208,11 +208,14 @@ def test_assert_gradient_raises_with_the_report():
         assert_gradient(np.abs, lambda x, g: g * np.sign(x), np.zeros(3))
 
 
-@pytest.mark.parametrize("library", ["torch", "jax"])
-def test_tensors_of_other_libraries_are_refused_by_name(library):
-    module = pytest.importorskip("torch" if library == "torch" else "jax.numpy")
-    tensor = module.asarray(Z)
-    with pytest.raises(TypeError, match=rf"`inputs\[0\]` must be a NumPy array .*{library}"):
-        check(softmax, softmax_backward, tensor)
-    with pytest.raises(TypeError, match=r"`backward` must be a NumPy array .*PyTorch and JAX"):
-        check(softmax, tensor)
+def test_arrays_of_other_libraries_are_refused_by_name():
+    class Tensor:
+        dtype = "float32"
+
+        def __array__(self):
+            return Z
+
+    with pytest.raises(TypeError, match=r"`inputs\[0\]` must be an array of NumPy, .*Tensor"):
+        check(softmax, softmax_backward, Tensor())
+    with pytest.raises(TypeError, match=r"`backward` must be an array of NumPy, PyTorch or JAX"):
+        check(softmax, Tensor())

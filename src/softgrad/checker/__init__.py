@@ -1,4 +1,4 @@
-"""The gradient checker: a backward against differences of its forward.
+"""The gradient checker: a backward against the derivative of its forward.
 
 It shares no code with what it checks.
 """

@@ -3,50 +3,134 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from inspect import ismethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from softgrad.checker.subject import AnyArray, Subject, is_floating
+from softgrad.checker.formats import FORMATS, named_format
+from softgrad.checker.subject import AnyArray, Arrays, Subject, is_floating
+from softgrad.checker.subjects.library import AbstractLibrary, Function, Lifted, library_for
 from softgrad.errors import mismatch
 
 __all__ = ["make_subject"]
 
 
+class Rules(NamedTuple):
+    """The functions of a subject, on NumPy arrays."""
+
+    forward: Callable[..., Any]
+    vjp: Callable[..., Any]
+    kept_vjp: Callable[..., Any] | None = None
+    forwards_per_vjp: int = 0
+
+
 def make_subject(
-    forward: Any, backward: Any, inputs: tuple[Any, ...], dtype: DTypeLike | None, where: Any
+    forward: Any,
+    backward: Any,
+    inputs: tuple[Any, ...],
+    dtype: DTypeLike | None = None,
+    where: Any = None,
+    reference: Callable[..., Any] | None = None,
 ) -> Subject:
     """Return what is to be checked, or raise TypeError or ValueError naming the argument."""
-    _refuse_tensor("backward", backward)
-    for i, value in enumerate(inputs):
-        _refuse_tensor(f"inputs[{i}]", value)
-    if hasattr(forward, "forward") and hasattr(forward, "backward"):
+    module = library_for(forward, (backward, *inputs))
+    if module is None:
+        return _numpy_subject(forward, backward, inputs, dtype, where, reference)
+    return _lifted_subject(module, forward, backward, inputs, dtype, where, reference)
+
+
+def _numpy_subject(
+    forward: Any,
+    backward: Any,
+    inputs: tuple[Any, ...],
+    dtype: DTypeLike | None,
+    where: Any,
+    reference: Callable[..., Any] | None,
+) -> Subject:
+    if _is_layer(forward):
         # A layer brings its backward: the second argument is its first input.
         inputs = inputs if backward is None else (backward, *inputs)
         if any(callable(value) for value in inputs[:1]):
             raise TypeError(mismatch("inputs[0]", "an array (a layer has its own backward)", "it"))
-        name, run, vjp = type(forward).__name__, forward.forward, _layer_vjp(forward)
-        kept = forward.backward
+        name = type(forward).__name__
+        rules = Rules(forward.forward, _layer_vjp(forward), forward.backward, 1)
     else:
         for argument, value in (("forward", forward), ("backward", backward)):
+            _refuse_tensor(argument, value)
             if not callable(value):
                 raise TypeError(mismatch(argument, "callable", type(value).__name__))
-        name = _name(backward)
-        run, vjp, kept = forward, backward, None
+        name, rules = _name(backward), Rules(forward, backward)
     values = tuple(_value(f"inputs[{i}]", value, dtype) for i, value in enumerate(inputs))
-    floating = tuple(
-        i for i, v in enumerate(values) if isinstance(v, np.ndarray) and is_floating(v)
-    )
-    if not any(values[i].size for i in floating):
-        raise ValueError(mismatch("inputs", "one non-empty floating-point array at least", "none"))
-    masks = _masks(where, [values[i] for i in floating])
-    for place, mask in zip(floating, masks, strict=True):
-        if not np.isfinite(values[place] if mask is None else values[place][mask]).all():
-            expected = "finite where it is probed (exclude entries with `where`)"
-            raise ValueError(mismatch(f"inputs[{place}]", expected, "infinity or NaN"))
-    return Subject(name, run, vjp, values, floating, masks, kept)
+    floating, masks = _probed(values, where)
+    forward, vjp, kept, forwards = rules
+    return Subject(name, forward, vjp, values, floating, masks, kept, forwards, reference=reference)
+
+
+def _lifted_subject(
+    module: Any,
+    forward: Any,
+    backward: Any,
+    inputs: tuple[Any, ...],
+    dtype: DTypeLike | None,
+    where: Any,
+    reference: Callable[..., Any] | None,
+) -> Subject:
+    """Return a subject of functions of tensors, which it sees as functions of NumPy arrays."""
+    is_pair = callable(backward) and not module.is_tensor(backward)
+    is_layer = not (is_pair or module.is_function(forward)) and _is_layer(forward)
+    if not (is_layer or callable(forward)):
+        raise TypeError(mismatch("forward", "callable", type(forward).__name__))
+    if not is_pair and backward is not None:
+        inputs = (backward, *inputs)
+    name = _name(backward) if is_pair else type(forward).__name__
+    names: tuple[str, ...] = ()
+    if not (is_pair or is_layer):
+        name, forward, inputs, names = module.unpack(forward, inputs)
+    library: AbstractLibrary = module.Library()
+    values = tuple(_read(library, f"inputs[{i}]", value, dtype) for i, value in enumerate(inputs))
+    floating, masks = _probed(values, where)
+    library.prepare(inputs, floating)
+    reverse = None
+    if is_pair:
+        rules = Rules(Lifted(forward, library), _lifted_vjp(backward, library))
+    elif is_layer:
+        vjp = _lifted_vjp(_layer_vjp(forward), library)
+        kept = partial(library.call, forward.backward, ())
+        rules = Rules(Lifted(forward.forward, library), vjp, kept, 1)
+    else:
+        rules = Rules(Lifted(forward, library), *library.automatic(forward))
+        backward_of = library.backward_of(forward)
+        reverse = partial(_rules_of, module, library.remarks, backward_of, inputs)
+    run, vjp, kept_vjp, forwards = rules
+    return Subject(
+        name, run, vjp, values, floating, masks, kept_vjp, forwards, names,
+        reference=Lifted(reference, library) if reference else None,
+        call=library.call,
+        reverse=reverse,
+        remarks=library.remarks,
+    )  # fmt: skip
+
+
+def _rules_of(
+    module: Any,
+    remarks: list[str],
+    function: Function,
+    inputs: tuple[Any, ...],
+    more: Arrays,
+    floating: tuple[int, ...],
+) -> tuple[Any, Any, Any]:
+    """Return a function of the inputs and of `more` arrays, its VJP, and its kept VJP."""
+    library: AbstractLibrary = module.Library()
+    library.remarks = remarks
+    library.prepare((*inputs, *more), floating)
+    return Lifted(function, library), *library.automatic(function)
+
+
+def _is_layer(thing: Any) -> bool:
+    return hasattr(thing, "forward") and hasattr(thing, "backward")
 
 
 def _refuse_tensor(name: str, value: Any) -> None:
@@ -54,8 +138,7 @@ def _refuse_tensor(name: str, value: Any) -> None:
         return
     if "float" in str(getattr(value, "dtype", "")):
         kind = f"{type(value).__module__.partition('.')[0]} {type(value).__name__}"
-        expected = "a NumPy array (arrays of PyTorch and JAX are not read yet)"
-        raise TypeError(mismatch(name, expected, kind))
+        raise TypeError(mismatch(name, "an array of NumPy, PyTorch or JAX", kind))
 
 
 def _name(function: Any) -> str:
@@ -71,22 +154,54 @@ def _layer_vjp(layer: Any) -> Callable[..., Any]:
     return vjp
 
 
+def _lifted_vjp(backward: Callable[..., Any], library: AbstractLibrary) -> Callable[..., Any]:
+    def vjp(*arguments: Any) -> Any:
+        return library.call(backward, arguments[:-1], arguments[-1])
+
+    vjp.__wrapped__ = backward  # type: ignore[attr-defined]
+    return vjp
+
+
 def _value(name: str, value: Any, dtype: DTypeLike | None) -> Any:
     """Return floats as an array of a dtype that can be checked, and the rest as it is."""
+    _refuse_tensor(name, value)
     if not isinstance(value, (np.ndarray, np.generic, float, complex, list)):
         return value
     array = np.asarray(value)
-    if array.dtype.kind in "iub":
+    return value if array.dtype.kind in "iub" else _cast(name, array, dtype)
+
+
+def _read(library: AbstractLibrary, name: str, value: Any, dtype: DTypeLike | None) -> Any:
+    """Return a tensor as an array of a dtype that can be checked, and what is none as it is."""
+    array = library.read(name, value)
+    if array is None:
         return value
+    return array if array.dtype.kind in "iub" else _cast(name, array, dtype)
+
+
+def _cast(name: str, array: AnyArray, dtype: DTypeLike | None) -> AnyArray:
     if not is_floating(array):
-        expected = "float16, float32 or float64, or integers, which are not differentiated"
+        expected = f"{FORMATS}, or integers, which are not differentiated"
         raise TypeError(mismatch(name, expected, array.dtype))
-    if dtype is None:
-        return array
-    wanted = np.dtype(dtype)
-    if wanted.kind != "f" or wanted.itemsize > 8:
-        raise TypeError(mismatch("dtype", "float16, float32 or float64", wanted))
-    return array.astype(wanted)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused in a sentence
+        return array if dtype is None else array.astype(named_format(dtype))
+
+
+def _probed(
+    values: tuple[Any, ...], where: Any
+) -> tuple[tuple[int, ...], tuple[NDArray[np.bool_] | None, ...]]:
+    """Return the places of the inputs that are differentiated, and a mask for each of them."""
+    floating = tuple(
+        i for i, v in enumerate(values) if isinstance(v, np.ndarray) and is_floating(v)
+    )
+    if not any(values[i].size for i in floating):
+        raise ValueError(mismatch("inputs", "one non-empty floating-point array at least", "none"))
+    masks = _masks(where, [values[i] for i in floating])
+    for place, mask in zip(floating, masks, strict=True):
+        if not np.isfinite(values[place] if mask is None else values[place][mask]).all():
+            expected = "finite where it is probed (exclude entries with `where`)"
+            raise ValueError(mismatch(f"inputs[{place}]", expected, "infinity or NaN"))
+    return floating, masks
 
 
 def _masks(where: Any, points: list[AnyArray]) -> tuple[NDArray[np.bool_] | None, ...]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from softgrad.checker.report import Finding, Level
 
 __all__ = ["Ended", "guarded", "with_place"]
 
-_NUMPY = str(Path(np.__file__).parent)
 _HERE = str(Path(__file__).parent)
+_LIBRARIES = ("numpy", "torch", "jax", "jaxlib")
+_LONGEST = 240
 
 
 class Ended(Exception):
@@ -41,6 +42,7 @@ def guarded(
 def with_place(error: BaseException, function: Callable[..., Any]) -> str:
     """Write what a user's function raised, with file and line: ``ValueError: odd (mine.py:3)``."""
     text = " ".join(str(error).split())
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return f"{what} ({_place(error, function)})"
 
@@ -48,15 +50,23 @@ def with_place(error: BaseException, function: Callable[..., Any]) -> str:
 def _place(error: BaseException, function: Callable[..., Any]) -> str:
     """Return file and line of the user's innermost frame, or where the function begins."""
     found = None
+    not_theirs = _not_theirs()
     caught = error.__traceback__  # its first frame is the one that called the user's function
     trace: TracebackType | None = caught.tb_next if caught else None
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not file.startswith((_NUMPY, _HERE)):
+        if not file.startswith(not_theirs):
             found = f"{Path(file).name}:{trace.tb_lineno}"
         trace = trace.tb_next
-    code = getattr(function, "__code__", None)
-    if found is None and code is not None and not code.co_filename.startswith(_HERE):
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if found is None and code is not None and not code.co_filename.startswith(not_theirs):
         # The call itself failed, so no frame is the user's: the arguments do not fit.
         found = f"{Path(code.co_filename).name}:{code.co_firstlineno}"
     return found or "place unknown"
+
+
+def _not_theirs() -> tuple[str, ...]:
+    """Return the folders of the checker and of the libraries that it calls."""
+    loaded = (sys.modules.get(name) for name in _LIBRARIES)
+    files = (getattr(module, "__file__", None) for module in loaded)
+    return (_HERE, *(str(Path(file).parent) for file in files if file), "<frozen")

@@ -1,4 +1,4 @@
-"""`softgrad.check`: a backward against differences of its forward, in a few dozen calls."""
+"""`softgrad.check`: a backward against the derivative of its forward, in a few dozen calls."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis import diagnose
 from softgrad.checker.examination import Examination
 from softgrad.checker.report import Cost, Finding, Report, verdict_of
+from softgrad.checker.second_order import demand_second, second_order
 from softgrad.errors import mismatch
 
 __all__ = ["check"]
@@ -28,8 +29,10 @@ def check(
     where: Any = None,
     seed: int = 0,
     thorough: bool = False,
+    order: int = 1,
+    second: Callable[..., Any] | None = None,
 ) -> Report:
-    """Check a backward against differences of its forward.
+    """Check a backward against the derivative of its forward.
 
     The backward is probed with random cotangents along random directions, so the cost does not
     grow with the number of entries: at most 37 forward and 9 backward calls. The verdict compares
@@ -44,13 +47,18 @@ def check(
     forward : callable or layer
         ``forward(*inputs)`` returns an array or a tuple of arrays; a scalar is fine. Or an object
         with ``forward(*inputs)`` and ``backward(cotangent)``: then all that follows are inputs.
+        So it is for what PyTorch or JAX differentiate: ``check(MyFunction.apply, *tensors)``, a
+        module, whose parameters are inputs as well, or a `jax.custom_vjp` or any other function
+        of JAX's arrays.
     backward : callable
         ``backward(*inputs, cotangent)`` returns the gradient, or a tuple with one entry for each
         floating-point input (or for each input, None at the others). `cotangent` has the shape
-        and dtype of the output, and is a tuple when `forward` returns one.
+        and dtype of the output, and is a tuple when `forward` returns one. It is left out where
+        the library differentiates.
     *inputs : array or other
-        Where to check. Arrays, lists and numbers of float16, float32 or float64 are
-        differentiated; all else is handed on as it is.
+        Where to check. Arrays, lists and numbers of float16, float32 or float64, or of bfloat16
+        where ml_dtypes is installed, are differentiated; all else is handed on as it is. So are
+        numbers and lists to functions of PyTorch and JAX, which differentiate arrays alone.
     dtype : dtype, optional
         Cast the floating-point inputs to this dtype first.
     reference : callable, optional
@@ -63,6 +71,12 @@ def check(
         Seed of the probes.
     thorough : bool
         Use 6 × 6 probes in place of 3 × 3; at most 74 forward and 12 backward calls.
+    order : 1 or 2
+        2 checks second derivatives: those of the backward in its inputs and its cotangent.
+    second : callable, optional
+        For `order` 2 of a pair, where no library differentiates the backward:
+        ``second(*inputs, cotangent, tangent)`` returns the gradients of ⟨backward(*inputs,
+        cotangent), tangent⟩ in the floating-point inputs and in the cotangent.
 
     Returns
     -------
@@ -73,19 +87,37 @@ def check(
     Raises
     ------
     TypeError
-        `forward` or `backward` cannot be called, or does not deal in floating-point arrays.
+        `forward` or `backward` cannot be called, or does not deal in floating-point arrays; or
+        `order` is 2, and `second` is missing, or `forward` is a layer.
     ValueError
         There is no floating-point input, a probed entry is not finite, or `where` does not fit.
 
     Notes
     -----
+    The report's `oracle` is what the backward was compared with, the first of these that applies:
+
+    1. forward mode in float64, of PyTorch and JAX, past the rules for derivatives that the function
+       itself brings;
+    2. the complex step, for NumPy functions that take complex numbers;
+    3. differences of the forward in float64, extrapolated after Richardson until they settle;
+    4. the same in the forward's own dtype, where it cannot be run in float64.
+
+    The first two take 3 calls besides 5 or 6 of the forward. Four of these are for differences in
+    one direction, and where those do not agree, because a part is detached or is not analytic, the
+    third is taken.
+
+    PyTorch and JAX run the forward in every backward call as well. A module's mode and its state,
+    such as running statistics, stay as they are, and its random numbers are the same in every call.
+    JAX's 64 bits are enabled for the float64 runs alone.
+
     All probes mix all entries. An error in a part of the gradient whose size is below the error
     bar of the whole is out of sight: in float64 a part 1e-10 times as large as the rest, in
     float32 one 1e-5 times as large. Saturated rows of softmax are such parts; check them alone.
 
-    In float16 an error of some per cent looks like rounding. A pass there needs a run of the same
-    backward in float64 that agrees with the differences; without one the check is inconclusive.
-    So is one of a function that varies within the smallest step, 1e-5 of its input's scale.
+    In float16 and bfloat16 an error of some per cent looks like rounding. A pass there needs a run
+    of the same backward in float64 that agrees with the oracle; without one the check is
+    inconclusive. So is one of a function that varies within the smallest step, 1e-5 of its input's
+    scale.
 
     Examples
     --------
@@ -107,22 +139,37 @@ def check(
     started = time.perf_counter()
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(mismatch("seed", "an integer that is not negative", repr(seed)))
-    if reference is not None and not callable(reference):
-        raise TypeError(mismatch("reference", "callable", type(reference).__name__))
-    subject = make_subject(forward, backward, inputs, dtype, where)
-    examination = Examination(subject, int(seed), 6 if thorough else 3)
+    if order not in (1, 2):
+        raise ValueError(mismatch("order", "1 or 2", repr(order)))
+    for name, function in (("reference", reference), ("second", second)):
+        if function is not None and not callable(function):
+            raise TypeError(mismatch(name, "callable", type(function).__name__))
+    subject = make_subject(forward, backward, inputs, dtype, where, reference)
+    if order == 2:
+        demand_second(subject, second)
+    elif second is not None:
+        raise ValueError(mismatch("second", "left out where `order` is 1", "a function"))
+    examination = Examination(int(seed), 6 if thorough else 3)
     try:
         # A non-finite number is found by looking at it; a warning about it would only repeat that.
         with np.errstate(all="ignore"):
-            examination.run(reference)
+            if order == 2:
+                subject = second_order(subject, second, int(seed))
+            examination.run(subject)
     except Ended as end:
         examination.findings.append(end.finding)
     findings = examination.findings + [Finding("fail", text) for text in sorted(subject.damage)]
+    findings += [Finding("note", text) for text in subject.remarks]
+    if order == 2:
+        findings = [Finding(found.level, f"Second order: {found.message}") for found in findings]
+        text = "what is called the forward is the backward, of inputs and cotangent together."
+        findings.append(Finding("note", f"Second order: {text}"))
     findings.sort(key=lambda finding: ("fail", "doubt", "note").index(finding.level))
     verdict = verdict_of(findings)
     forward_calls, backward_calls = subject.forward_calls, subject.backward_calls
+    forward_mode_calls = subject.forward_mode_calls
     diagnosis = place = None
-    if verdict == "fail":
+    if verdict == "fail" and order == 1:
         with np.errstate(all="ignore"):
             diagnosis, place = diagnose(subject, int(seed))
     return Report(
@@ -136,11 +183,13 @@ def check(
             forward_calls,
             backward_calls,
             time.perf_counter() - started,
+            forward_mode_calls,
             subject.forward_calls - forward_calls,
             subject.backward_calls - backward_calls,
         ),
-        dtype=str(np.result_type(*subject.points)),
+        dtype=", ".join(dict.fromkeys(str(point.dtype) for point in subject.points)),
         seed=int(seed),
+        order=order,
         diagnosis=diagnosis,
         where=place,
     )

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from softgrad.checker.calls import Ended
+from softgrad.checker.formats import narrowest
 from softgrad.checker.oracle import Oracle
 from softgrad.checker.probes import LEVELS, first_step
 from softgrad.checker.richardson import Estimate, Table, norm, rms
 from softgrad.checker.subject import Subject, Vector, flat
 
-__all__ = ["Differences"]
+__all__ = ["Differences", "Settled"]
+
+
+_SMALL_STEPS = 2.0**-10, 2.0**-12
+
+
+class Settled(NamedTuple):
+    """Slopes along one direction, how far the last two agree, and the least that rounding makes."""
+
+    value: Vector  # [C]
+    gap: float
+    rounding: float
+
+
+class _Row(NamedTuple):
+    """The outputs at a step forward, and the slope and the bend of the projected ones."""
+
+    outputs: Vector
+    slope: Vector  # [C]
+    bend: Vector  # [C]
 
 
 class Differences:
@@ -78,6 +100,28 @@ class Differences:
             if self._table.kinked and spare >= 8 * len(self._directions):
                 self._jump_down()
 
+    def settled(self, index: int) -> Settled | None:
+        """Return slopes along one direction by four calls; None outside the domain.
+
+        The steps are small; a kink within them bids the others be small.
+        """
+        table = self._new_table()
+        for step in _SMALL_STEPS:
+            row = self._row(self._directions[index], step)
+            if row is None:
+                return None
+            table.add(step, row.slope, row.bend)
+        if table.kinked:
+            self._jump_down()
+        plain, extrapolated = table.rows[-1]
+        rounding = table.floor / _SMALL_STEPS[-1]
+        return Settled(extrapolated, rms(extrapolated - plain) + rounding, rounding)
+
+    def moves_with(self, places: NDArray[np.bool_]) -> bool:
+        """Whether the outputs change when only the entries at these places are moved."""
+        values = self._run(np.where(places, self._directions[0] * self._step, 0.0))
+        return values is not None and self._differs(values)
+
     def varies_elsewhere(self) -> bool:
         """Whether the forward has another value at a distant point, or no call is left to tell."""
         if self._subject.forward_calls >= self._calls:
@@ -86,6 +130,9 @@ class Differences:
         values = self._run(np.where(self._directions[0] != 0, shrunk, 0.0) + self._directions[0])
         if values is None:
             return True
+        return self._differs(values)
+
+    def _differs(self, values: Vector) -> bool:
         change = rms(self._weights @ (values - self._oracle.outputs))
         return change > math.sqrt(self.epsilon) * self.scale
 
@@ -98,19 +145,28 @@ class Differences:
         slopes, bends = [], []
         fresh = not self._table.rows
         for direction in self._directions:
-            plus, minus = self._run(direction * self._step), self._run(direction * -self._step)
-            if plus is None or minus is None:
+            row = self._row(direction, self._step)
+            if row is None:
                 # Out of the forward's domain: begin again with a much smaller step.
                 self._table = self._new_table()
                 self._step /= 64
                 return
-            if fresh and self._admit(_rounding(plus)):
+            if fresh and self._admit(_rounding(row.outputs)):
                 return
-            slopes.append(self._weights @ (plus - minus) / (2 * self._step))
-            bends.append(self._weights @ (plus + minus - 2 * self._oracle.outputs) / self._step)
+            slopes.append(row.slope)
+            bends.append(row.bend)
         self._watch([2 * self._step * rms(slope) for slope in slopes])
         self._table.add(self._step, np.stack(slopes), np.stack(bends))
         self._step /= 4
+
+    def _row(self, direction: Vector, step: float) -> _Row | None:
+        """Return differences along one direction; None outside the domain."""
+        plus, minus = self._run(direction * step), self._run(direction * -step)
+        if plus is None or minus is None:
+            return None
+        slope = self._weights @ (plus - minus) / (2 * step)
+        bend = self._weights @ (plus + minus - 2 * self._oracle.outputs) / step
+        return _Row(plus, slope, bend)
 
     def _jump_down(self) -> None:
         """Begin again, once, with steps so small that few kinks lie within them."""
@@ -159,8 +215,4 @@ def _rounding(values: Vector) -> float:
     """
     if np.isin(values, (-1.0, 0.0, 0.5, 1.0)).all():  # exact in every dtype: they prove nothing
         return 0.0
-    with np.errstate(over="ignore", under="ignore"):
-        for dtype in (np.float16, np.float32):
-            if (values.astype(dtype) == values).all():
-                return float(np.finfo(dtype).eps)
-    return 0.0
+    return narrowest(values)

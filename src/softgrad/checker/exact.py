@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from softgrad.checker.report import Finding
-from softgrad.checker.subject import Arrays, Entries, Subject, Vector
+from softgrad.checker.subject import (
+    Arrays,
+    Entries,
+    Layout,
+    Subject,
+    Vector,
+    expanded,
+    strided,
+)
 from softgrad.results import number
 
 __all__ = ["describe", "exact_tests"]
@@ -17,27 +25,32 @@ _MANY = 16.0
 def describe(subject: Subject, entries: Entries) -> list[Finding]:
     """Say what is unusual about the answer's entries, though it can be compared."""
     findings = []
-    for place, entry, point in zip(subject.floating, entries, subject.points, strict=True):
+    names = [subject.names[place] for place in subject.floating]
+    for name, entry, point in zip(names, entries, subject.points, strict=True):
         if entry is None:
-            text = f"The gradient of input {place} is None; it is compared as zero."
+            text = f"The gradient of {name} is None; it is compared as zero."
             findings.append(Finding("note", text))
         elif entry.dtype.newbyteorder("=") != point.dtype.newbyteorder("="):
-            text = f"The gradient of input {place} is {entry.dtype}, the input is {point.dtype}."
+            text = f"The gradient of {name} is {entry.dtype}, the input is {point.dtype}."
             findings.append(Finding("note", text))
     return findings
 
 
 def exact_tests(
-    subject: Subject, cotangents: list[Arrays], gradients: Vector, slack: float
+    subject: Subject,
+    cotangents: list[Arrays],
+    gradients: Vector,
+    again: Entries | None,
+    slack: float,
+    spare: bool,
 ) -> list[Finding]:
     """Test that the backward is linear in the cotangent and gives the same answer twice.
 
     Factors of 16 and −1 are exact in binary arithmetic: what is forgiven, `slack`, is only a sum
-    that another thread or memory layout orders otherwise.
+    that another thread or memory layout orders otherwise. `again` is a second backward after the
+    last forward, with the first cotangent. Without a `spare` call, one is saved.
     """
     findings = []
-    # At once after the last gradient, for which a layer's forward was run.
-    again = subject.pull_back_again(cotangents[0])
     if again is not None:
         error = _difference(subject.vector(again), gradients[0], slack)
         if error:
@@ -47,9 +60,10 @@ def exact_tests(
                 Finding("fail", f"{text}; relative difference {number(error)}: {cause}.")
             )
 
-    def expect(factor: float, index: int, message: str, scattered: bool = False) -> None:
-        cotangent = tuple((c * factor).astype(c.dtype) for c in cotangents[index])
-        got = subject.vector(subject.pull_back(subject.points, cotangent, scattered))
+    def expect(factor: float, index: int, message: str, layout: Layout = np.array) -> None:
+        # No negative zeros: an expanded cotangent is one number throughout.
+        cotangent = tuple((c * factor + 0.0).astype(c.dtype) for c in cotangents[index])
+        got = subject.vector(subject.pull_back(subject.points, cotangent, layout))
         wanted = factor * gradients[index]
         if factor == _MANY:
             # It may overflow in float16 where the gradient itself does not: that is no finding.
@@ -59,9 +73,10 @@ def exact_tests(
         if error:
             findings.append(Finding("fail", message.format(number(error))))
 
-    # A second backward tried in vain is saved here: what follows shows a constant part as well.
-    if again is not None or subject.kept_vjp is None:
-        expect(0.0, 0, "A zero cotangent must give a zero gradient, got entries up to {}.")
+    # What follows shows a constant part as well, so that a second backward is saved here.
+    if subject.kept_vjp is None or (spare and again is not None):
+        text = "A zero cotangent must give a zero gradient, got entries up to {}."
+        expect(0.0, 0, text, expanded)
     many = f"{_MANY:g} times the cotangent must give {_MANY:g} times the gradient"
     expect(_MANY, 0, f"{many}; relative difference {{}}.")
     expect(-1.0, 1, "Minus the cotangent must give minus the gradient; relative difference {}.")
@@ -70,7 +85,7 @@ def exact_tests(
         0,
         "The same cotangent, not contiguous and in a later call, must give the same gradient; "
         "relative difference {}: state is kept between calls, or memory layout matters.",
-        scattered=True,
+        layout=strided,
     )
     return findings
 

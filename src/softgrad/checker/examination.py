@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from softgrad.checker.calls import Ended
+from softgrad.checker.derivative import Derivative
 from softgrad.checker.differences import Differences
 from softgrad.checker.exact import describe, exact_tests
+from softgrad.checker.formats import is_floating, limits
 from softgrad.checker.oracle import choose_oracle
-from softgrad.checker.probes import cotangents, directions, nudged
+from softgrad.checker.probes import cotangents, directions, nudged, nudged_cotangent
 from softgrad.checker.report import Finding
-from softgrad.checker.richardson import norm
-from softgrad.checker.subject import Arrays, Subject, Vector, flat, is_floating
+from softgrad.checker.richardson import Estimate, norm
+from softgrad.checker.subject import Arrays, Entries, Subject, Vector, flat
 from softgrad.checker.verdict import Comparison, backward_noise
 
 __all__ = ["Examination"]
@@ -24,35 +24,45 @@ __all__ = ["Examination"]
 _DOUBLE, _SINGLE = 2.0**-52, 2.0**-23
 _CLOSE = 2.0**-27
 """Differences are refined until their bar is this part of the slopes."""
+_EXACT = "derivative"
 
 
 class Examination:
     """What a check has seen so far; `run` raises `Ended` where it cannot go on."""
 
-    def __init__(self, subject: Subject, seed: int, probes: int) -> None:
+    _subject: Subject
+
+    def __init__(self, seed: int, probes: int) -> None:
         self.findings: list[Finding] = []
         self.oracle = "none"
         self.relative: tuple[float | None, float | None] = (None, None)
-        self._subject = subject
         self._rng = np.random.default_rng(seed)
         self._probes = probes
 
-    def run(self, reference: Callable[..., Any] | None) -> None:
+    def run(self, subject: Subject) -> None:
         """Run the check from its first call to its last."""
-        subject, rng = self._subject, self._rng
+        rng = self._rng
+        self._subject = subject
         outputs = subject.first_outputs()
         _demand_finite(flat(outputs))
         cotangent = cotangents(rng, outputs, self._probes)
-        gradients = self._gradients(cotangent)  # [C, inputs]
+        answers = [subject.pull_back(subject.points, c) for c in cotangent]
+        # At once, while what the last forward has kept is still there.
+        again = subject.pull_back_again(cotangent[0])
+        gradients = self._gradients(answers)  # [C, inputs]
         change = self._change(cotangent[0], gradients[0])
-        floats = [np.finfo(a.dtype) for a in (*subject.points, *outputs) if is_floating(a)]
-        epsilon = max(float(info.eps) for info in floats)
+        formats = [limits(a.dtype) for a in (*subject.points, *outputs) if is_floating(a)]
+        epsilon = max(its.epsilon for its in formats)
         # Products that underflow are rounded to multiples of the smallest number, and add up.
-        smallest = max(float(info.smallest_subnormal) for info in floats)
+        smallest = max(its.smallest for its in formats)
         slack = _slack(gradients, change, epsilon) + 16 * flat(outputs).size * smallest
-        self.findings += exact_tests(subject, cotangent, gradients, slack)
+        # Where all terms of the answer cancel, as in saturated rows, they were of this size.
+        slack += 16 * epsilon * _largest(flat(cotangent[0])) * _largest(flat(outputs))
+        self.findings += exact_tests(
+            subject, cotangent, gradients, again, slack, spare=epsilon == _DOUBLE
+        )
 
-        oracle, said = choose_oracle(subject, outputs, reference)
+        oracle, said = choose_oracle(subject, outputs)
         self.findings += said
         self.oracle = oracle.name
         probes = directions(rng, subject, oracle.points, self._probes)  # [D, inputs]
@@ -60,10 +70,12 @@ class Examination:
         # What a float64 run of a layer's backward takes is kept back.
         calls = (37 if self._probes == 3 else 74) - subject.forwards_per_vjp
         differences = Differences(subject, oracle, probes, weights, calls)
+        self._look_for_severed(answers[0], differences)
+        exact = self._without_differences(Derivative(subject, oracle, probes, weights), differences)
         noise = backward_noise(gradients, change, probes, epsilon)
         if gradients.any():
             noise += smallest * norm(probes) / math.sqrt(len(probes))
-        comparison = _compare(probes @ gradients.T, differences, noise, epsilon)
+        comparison = _compare(probes @ gradients.T, differences, exact, noise, epsilon)
         by_rounding = comparison.disagrees or comparison.noise > comparison.numeric.bar
         open_yet = by_rounding and comparison.finding().level != "note"
         if epsilon > _SINGLE or (epsilon > _DOUBLE and open_yet):
@@ -74,9 +86,37 @@ class Examination:
         self.relative = comparison.relative()
         self.findings.append(comparison.finding())
 
-    def _gradients(self, cotangent: list[Arrays]) -> Vector:
+    def _without_differences(
+        self, derivative: Derivative, differences: Differences
+    ) -> Estimate | None:
+        """Return slopes that are exact but for rounding; None where there are none to trust."""
+        exact = derivative.estimate(differences)
+        if exact:
+            self.oracle = self.oracle.replace("Richardson", derivative.name)
+        elif derivative.refusal:
+            self.findings.append(Finding("note", derivative.refusal))
+        return exact
+
+    def _look_for_severed(self, entries: Entries, differences: Differences) -> None:
+        """Find inputs on which the forward depends, and whose gradient is None."""
         subject = self._subject
-        answers = [subject.pull_back(subject.points, c) for c in cotangent]
+        missing = [
+            entry is None and point.size > 0
+            for entry, point in zip(entries, subject.points, strict=True)
+        ]
+        if not any(missing):
+            return
+        parts = [
+            np.full(point.size, none) for none, point in zip(missing, subject.points, strict=True)
+        ]
+        if differences.moves_with(np.concatenate(parts)):
+            places = [p for p, none in zip(subject.floating, missing, strict=True) if none]
+            names = ", ".join(subject.names[place] for place in places)
+            text = f"No gradient reaches {names}: the chain is severed, for it is None"
+            self.findings.append(Finding("fail", f"{text} where the forward does change."))
+
+    def _gradients(self, answers: list[Entries]) -> Vector:
+        subject = self._subject
         self.findings += describe(subject, answers[0])
         gradients = np.stack([subject.vector(entries) for entries in answers])
         broken = int(np.count_nonzero(~np.isfinite(gradients[0])))
@@ -86,10 +126,10 @@ class Examination:
         return gradients
 
     def _change(self, cotangent: Arrays, gradient: Vector) -> Vector:
-        """Return how the gradient changes when the inputs move by one unit in the last place."""
-        subject = self._subject
+        """Return how the gradient changes when all it is of moves by one unit in the last place."""
+        subject, rng = self._subject, self._rng
         try:
-            entries = subject.pull_back(nudged(self._rng, subject), cotangent)
+            entries = subject.pull_back(nudged(rng, subject), nudged_cotangent(rng, cotangent))
         except Ended:  # one unit outside the domain: nothing is learnt
             return np.zeros_like(gradient)
         return np.nan_to_num(subject.vector(entries) - gradient)
@@ -98,7 +138,7 @@ class Examination:
         """Return the gradient that the same backward gives in float64, None where it cannot."""
         subject = self._subject
         wide = tuple(point.astype(np.float64) for point in subject.points)
-        double = tuple(c.astype(np.float64) if c.dtype.kind == "f" else c for c in cotangent)
+        double = tuple(c.astype(np.float64) if is_floating(c) else c for c in cotangent)
         try:
             entries = subject.pull_back(wide, double)
         except Ended:
@@ -118,16 +158,27 @@ def _demand_finite(outputs: Vector) -> None:
 
 def _slack(gradients: Vector, change: Vector, epsilon: float) -> float:
     """Return the difference that rounding may make between two calls of the backward."""
-    largest = float(np.abs(gradients).max())
+    largest = _largest(gradients)
     # What moves the answer by more than this is not rounding: state, or a kink.
-    rounding = min(float(np.abs(change).max()), float(np.sqrt(epsilon)) * largest)
+    rounding = min(_largest(change), float(np.sqrt(epsilon)) * largest)
     return 64 * (epsilon * largest + rounding)
 
 
+def _largest(values: Vector) -> float:
+    return float(np.abs(values).max(initial=0.0))
+
+
 def _compare(
-    analytic: Vector, differences: Differences, noise: float, epsilon: float
+    analytic: Vector,
+    differences: Differences,
+    exact: Estimate | None,
+    noise: float,
+    epsilon: float,
 ) -> Comparison:
     """Refine the differences until they are close; where they disagree, as far as they go."""
+    scale = differences.scale
+    if exact:
+        return Comparison(analytic, exact, noise, scale, _DOUBLE, epsilon, hidden=0.0, truth=_EXACT)
     # In float16 a float64 run of the backward is compared too, and that sees more.
     first = noise / 10 if epsilon <= _SINGLE else 0.0
     for enough, part in ((first, _CLOSE), (0.0, 0.0)):
@@ -136,7 +187,7 @@ def _compare(
             text = "The forward cannot be evaluated around this point: at every step that was"
             raise Ended("doubt", f"{text} tried it raises or returns numbers that are not finite.")
         hidden = differences.hidden
-        scale, rounding = differences.scale, differences.epsilon
+        rounding = differences.epsilon
         comparison = Comparison(analytic, estimate, noise, scale, rounding, epsilon, hidden)
         if not comparison.disagrees:
             break

@@ -12,7 +12,7 @@ from softgrad.checker.calls import Ended
 from softgrad.checker.probes import coarsest_epsilon
 from softgrad.checker.report import Finding
 from softgrad.checker.richardson import rms
-from softgrad.checker.subject import Arrays, Subject, Vector, flat
+from softgrad.checker.subject import Arrays, Subject, Vector, flat, is_floating
 from softgrad.results import number
 
 __all__ = ["Oracle", "choose_oracle"]
@@ -31,10 +31,9 @@ class Oracle:
     epsilon: float
 
 
-def choose_oracle(
-    subject: Subject, outputs: Arrays, reference: Callable[..., Any] | None
-) -> tuple[Oracle, list[Finding]]:
-    """Return the first oracle that applies, and what there is to say about it."""
+def choose_oracle(subject: Subject, outputs: Arrays) -> tuple[Oracle, list[Finding]]:
+    """Return the function that is taken for the truth, and what there is to say about it."""
+    reference = subject.reference
     epsilon = max(coarsest_epsilon(outputs), coarsest_epsilon(subject.points))
     own = flat(outputs)
     wide = tuple(point.astype(np.float64) for point in subject.points)
@@ -69,7 +68,7 @@ def _float64_outputs(
         outputs = subject.evaluate(points, function)
     except Ended as end:
         return end.finding.message
-    kinds = {str(output.dtype) for output in outputs if output.dtype.kind == "f"}
+    kinds = {str(output.dtype) for output in outputs if is_floating(output)}
     if kinds != {"float64"}:
         return f"it returns {', '.join(sorted(kinds)) or 'no floating-point numbers'}."
     values = flat(outputs)

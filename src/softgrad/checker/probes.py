@@ -1,4 +1,4 @@
-"""Probes: random cotangents, random directions, and inputs moved by one unit in the last place."""
+"""Probes: random cotangents and directions, and their point moved by one unit in the last place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from softgrad.checker.subject import AnyArray, Arrays, Subject, Vector, flat, is_floating
+from softgrad.checker.formats import is_floating, limits
+from softgrad.checker.subject import AnyArray, Arrays, Subject, Vector, flat
 
 __all__ = [
     "FINEST",
@@ -18,6 +19,7 @@ __all__ = [
     "directions",
     "first_step",
     "nudged",
+    "nudged_cotangent",
 ]
 
 LEVELS = 6
@@ -28,7 +30,7 @@ SIZE = 1.5
 
 def coarsest_epsilon(arrays: Arrays) -> float:
     """Return the largest spacing at 1 among the floating-point arrays."""
-    return max(float(np.finfo(array.dtype).eps) for array in arrays if is_floating(array))
+    return max(limits(array.dtype).epsilon for array in arrays if is_floating(array))
 
 
 def first_step(epsilon: float) -> float:
@@ -65,6 +67,11 @@ def nudged(rng: np.random.Generator, subject: Subject) -> Arrays:
     return tuple(map(lambda p, m: _nudge(rng, p, m), subject.points, subject.masks))
 
 
+def nudged_cotangent(rng: np.random.Generator, cotangent: Arrays) -> Arrays:
+    """Return a cotangent, every entry moved up or down to the next number of its dtype."""
+    return tuple(_nudge(rng, c, None) if is_floating(c) else c for c in cotangent)
+
+
 def _cotangent(rng: np.random.Generator, output: AnyArray, centred: bool) -> AnyArray:
     if not is_floating(output):
         return np.zeros_like(output)
@@ -84,7 +91,7 @@ def _direction(
     probed = point if mask is None else point[mask]
     if probed.size == 0:
         return np.zeros(point.shape)
-    epsilon = float(np.finfo(point.dtype).eps)
+    epsilon = limits(point.dtype).epsilon
     largest = float(np.abs(probed).max())
     parts = probed.astype(np.float64) / (largest or 1.0)  # no square over- or underflows
     size = largest * math.sqrt(float(np.mean(parts**2)))
@@ -95,7 +102,8 @@ def _direction(
     signs = np.where(rng.random(point.shape) < 0.5, -1.0, 1.0)
     entries = signs * scale * rng.uniform(0.5, 1.5, point.shape)
     # Multiples of a power of two for which x + h·u and x − h·u are exact at every step.
-    spacing = np.spacing(np.abs(np.where(np.isfinite(point), point, 0))).astype(np.float64)
+    finite = np.where(np.isfinite(point), point, np.zeros_like(point))
+    spacing = np.spacing(np.abs(finite)).astype(np.float64)
     grain = np.clip(spacing / (first_step(epsilon) * FINEST), scale / 2**40, scale / 8)
     entries = np.round(entries / grain) * grain
     return entries if mask is None else np.where(mask, entries, 0.0)

@@ -62,6 +62,8 @@ class Cost:
     forward: int
     backward: int
     seconds: float
+    forward_mode: int = 0
+    """Calls of the forward that carried tangents along."""
     diagnosis_forward: int = 0
     """Further calls, on a small twin of the inputs above all, that naming the mistake took."""
     diagnosis_backward: int = 0
@@ -125,6 +127,8 @@ class Report(Result):
     cost: Cost
     dtype: str
     seed: int
+    order: int = 1
+    """Of the derivatives that were checked; at 2 the backward is what is differentiated."""
     diagnosis: Diagnosis | None = None
     """What the mistake is; None where the check did not fail."""
     where: Where | None = None
@@ -140,12 +144,14 @@ class Report(Result):
         yield Paragraph(f"{self.verdict.upper()}  {self.subject}{self._sizes()}", self._tone())
         if self.diagnosis is not None:
             yield from self._diagnosed(self.diagnosis)
+        cost = self.cost
+        forward_mode = f"{cost.forward_mode} forward-mode + " if cost.forward_mode else ""
         for finding in self.findings:
             yield Paragraph(f"  {finding.message}", _TONES[finding.level])
         yield Paragraph(
-            f"  {self.dtype}; oracle: {self.oracle}; {self.cost.forward} forward + "
-            f"{self.cost.backward} backward calls{self._further()}; "
-            f"{1e3 * self.cost.seconds:.1f} ms; seed {self.seed}",
+            f"  {self.dtype}; oracle: {self.oracle}; {cost.forward} forward + {forward_mode}"
+            f"{cost.backward} backward calls{self._further()}; {1e3 * cost.seconds:.1f} ms; "
+            f"seed {self.seed}",
             "quiet",
         )
 

@@ -1,4 +1,4 @@
-"""What is checked: a NumPy pair or a layer at one point, with its calls counted."""
+"""What is checked: two functions of NumPy arrays at one point, with their calls counted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softgrad.checker.calls import Ended, guarded
+from softgrad.checker.formats import is_floating
 
-__all__ = ["AnyArray", "Arrays", "Entries", "Subject", "Vector", "flat", "is_floating", "strided"]
+__all__ = [
+    "AnyArray",
+    "Arrays",
+    "Entries",
+    "Layout",
+    "Subject",
+    "Vector",
+    "expanded",
+    "flat",
+    "is_floating",
+    "strided",
+]
 
 AnyArray = NDArray[Any]
 Arrays = tuple[AnyArray, ...]
 Entries = tuple[AnyArray | None, ...]
 Vector = NDArray[np.float64]
+Layout = Callable[[AnyArray], AnyArray]
+"""Copies a cotangent into memory of its own, in one order or another."""
 
 
 @dataclass
@@ -34,16 +48,27 @@ class Subject:
     masks: tuple[NDArray[np.bool_] | None, ...]
     """One a floating input: True where it is probed; None probes it everywhere."""
     kept_vjp: Callable[..., Any] | None = None
-    """A layer's backward alone, ``kept_vjp(cotangent)``: it needs what its forward has kept."""
+    """A backward alone, ``kept_vjp(cotangent)``: it needs what the last forward has kept."""
+    forwards_per_vjp: int = 0
+    """1 for a layer, whose forward is run before its backward."""
+    names: tuple[str, ...] = ()
+    """What to call each input in a sentence; "input 0", and so on, where none are given."""
+    reference: Callable[..., Any] | None = None
+    """A forward that is right in float64, to be differenced in place of the own one."""
+    call: Callable[..., Any] = lambda function, arguments, *more: function(*arguments, *more)
+    """Calls another function of the same kind: ``call(function, inputs, *cotangents)``."""
+    reverse: Callable[..., Any] | None = None
+    """Makes forward, VJP and kept VJP of the backward, by reverse mode; None for a pair."""
+    remarks: list[str] = field(default_factory=list)
+    """What the reader should know of how the functions were run."""
     forward_calls: int = 0
+    forward_mode_calls: int = 0
     backward_calls: int = 0
     several_outputs: bool = False
     damage: set[str] = field(default_factory=set)
 
-    @property
-    def forwards_per_vjp(self) -> int:
-        """1 for a layer, whose forward is run before its backward."""
-        return int(self.kept_vjp is not None)
+    def __post_init__(self) -> None:
+        self.names = self.names or tuple(f"input {place}" for place in range(len(self.values)))
 
     @property
     def points(self) -> Arrays:
@@ -60,13 +85,14 @@ class Subject:
         TypeError
             It does not return floating-point arrays.
         """
-        arguments = self._arguments(self.points)
+        arguments = self.arguments(self.points)
         self.forward_calls += 1
         result = guarded("The forward", "doubt", self.forward, arguments)
         self._note_damage("forward", arguments, self.points)
         self.several_outputs = isinstance(result, tuple)
         outputs = _as_arrays(result)
-        if not any(map(is_floating, outputs)) or any(o.dtype.kind not in "fiub" for o in outputs):
+        known = all(is_floating(output) or output.dtype.kind in "iub" for output in outputs)
+        if not known or not any(map(is_floating, outputs)):
             kinds = ", ".join(str(output.dtype) for output in outputs) or "an empty tuple"
             raise TypeError(f"`forward` must return floating-point arrays, got {kinds}")
         return outputs
@@ -80,10 +106,10 @@ class Subject:
             It raised; the sentence begins with "it", for the caller knows which it was.
         """
         self.forward_calls += 1
-        arguments = self._arguments(points)
+        arguments = self.arguments(points)
         return _as_arrays(guarded("it", "doubt", function or self.forward, arguments))
 
-    def pull_back(self, points: Arrays, cotangent: Arrays, scattered: bool = False) -> Entries:
+    def pull_back(self, points: Arrays, cotangent: Arrays, layout: Layout = np.array) -> Entries:
         """Run the backward; return one entry for each floating-point input.
 
         Raises
@@ -93,18 +119,17 @@ class Subject:
         """
         self.backward_calls += 1
         self.forward_calls += self.forwards_per_vjp
-        arguments = self._arguments(points)
-        own = tuple(strided(c) if scattered else np.array(c) for c in cotangent)
+        arguments = self.arguments(points)
+        own = tuple(map(layout, cotangent))
         handed = self._handed(own)
-        who = "With a non-contiguous cotangent the backward" if scattered else "The backward"
-        result = guarded(who, "fail", self.vjp, [*arguments, handed])
+        result = guarded(_WITH.get(layout, "The backward"), "fail", self.vjp, [*arguments, handed])
         self._note_damage("backward", arguments, points)
         if any(map(_differ, own, cotangent)):
             self.damage.add("The backward overwrites the cotangent that it is given.")
         return self._entries(result)
 
     def pull_back_again(self, cotangent: Arrays) -> Entries | None:
-        """Run a layer's backward once more, its forward not; None where that is not meant to be.
+        """Run the backward once more, the forward not; None where that is not meant to be.
 
         What the forward kept may be used up by the first backward, which then raises.
         """
@@ -125,14 +150,15 @@ class Subject:
             pieces.append(array if mask is None else np.where(mask, array, 0.0))
         return flat(pieces)
 
-    def _handed(self, cotangent: Arrays) -> Any:
-        return cotangent if self.several_outputs else cotangent[0]
-
-    def _arguments(self, points: Arrays) -> list[Any]:
+    def arguments(self, points: Arrays) -> list[Any]:
+        """Return all inputs, the floating-point ones replaced; every array is a fresh copy."""
         arguments = [np.array(v) if isinstance(v, np.ndarray) else v for v in self.values]
         for place, point in zip(self.floating, points, strict=True):
             arguments[place] = np.array(point)
         return arguments
+
+    def _handed(self, cotangent: Arrays) -> Any:
+        return cotangent if self.several_outputs else cotangent[0]
 
     def _note_damage(self, role: str, arguments: Sequence[Any], points: Arrays) -> None:
         originals = list(self.values)
@@ -140,7 +166,7 @@ class Subject:
             originals[place] = point
         for place, (now, before) in enumerate(zip(arguments, originals, strict=True)):
             if isinstance(before, np.ndarray) and _differ(now, before):
-                self.damage.add(f"The {role} overwrites its input {place}.")
+                self.damage.add(f"The {role} overwrites its {self.names[place]}.")
 
     def _entries(self, result: Any) -> Entries:
         wanted = len(self.floating)
@@ -154,12 +180,8 @@ class Subject:
         if len(raw) != wanted:
             message = "The backward must return one entry for each floating-point input"
             raise Ended("fail", f"{message}, {wanted}, got {len(raw)}.")
-        return tuple(map(_entry, self.floating, raw, self.points))
-
-
-def is_floating(array: AnyArray) -> bool:
-    """Whether an array holds float16, float32 or float64 numbers."""
-    return array.dtype.kind == "f" and array.dtype.itemsize <= 8
+        names = [self.names[place] for place in self.floating]
+        return tuple(map(_entry, names, raw, self.points))
 
 
 def flat(arrays: Iterable[AnyArray]) -> Vector:
@@ -172,21 +194,34 @@ def flat(arrays: Iterable[AnyArray]) -> Vector:
 
 
 def strided(array: AnyArray) -> AnyArray:
-    """Return a copy that is not contiguous: every second number of a wider buffer."""
-    buffer = np.zeros((*array.shape, 2), array.dtype)
-    buffer[..., 0] = array
-    return buffer[..., 0]
+    """Return a copy with gaps between the numbers, and the axes in reverse order in memory."""
+    buffer = np.zeros((*array.shape[::-1], 2), array.dtype)
+    buffer[..., 0] = array.T
+    return buffer[..., 0].T
+
+
+def expanded(array: AnyArray) -> AnyArray:
+    """Return an array of its first number alone, seen at every place."""
+    # Who takes the memory for contiguous reads no further than it goes.
+    buffer = np.full(array.shape, array.flat[0] if array.size else 0, array.dtype)
+    return np.lib.stride_tricks.as_strided(buffer, strides=(0,) * array.ndim)
+
+
+_WITH: dict[Layout, str] = {
+    strided: "With a non-contiguous cotangent the backward",
+    expanded: "With an expanded cotangent the backward",
+}
 
 
 def _as_arrays(result: Any) -> Arrays:
     return tuple(map(np.asarray, result if isinstance(result, tuple) else (result,)))
 
 
-def _entry(place: int, entry: Any, point: AnyArray) -> AnyArray | None:
+def _entry(name: str, entry: Any, point: AnyArray) -> AnyArray | None:
     if entry is None:
         return None
     array = np.asarray(entry)
-    what = f"The gradient of input {place} must have"
+    what = f"The gradient of {name} must have"
     if array.shape != point.shape:
         raise Ended("fail", f"{what} the input's shape {point.shape}, got {array.shape}.")
     # A wider dtype loses nothing: NumPy widens easily, so it is noted and not refused.

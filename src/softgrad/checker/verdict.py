@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from softgrad.checker.report import Finding
+from softgrad.checker.formats import narrowest
+from softgrad.checker.report import Finding, Level
 from softgrad.checker.richardson import Estimate, norm, rms
 from softgrad.checker.subject import Vector
 
@@ -38,10 +39,14 @@ class Comparison:
     """Slopes that a forward which did not move at all may hide; 0 where it moved."""
     double_agrees: bool = False
     """Whether the same backward, run in float64, agrees with the differences."""
+    refuted: bool = False
+    """Whether that run is wrong, by more than such rounding as float16's could explain."""
     suspect: bool = False
     """Whether float16's rounding may hide an error that no float64 run has ruled out."""
     constant: bool = False
     """Whether the forward has the same value far from here."""
+    truth: str = "differences"
+    """What of the forward the backward is compared with, in a word."""
 
     @property
     def bar(self) -> float:
@@ -62,6 +67,8 @@ class Comparison:
     def disagrees(self) -> bool:
         """Whether the error is beyond the bar, and the differences have settled."""
         unsettled = SAFETY * self.numeric.bar
+        if self.refuted:
+            return True
         settled = unsettled < self.size or unsettled <= math.sqrt(self.rounding) * self.scale
         return settled and math.inf > self.error > SAFETY * self.bar + self.hidden
 
@@ -92,7 +99,7 @@ class Comparison:
         if self.suspect:
             return Finding("doubt", self._suspicion())
         if self.resolves:
-            return Finding("note", "The backward agrees with the differences of the forward.")
+            return Finding("note", f"The backward agrees with the {self.truth} of the forward.")
         if self.vanishes:
             text = "The gradient is zero to within rounding, in the backward and in the differences"
             if self.constant:
@@ -104,17 +111,27 @@ class Comparison:
         return Finding("doubt", self._doubt())
 
     def _rounded(self) -> Finding:
-        text = "The same backward run in float64 agrees with the differences; its rounding here is"
+        text = f"The same backward run in float64 agrees with the {self.truth}"
         small = self.error <= max(0.01, 32 * self.epsilon) * self.size
-        return Finding("note" if small else "doubt", f"{text} {self._part(self.error)}.")
+        level: Level = "note" if small else "doubt"
+        return Finding(level, f"{text}; its rounding here is {self._part(self.error)}.")
 
     def in_double(self, given: Vector, double: Vector | None, probes: Vector) -> Comparison:
         """Add what `double`, the gradient of the same backward run in float64, says of `given`."""
         wider = None if double is None else self._explained(given, double, probes)
         if wider is None and self.epsilon > _SINGLE:
             # A wrong formula hides in float16's rounding: what nothing explains does not pass.
-            return replace(self, suspect=True)
+            refuted = double is not None and self._refutes(given, double, probes)
+            return replace(self, suspect=True, refuted=refuted)
         return wider or self
+
+    def _refutes(self, given: Vector, double: Vector, probes: Vector) -> bool:
+        """Whether `double` is far from the slopes, and not for such rounding as `given` shows."""
+        slopes = self.numeric.value[:, 0]
+        error, rounding = rms(probes @ double - slopes), rms(probes @ (given - double))
+        # Rounded to a narrower format on its way, it would be no better than `given`.
+        own = max(rounding, self.epsilon * rms(slopes))
+        return error > SAFETY * max(self.numeric.bar, own) and not narrowest(double)
 
     def _explained(self, given: Vector, double: Vector, probes: Vector) -> Comparison | None:
         """Widen the noise by what `double`, the same backward run in float64, says of it.
@@ -140,12 +157,12 @@ class Comparison:
         elif self.size <= SAFETY * self.numeric.bar:
             text = "The backward returns a gradient where the differences of the forward show none."
         else:
-            text = "The backward disagrees with the differences of the forward."
+            text = f"The backward disagrees with the {self.truth} of the forward."
         return Finding("fail", text)
 
     def _suspicion(self) -> str:
         return (
-            f"The backward is {self._part(self.error)} away from the differences of the forward, "
+            f"The backward is {self._part(self.error)} away from the {self.truth} of the forward, "
             "and no float64 run of it shows that this is rounding: check it in float64."
         )
 

@@ -1,49 +1,55 @@
-"""`softgrad check`: your backward against differences of your forward."""
+"""`softgrad check`: your backward against the derivative of your forward."""
 
 from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from softgrad.cli.command import Output, bad_values_are_bad_usage, command
+from softgrad.cli.examples import Examples, check_example
 from softgrad.cli.exit_codes import OF_VERDICT, OK
+from softgrad.cli.inputs import draw_inputs, read_inputs
 from softgrad.cli.parameters import file_to_write, positive, seed_option, sizes, writing
 from softgrad.cli.user_code import load_object, output_to_stderr
-from softgrad.errors import UsageError
-from softgrad.results import Block, Result, Table
+from softgrad.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from softgrad.checker import Report
+
+_NAMES = {"torch": "PyTorch", "jax": "JAX"}
 
 
 @command()
 @click.argument("forward", required=False)
 @click.argument("backward", required=False)
+@click.option("--torch", "library", flag_value="torch", help="FORWARD takes tensors of PyTorch.")
+@click.option("--jax", "library", flag_value="jax", help="FORWARD takes arrays of JAX.")
 @click.option(
     "--shape",
     "shapes",
     type=sizes,
     multiple=True,
-    default=["4,37"],
-    show_default=True,
-    help="Of the input; once for each input.",
+    help="Of the input; once for each input.  [default: 4,37]",
+)
+@click.option(
+    "--input",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An npz file whose arrays are the inputs, in place of random numbers.",
 )
 @click.option(
     "--dtype",
-    type=click.Choice(("float16", "float32", "float64")),
-    default="float64",
-    show_default=True,
+    type=click.Choice(("float16", "bfloat16", "float32", "float64")),
+    help="Of the inputs.  [default: float64, or as in the file]",
 )
 @click.option(
-    "--scale", type=positive, default="1", show_default=True, help="Spread of the inputs."
+    "--scale", type=positive, default="1", show_default=True, help="Spread of random inputs."
 )
 @click.option("--thorough", is_flag=True, help="More probes.")
 @seed_option
@@ -54,20 +60,24 @@ def check(
     output: Output,
     forward: str | None,
     backward: str | None,
-    example: str | None,
-    list_examples: bool,
+    library: str | None,
     shapes: tuple[tuple[int, ...], ...],
-    dtype: str,
+    file: Path | None,
+    dtype: str | None,
     scale: float,
     thorough: bool,
     seed: int,
+    example: str | None,
+    list_examples: bool,
     report: Path | None,
 ) -> int:
-    """Check a backward against differences of its forward.
+    """Check a backward against the derivative of its forward.
 
     FORWARD and BACKWARD are functions, FILE.py:NAME or MODULE:NAME: forward(x) returns an array,
     backward(x, cotangent) the gradient. FORWARD alone is a layer, or its class, with methods
-    forward(x) and backward(cotangent). Inputs are random numbers of the normal distribution.
+    forward(x) and backward(cotangent); or what PyTorch or JAX differentiate: an autograd function,
+    a module or its class, a jax.custom_vjp, or with --torch or --jax any function. Inputs are
+    random numbers of the normal distribution.
 
     --example NAME checks a wrong backward that is built in, and shows what its mistake is called
     and why; --list-examples lists them.
@@ -75,19 +85,18 @@ def check(
     Exit code: 0 pass, 1 fail, 4 inconclusive.
     """
     if list_examples:
-        output.result(_Examples())
+        output.result(Examples())
         return OK
-    if (forward is None) == (example is None):
-        raise UsageError("expected FORWARD, or --example NAME, and not both")
     options: dict[str, Any] = {"seed": seed, "thorough": thorough}
     if example is not None:
-        result, words = _check_example(example, options), ["--example", example]
+        if forward is not None:
+            raise UsageError("expected FORWARD, or --example NAME, and not both")
+        result, words = check_example(example, options), ["--example", example]
+    elif forward is not None:
+        given = _Given(forward, backward, library, shapes, file, dtype, scale)
+        result, words = given.check(options), given.words
     else:
-        assert forward is not None
-        result = _check_code(forward, backward, _inputs(shapes, dtype, scale, seed), options)
-        words = [forward, *filter(None, [backward])]
-        words += [f"--shape={','.join(map(str, shape))}" for shape in shapes]
-        words += [f"--dtype={dtype}", f"--scale={scale:g}"]
+        raise UsageError("expected FORWARD, or --example NAME")
     output.result(result)
     if report is not None:
         from softgrad.report.check import check_page
@@ -99,65 +108,77 @@ def check(
     return OF_VERDICT[result.verdict]
 
 
-def _titles() -> tuple[tuple[str, str], ...]:
-    from softgrad.checker.diagnosis.examples import EXAMPLES
-
-    return tuple((example.code, example.title) for example in EXAMPLES.values())
-
-
 @dataclass(frozen=True)
-class _Examples(Result):
-    """The built-in examples of mistakes."""
+class _Given:
+    """What is to be checked, in the words of the command line."""
 
-    schema: ClassVar[str] = "softgrad.check-examples/1"
+    forward: str
+    backward: str | None
+    library: str | None
+    shapes: tuple[tuple[int, ...], ...]
+    file: Path | None
+    dtype: str | None
+    scale: float
 
-    examples: tuple[tuple[str, str], ...] = field(default_factory=_titles)
+    def __post_init__(self) -> None:
+        if self.file and self.shapes:
+            raise UsageError("--shape goes with random inputs, not with --input")
+        if not self.file:
+            object.__setattr__(self, "shapes", self.shapes or ((4, 37),))
+            object.__setattr__(self, "dtype", self.dtype or "float64")
 
-    def blocks(self) -> Iterable[Block]:
-        yield Table(("name", "what is wrong"), self.examples)
+    def check(self, options: dict[str, Any]) -> Report:
+        """Load the functions and check them."""
+        from softgrad.checker import check
+
+        alone = self.backward is None
+        with output_to_stderr():
+            first, tensors = _subject(self.forward, alone, self.library)
+            inputs: list[Any] = self._inputs(options["seed"])
+            if tensors is not None:
+                inputs = [tensors.to_tensor(x) for x in inputs]
+            rest = inputs if self.backward is None else [load_object(self.backward), *inputs]
+            with bad_values_are_bad_usage():
+                return check(first, *rest, dtype=self.dtype, **options)
+
+    @property
+    def words(self) -> list[str]:
+        """The arguments that say the same."""
+        words = [self.forward, *filter(None, [self.backward])]
+        words += [f"--{self.library}"] if self.library else []
+        words += [f"--input={self.file}"] if self.file else []
+        words += [f"--shape={','.join(map(str, shape))}" for shape in self.shapes]
+        words += [f"--dtype={self.dtype}"] if self.dtype else []
+        return words + ([] if self.file else [f"--scale={self.scale:g}"])
+
+    def _inputs(self, seed: int) -> list[Any]:
+        return read_inputs(self.file) if self.file else draw_inputs(self.shapes, self.scale, seed)
 
 
-def _inputs(
-    shapes: tuple[tuple[int, ...], ...], dtype: str, scale: float, seed: int
-) -> list[NDArray[Any]]:
-    rng = np.random.default_rng(seed)
-    with np.errstate(over="ignore"):  # the checker says that an input is infinite
-        return [(scale * rng.standard_normal(shape)).astype(dtype) for shape in shapes]
+def _subject(place: str, alone: bool, library: str | None) -> tuple[Any, Any]:
+    """Return the forward, and the checker's file on the library whose tensors it takes, or None.
 
+    Where there is no backward the forward brings its own; a class is made.
+    """
+    from softgrad.checker.subjects.library import library_for
 
-def _check_code(
-    forward: str, backward: str | None, inputs: list[NDArray[Any]], options: dict[str, Any]
-) -> Report:
-    from softgrad.checker import check
-
-    with output_to_stderr():
-        first = _subject(forward, alone=backward is None)
-        rest = inputs if backward is None else [load_object(backward), *inputs]
-        with bad_values_are_bad_usage():
-            return check(first, *rest, **options)
-
-
-def _check_example(name: str, options: dict[str, Any]) -> Report:
-    from softgrad.checker import check
-    from softgrad.checker.diagnosis.examples import EXAMPLES
-
-    if name not in EXAMPLES:
-        raise UsageError(f"--example: expected {', '.join(EXAMPLES)}, got {name!r}")
-    example = EXAMPLES[name]
-    return check(example.forward, example.backward, *example.inputs(options["seed"]), **options)
-
-
-def _subject(place: str, alone: bool) -> Any:
-    """Return the forward, or, where there is no backward, a layer, made if a class is named."""
     found = load_object(place)
-    if not alone:
-        return found
-    if inspect.isclass(found):
+    tensors = _tensors_of(library) if library else library_for(found, ())
+    if alone and inspect.isclass(found) and not (tensors and tensors.is_function(found)):
         try:
             found = found()
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
             raise UsageError(f"{place} cannot be made without arguments: {reason}") from error
-    if not (hasattr(found, "forward") and hasattr(found, "backward")):
-        raise UsageError(f"{place}: expected a layer with forward and backward, or a BACKWARD too")
-    return found
+        tensors = tensors or library_for(found, ())
+    if alone and not (tensors or (hasattr(found, "forward") and hasattr(found, "backward"))):
+        expected = "a layer with forward and backward, or a BACKWARD too, or --torch or --jax"
+        raise UsageError(f"{place}: expected {expected}")
+    return found, tensors
+
+
+def _tensors_of(library: str) -> Any:
+    try:
+        return import_module(f"softgrad.checker.subjects.{library}")
+    except ImportError:
+        raise MissingExtraError(_NAMES[library], library) from None

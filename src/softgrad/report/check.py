@@ -78,7 +78,7 @@ def _figures(report: Report) -> tuple[Figure, ...]:
         return ()
     svg = errors_chart([LayerCheck(report.subject, report)], "Error of the gradient")
     caption = (
-        "How far the gradient is from the differences of the forward, as a part of their size. "
+        "How far the gradient is from the derivative of the forward, as a part of their size. "
         "Grey is what rounding explains: a dot beyond it is an error."
     )
     return (Figure(svg, caption),)

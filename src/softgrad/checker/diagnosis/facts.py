@@ -174,8 +174,7 @@ def _linearity(subject: Subject, first: list[Any], cotangent: Arrays) -> Diagnos
                 text = f"The answer does not grow {factor:g}-fold with the incoming gradient."
             more = " It must be linear in it."
             return _said("cotangent", text + more, f"relative difference {number(gap)}")
-    scattered = tuple(strided(c) for c in cotangent)
-    result = _gap(_handed(subject, scattered), first, points)
+    result = _gap(_scattered(subject, cotangent), first, points)
     if result > _slack(points):
         text = "The incoming gradient is read by its place in memory, and not by its indices."
         return _said("cotangent", text, f"relative difference {number(result)}, not contiguous")
@@ -189,10 +188,10 @@ def _in_half_precision(entries: list[Any], points: Arrays) -> bool:
     return wide and all((a.astype(np.float16) == a).all() for a in arrays)
 
 
-def _handed(subject: Subject, cotangent: Arrays) -> list[Any]:
-    """Return the answer to a cotangent that is handed on as it lies in memory."""
+def _scattered(subject: Subject, cotangent: Arrays) -> list[Any]:
+    """Return the answer to a cotangent that is not contiguous."""
     try:
-        return list(subject.pull_back(subject.points, cotangent, scattered=True))
+        return list(subject.pull_back(subject.points, cotangent, strided))
     except Ended:
         return []
 

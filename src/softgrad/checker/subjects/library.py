@@ -1,0 +1,117 @@
+"""What a library of tensors must say to have its functions read as functions of NumPy arrays."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from softgrad.checker.subject import AnyArray
+
+__all__ = ["AbstractLibrary", "Function", "Lifted", "Unpacked", "leaves", "library_for"]
+
+Function = Callable[..., Any]
+_FILES = {"torch": "softgrad.checker.subjects.torch", "jax": "softgrad.checker.subjects.jax"}
+
+
+class Unpacked(NamedTuple):
+    """A thing to be checked as a function, with all its inputs and their names."""
+
+    name: str
+    function: Function
+    inputs: tuple[Any, ...]
+    names: tuple[str, ...]
+
+
+class AbstractLibrary(ABC):
+    """Functions of one library's tensors, called with NumPy arrays.
+
+    `arrays` below are all inputs, those that are no arrays among them.
+    """
+
+    remarks: list[str]
+    """What the reader should know of how it was run."""
+
+    @abstractmethod
+    def read(self, name: str, value: Any) -> AnyArray | None:
+        """Return a tensor or array as a NumPy array; None for what is handed on as it is.
+
+        Raises
+        ------
+        TypeError
+            `value`, an argument of that name, has a format that is not checked.
+        """
+
+    @abstractmethod
+    def prepare(self, inputs: tuple[Any, ...], floating: tuple[int, ...]) -> None:
+        """Take note of the inputs, and of the places of those that are differentiated."""
+
+    @abstractmethod
+    def call(self, function: Function, arrays: tuple[Any, ...], *cotangent: Any) -> Any:
+        """Call a function of tensors; return a NumPy array, or a flat tuple of arrays and None.
+
+        What it changes in its arguments is changed in the arrays. A cotangent may be a tuple.
+        """
+
+    @abstractmethod
+    def automatic(self, function: Function) -> tuple[Function, Function | None]:
+        """Return the VJP by the library's reverse mode, and one that reuses the last forward."""
+
+    @abstractmethod
+    def push(
+        self, function: Function, arrays: tuple[Any, ...], tangents: tuple[AnyArray, ...]
+    ) -> tuple[tuple[AnyArray, ...], tuple[AnyArray, ...]]:
+        """Return outputs and their tangents by forward mode, past a rule of the function's own."""
+
+    @abstractmethod
+    def backward_of(self, function: Function) -> Function:
+        """Return ``backward(*inputs, *cotangents)`` by reverse mode, itself differentiable."""
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """A function of tensors as a function of NumPy arrays."""
+
+    native: Function
+    library: AbstractLibrary
+
+    @property
+    def __wrapped__(self) -> Function:
+        return self.native
+
+    def __call__(self, *arrays: Any) -> Any:
+        result = self.library.call(self.native, arrays)
+        if isinstance(result, tuple):
+            return tuple(output for output in result if output is not None)
+        return result
+
+    def push(self, *arrays: Any, tangents: tuple[AnyArray, ...]) -> Any:
+        """Return outputs and their tangents by forward mode."""
+        return self.library.push(self.native, arrays, tangents)
+
+
+def library_for(forward: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return the module of the library that a function or one of its arguments is of, or None.
+
+    What is not loaded yet has made none of them.
+    """
+    for name, file in _FILES.items():
+        if name in sys.modules:
+            module = import_module(file)
+            if module.is_function(forward) or any(map(module.is_tensor, arguments)):
+                return module
+    return None
+
+
+def leaves(result: Any) -> Iterator[Any]:
+    """Yield what is in nested tuples, lists and dictionaries."""
+    if isinstance(result, Mapping):
+        result = tuple(result.values())
+    if isinstance(result, (tuple, list)):
+        for part in result:
+            yield from leaves(part)
+    else:
+        yield result
