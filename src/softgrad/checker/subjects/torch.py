@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,8 @@ class Library(AbstractLibrary):
         self.remarks = []
         self._devices: list[Any] = []
         self._floating: tuple[int, ...] = ()
+        self._home = torch.device("cpu")
+        self._cuda: list[int] = []
 
     def read(self, name: str, value: Any) -> AnyArray | None:
         """Return a tensor or array as a NumPy array; None for what is handed on as it is."""
@@ -72,17 +74,16 @@ class Library(AbstractLibrary):
         return _to_array(value)
 
     def prepare(self, inputs: tuple[Any, ...], floating: tuple[int, ...]) -> None:
-        """Take note of devices, and of the state of the random numbers."""
+        """Take note of the devices."""
         self._floating = floating
         on = [value.device for value in inputs if is_tensor(value)]
-        self._home = on[0] if on else torch.device("cpu")
+        self._home = on[0] if on else self._home
         arrays = self._home  # NumPy's arrays go where the tensors are
         self._devices = [
             value.device if is_tensor(value) else arrays if isinstance(value, np.ndarray) else None
             for value in inputs
         ]
-        cuda = sorted({device.index for device in on if device.type == "cuda"})
-        self._random = torch.get_rng_state(), {i: torch.cuda.get_rng_state(i) for i in cuda}
+        self._cuda = sorted({device.index for device in on if device.type == "cuda"})
 
     def call(self, function: Function, arrays: tuple[Any, ...], *cotangent: Any) -> Any:
         """Call a function of tensors."""
@@ -153,12 +154,8 @@ class Library(AbstractLibrary):
             for value, device in zip(arrays, self._devices, strict=False)
         ]
         tensors += [_inward(c, self._home) for c in cotangent]
-        state, on_devices = self._random
-        with ExitStack() as stack:
-            stack.enter_context(torch.random.fork_rng(list(on_devices)))
-            torch.set_rng_state(state)
-            for device, its_state in on_devices.items():
-                torch.cuda.set_rng_state(its_state, device)
+        # What is drawn is put back at the end, so that the next call draws the same.
+        with torch.random.fork_rng(self._cuda):
             yield tensors
         for array, tensor in zip((*arrays, *cotangent), tensors, strict=True):
             _write_back(array, tensor)
