@@ -169,3 +169,33 @@ def test_tensors_that_are_differentiated_take_the_kernels_too(head: str, ran: se
     ran.clear()
     f(x, W, labels, bias, impl="reference")
     assert not ran
+
+
+# --- arguments by name --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frozen", [None, 3, [["x"]]])
+def test_frozen_is_a_collection_of_names(frozen: Any) -> None:
+    x, W, y, b = arguments(3, 5)
+    with pytest.raises(TypeError, match="`frozen` must be a collection of names"):
+        LOSS.value_and_gradient(x, W, y, b, frozen=frozen)
+
+
+def test_frozen_may_be_read_once() -> None:
+    x, W, y, b = arguments(3, 5)
+    assert LOSS.value_and_gradient(x, W, y, b, frozen=(name for name in ["x"]))[1].x is None
+
+
+@pytest.mark.parametrize("other", [None, {"x": 1.0}])
+def test_the_other_direction_has_known_names(other: Any) -> None:
+    x, W, y, b = arguments(3, 5)
+    with pytest.raises(TypeError, match="`other` must be "):
+        LOSS.second_derivative(x, W, y, b, x_dot=x, other=other)
+
+
+def test_little_memory_is_slow_and_no_more_than_that() -> None:
+    x, W, y, b = arguments(40, 700)
+    expected, bars = LOSS.value_and_gradient(x, W, y, b)
+    value, small = replace(LOSS, memory=1).value_and_gradient(x, W, y, b)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(small.W, bars.W, rtol=0, atol=1e-5 * np.abs(bars.W).max())

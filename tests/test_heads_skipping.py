@@ -73,3 +73,15 @@ def test_all_may_be_skipped() -> None:
 def test_a_bound_is_a_number_that_is_not_negative(below: Any, error: Any) -> None:
     with pytest.raises(error, match="`skip_below` must be"):
         linear_cross_entropy.approximate_value_and_gradient(X, W, LABELS, skip_below=below)
+
+
+def test_what_would_be_multiplied_by_infinity_is_never_skipped() -> None:
+    x, weights = np.array([[1.0, 2.0]]), np.zeros((512, 2))
+    weights[256:, 0] = -np.inf
+    _, exact = linear_cross_entropy.value_and_gradient(x, weights, [0])
+    _, bars, bound = linear_cross_entropy.approximate_value_and_gradient(
+        x, weights, [0], skip_below=1e-3
+    )
+    assert bound.skipped == 0
+    assert np.isnan(exact.x[0, 0])
+    assert_same_bits(bars.x, exact.x)

@@ -116,3 +116,8 @@ def test_derivatives_by_differences_in_every_mode(name: str) -> None:
         assert torch.autograd.gradcheck(f, variables, check_forward_ad=True, fast_mode=True)
         assert torch.autograd.gradgradcheck(f, variables, check_fwd_over_rev=True, fast_mode=True)
     assert len(different) > 3
+
+
+def test_logits_of_integers_are_refused() -> None:
+    with pytest.raises(TypeError, match="`input` must be floating-point"):
+        drop_ins.cross_entropy(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 1]))

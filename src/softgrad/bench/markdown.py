@@ -15,6 +15,10 @@ __all__ = ["END", "START", "markdown", "rewrite"]
 
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
+_ERRORS = (
+    "Errors are those of confident rows, where 1 − p is 1e-9, relative to the row's gradient: at "
+    "1e+00 no digit is right."
+)
 _TIMES = ("work", "shape", "way", "ms", "over the floor", "best peer", "its ms", "speed-up",
           "error", "peer's", "goals")  # fmt: skip
 _MEMORY = ("peak memory beyond inputs and outputs", "way", "MiB")
@@ -44,7 +48,7 @@ def markdown(result: Benchmark) -> str:
     memory = [row for case in result.cases for row in _memory_rows(case)]
     missed = [f"- {line}" for line in _missed(result)]
     parts = [
-        f"Measured on {result.machine}. Medians, float32; errors are those of confident rows.",
+        f"Measured on {result.machine}. Medians, float32. {_ERRORS}",
         *([_table(_TIMES, timed)] if timed else []),
         *([_table(_MEMORY, memory)] if memory else []),
         *(["Goals that are missed:", "\n".join(missed)] if missed else []),

@@ -13,7 +13,7 @@ import softgrad
 from softgrad.cli.command import Output, command
 from softgrad.results import Block, Result, Table
 
-_NEEDED = ("numpy", "array-api-compat", "click", "rich", "jinja2", "safetensors")
+_NEEDED = ("numpy", "array-api-compat", "numba", "click", "rich", "jinja2", "safetensors")
 _OPTIONAL = {
     "scikit-learn": "learn",
     "pyarrow": "learn",

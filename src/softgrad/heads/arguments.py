@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -40,8 +40,7 @@ def linear_layer(
         option is none of its kind, or the implementation that is asked for cannot do the work.
     """
     check_options(options, kind)
-    frozen = options.get("frozen", ())
-    _check_frozen(frozen)
+    frozen = _names(options.get("frozen", ()))
     x = real_array("x", x)
     products = products_for(x)
     if x.ndim == 0:
@@ -89,11 +88,16 @@ def tangents(layer: LinearLayer, options: Mapping[str, Any]) -> Tangents:
     return Tangents(x_dot, W_dot, _like("bias_dot", bias_dot, layer.x, tuple(layer.W.shape[:1])))
 
 
-def _check_frozen(frozen: Collection[str]) -> None:
-    """Raise unless all names are those of arguments that have a gradient."""
-    if isinstance(frozen, str) or not set(frozen) <= set(_PARTS):
-        expected = f"a collection of names among {', '.join(map(repr, _PARTS))}"
+def _names(frozen: Any) -> frozenset[str]:
+    """Return what is frozen; raise unless all names are those of arguments that have a gradient."""
+    expected = f"a collection of names among {', '.join(map(repr, _PARTS))}"
+    try:
+        names = frozenset(frozen)
+    except TypeError:
+        raise TypeError(mismatch("frozen", expected, repr(frozen))) from None
+    if isinstance(frozen, str) or not names <= set(_PARTS):
         raise ValueError(mismatch("frozen", expected, repr(frozen)))
+    return names
 
 
 def _like(name: str, v: Any, x: Array, shape: tuple[int, ...]) -> Array | None:

@@ -23,11 +23,13 @@ from softgrad.heads.loop import (
     second_products,
 )
 from softgrad.heads.options import (
+    Directions,
     GradientOptions,
     JvpOptions,
     LossOptions,
     Options,
     ProductOptions,
+    check_options,
 )
 from softgrad.heads.predictions import TopClasses, argmax, top_k
 from softgrad.heads.reduced import ReducedHead
@@ -53,7 +55,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
     label_smoothing, ignore_index, z_loss, temperature, soft_cap, rest, validate
         As in `CrossEntropy`. Ignored rows and rows of weight 0 cost nothing.
     memory : int
-        The bytes that buffers may take, 64 MiB. One row of logits is stored in any case.
+        The bytes that buffers may take, 64 MiB. Some hundred logits, or one row where the loss
+        needs whole rows, are stored in any case.
 
     Derivative
     ----------
@@ -177,8 +180,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
 
         A tile of 256 classes of a chunk of rows is left out of the products for x_bar and W_bar
         where all its gradients in the logits, reduction included, are smaller than `skip_below` in
-        absolute value. Loss and bias_bar are those of `value_and_gradient`. Other arguments are
-        those, too.
+        absolute value. Loss and bias_bar are those of `value_and_gradient`, but for rounding. Other
+        arguments are those, too.
 
         Parameters
         ----------
@@ -231,6 +234,9 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         It is ⟨direction, Hessian · other⟩, for the reduction "none" of every row's own loss.
         `other` is a dict of `x_dot`, `W_dot` and `bias_dot`; the options are those of `jvp`.
         """
+        if not isinstance(other, Mapping):
+            raise TypeError(mismatch("other", "a dict of directions", repr(other)))
+        check_options(other, Directions, "other")
         head = self._at(x, W, targets, bias, options, JvpOptions)
         return head.value_dot(losses_bent(head.loss, tangents(head.loss.layer, other)))
 

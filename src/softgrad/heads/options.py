@@ -75,8 +75,8 @@ class SelectedProductOptions(SelectedVjpOptions, Directions, total=False):
     """Of the change of those gradients along a direction."""
 
 
-def check_options(options: Mapping[str, Any], kind: type) -> None:
-    """Raise TypeError for a name that is none of a kind of options."""
-    for name in options.keys() - kind.__annotations__.keys():
+def check_options(options: Mapping[str, Any], kind: type, name: str = "options") -> None:
+    """Raise TypeError for a key that is none of a kind of options."""
+    for key in options.keys() - kind.__annotations__.keys():
         expected = f"one of {', '.join(kind.__annotations__)}"
-        raise TypeError(mismatch("options", expected, repr(name)))
+        raise TypeError(mismatch(name, expected, repr(key)))

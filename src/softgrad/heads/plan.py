@@ -17,6 +17,9 @@ FEW_ROWS = 64
 _MANY_ROWS = 1024
 """Rows of a chunk whose classes are tiled."""
 
+_LEAST_ROWS, _LEAST_CLASSES = 16, 32
+"""Of a tile of logits, however little memory there is: smaller ones would be all overhead."""
+
 _STEP = 64
 """What a chunk has a multiple of rows of: a BLAS is slower by some percent where it has not."""
 
@@ -89,11 +92,11 @@ class TiledPlan:
         if whole.chunk >= min(N, FEW_ROWS):
             return None
         fitting = (memory // 4) // (3 * itemsize * max(1, D))
-        chunk = max(1, min(N, fitting, _MANY_ROWS))
+        chunk = min(N, max(_LEAST_ROWS, min(fitting, _MANY_ROWS)))
         tile = min((memory // 2) // (itemsize * chunk), _FLOPS // (2 * chunk * max(1, D)), K)
         if narrow:
             tile = min(tile, (memory // 16) // (itemsize * max(1, D)))
-        return cls(chunk, max(1, tile))
+        return cls(chunk, min(K, max(_LEAST_CLASSES, tile)))
 
 
 def block_of(row: int, memory: int, *, compiled: bool, light: bool, chunk: int) -> int:

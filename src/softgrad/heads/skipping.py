@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from softgrad.arrays import Array, namespace, wider_dtype
@@ -52,7 +53,8 @@ class Skipping:
             part = z_bar[:, tile]
             largest = max(float(xp.max(part)), -float(xp.min(part)))
             self.seen += 1
-            if not largest < self.below:  # NaN is kept
+            bounded = math.isfinite(self.sums[number]) and math.isfinite(column)
+            if not (largest < self.below and bounded):  # NaN is kept
                 kept.append(tile)
                 continue
             self.left_out += 1

@@ -63,7 +63,8 @@ class AbstractMap(ABC):
         """Return the value and the Jacobian, an object that is applied: ``y, J``.
 
         ``J.mv(x_dot)`` and ``J.rmv(y_bar)`` take and return arrays of the shapes of `x` and `y`;
-        ``J.as_matrix()`` is [*batch, K, K] for any class axis.
+        ``J.as_matrix()`` is [*batch, K, K] for any class axis. J may be made of y's own memory:
+        what overwrites y spoils it.
         """
         at = self._at(x, axis, where, impl)
         return at.value(), at.rows if at.layout.is_rows else at.jacobian

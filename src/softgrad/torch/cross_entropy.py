@@ -6,6 +6,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from softgrad.arrays import describe
+from softgrad.errors import mismatch
 from softgrad.losses import CrossEntropy
 from softgrad.losses.reduced import Reduction
 from softgrad.maps import log_softmax
@@ -69,6 +71,8 @@ def cross_entropy(
     tensor(0.4076)
     """
     refuse_deprecated(size_average=size_average, reduce=reduce)
+    if not input.is_floating_point():
+        raise TypeError(mismatch("input", "floating-point", describe(input)))
     probabilities = target.shape == input.shape
     loss = CrossEntropy(**settings(probabilities, ignore_index, reduction, label_smoothing))
     axis = 1 if input.ndim > 1 else 0
