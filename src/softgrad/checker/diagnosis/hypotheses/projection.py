@@ -90,6 +90,7 @@ def _factors(view: View, rows: Rows) -> Iterator[tuple[str, float]]:
     yield "- mean", -1.0 / K
     yield "- 2 *", -2.0
     yield "- 0.5 *", -0.5
+    yield f"- shape[{rows.axis}] *", -float(K)
     for axis, length in enumerate(rows.p.shape):
         if length not in (1, K):
             yield f"- 1/shape[{axis}] *", -1.0 / length
@@ -101,7 +102,7 @@ def _term(rows: Rows) -> str:
 
 def _said(rows: Rows, right: bool, how: str, u: str, v: str) -> str:
     if not right:
-        return f"The term {_term(rows)} has the wrong operand: what is subtracted is not it."
+        return f"The term {_term(rows)} is made of the wrong operands."
     words = {"+": "added where it must be subtracted", "- mean": "a mean where it must be a sum"}
     return f"The term {_term(rows)} is {words.get(how, 'multiplied by a constant')}."
 
