@@ -362,6 +362,31 @@ def test_functions_tied_to_their_shapes_are_diagnosed_at_them():
     assert report.diagnosis.code == "scale"
 
 
+def test_a_number_is_tried_at_two_points():
+    # At one point every wrong derivative of a number is a multiple of the right one.
+    report = diagnosed(np.sin, lambda x, g: g * np.sin(x), 0.7)
+    assert report.diagnosis.code == "unnamed"
+    assert diagnosed(np.square, lambda x, g: g * x, 0.7).diagnosis.code == "scale"
+
+
+def test_a_factor_seen_at_one_size_is_not_taken_for_a_size():
+    def forward(z):
+        assert z.shape == (4, 9)
+        return softmax(z)
+
+    report = diagnosed(forward, lambda z, g: 3 * softmax_backward(z, g), Z)
+    assert report.diagnosis.code == "scale"
+    assert "is 3 (here that is " in report.diagnosis.message
+
+
+def test_numbers_written_for_one_shape_mislead_nobody():
+    def backward(z, labels, g):
+        return -g * 8 * cross_entropy_backward(z, labels, np.ones(())) * len(z) / 64
+
+    inputs = OPERATIONS["cross_entropy"].sample(np.random.default_rng(0), (8, 5), 1, "float64")
+    assert diagnosed(cross_entropy, backward, *inputs).diagnosis.code == "sign"
+
+
 def test_large_inputs_tied_to_their_shapes_get_facts_or_no_name():
     W = np.random.default_rng(0).normal(size=(700, 5)) / 30
 

@@ -187,11 +187,9 @@ def _view(spot: Spot, where: int, pattern: Matrix | None) -> View:
 
 def _diagnosis(fit: Fit, runner_up: Fit | None, views: Views, locator: Locator) -> Diagnosis:
     view = views[0]
-    shape = " × ".join(map(str, view.x.shape)) or "one number"
+    shape = " × ".join(map(str, view.x.shape)) + " entries" if view.x.ndim else "one number"
     floor = max(fit.misfit, *(v.bar / v.error for v in views if v.error))
-    evidence = (
-        f"explains all but {floor:.0e} of the error on a twin of {shape} entries, at two points"
-    )
+    evidence = f"explains all but {floor:.0e} of the error on a twin of {shape}, at two points"
     next_one = None
     if runner_up is not None:
         times = runner_up.misfit / floor
@@ -217,7 +215,12 @@ def _scaled(found: Diagnosis, fit: Fit, view: View, locator: Locator) -> Diagnos
     if abs(c + 1) < 1e-3:
         return replace(found, code="sign", message="The gradient has the wrong sign.")
     there = (c, locator.subject, locator.outputs)
-    words = agreed((fit.factor, spot.subject, spot.outputs), there) or f"{c:.6g}"
+    words = agreed((fit.factor, spot.subject, spot.outputs), there)
+    shapes = [[point.shape for point in s.points] for s in (spot.subject, locator.subject)]
+    if words is None:
+        words = f"{c:.6g}"
+    elif shapes[0] == shapes[1] and "put" in words:  # no other size of an in- or output was tried
+        words = f"{c:.6g} (here that is {words})"
     return replace(found, message=replace(fit, words=words).message)
 
 

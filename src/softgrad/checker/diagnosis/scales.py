@@ -8,24 +8,23 @@ import numpy as np
 
 from softgrad.checker.subject import Arrays, Subject
 
-__all__ = ["agreed", "in_words"]
+__all__ = ["agreed"]
 
 
-def in_words(c: float, subject: Subject, outputs: Arrays, accuracy: float) -> str | None:
-    """Return what a factor is, such as ``"1/(the length of axis 0 of input 0)"``; else None."""
-    for text, value in _constants(subject, outputs):
-        if abs(c - value) <= accuracy * abs(value):
-            return text
-    return None
+def agreed(
+    here: tuple[float, Subject, Arrays],
+    there: tuple[float, Subject, Arrays],
+    accuracy: float = 1e-3,
+) -> str | None:
+    """Return what a factor is, such as ``"1/(N, the length of axis 0 of input 0)"``.
 
-
-def agreed(here: tuple[float, Subject, Arrays], there: tuple[float, Subject, Arrays]) -> str | None:
-    """Return the first words that fit a factor at two places, of other sizes."""
+    None where no words fit it both here and there; `accuracy` is that of the factor there.
+    """
     c, d = here[0], there[0]
     values = dict(_constants(*there[1:]))
     for text, value in _constants(*here[1:]):
         fits = abs(c - value) <= 1e-5 * abs(value)
-        if fits and text in values and abs(d - values[text]) <= 1e-3 * abs(d):
+        if fits and text in values and abs(d - values[text]) <= accuracy * abs(d):
             return text
     return None
 

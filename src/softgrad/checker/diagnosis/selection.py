@@ -9,7 +9,7 @@ import numpy as np
 
 from softgrad.checker.diagnosis.hypotheses import TABLE, Guess, Hypothesis
 from softgrad.checker.diagnosis.jacobians import Matrix
-from softgrad.checker.diagnosis.scales import in_words
+from softgrad.checker.diagnosis.scales import agreed
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.richardson import rms
 
@@ -112,19 +112,27 @@ def _tried(
     ):
         return
     for c in factors:
-        left = [_left(B, view, c) for B, view in zip(pair, views, strict=True)]
+        # A factor may be a parameter, and another number at the second point.
+        both = (c, 1.0 if c == 1 else _factor(other, views[1]))
+        left = [_left(B, view, k) for B, view, k in zip(pair, views, both, strict=True)]
         misfit = max(r / max(view.error, view.bar) for r, view in zip(left, views, strict=True))
         fits = all(_is_near(rest, view) for rest, view in zip(left, views, strict=True))
-        words = None
-        if fits and c != 1:
-            spot = views[0].spot
-            accuracy = min(1e-4, max(1e-9, _BARS * views[0].bar / views[0].size))
-            words = in_words(c, spot.subject, spot.outputs, accuracy)
-            if words is None and not hypothesis.any_factor:
+        words = _in_words(both, views) if fits and c != 1 else None
+        if fits and c != 1 and words is None:
+            steady = abs(both[0] - both[1]) <= 1e-5 * abs(c)
+            if not (hypothesis.any_factor and steady):
                 continue  # a number that is nowhere else explains too much
         yield Fit(hypothesis, guess, c, misfit, fits, words)
         if fits:
             return
+
+
+def _in_words(factors: tuple[float, float], views: Views) -> str | None:
+    """Return what a factor is that is the same thing at both points."""
+    first, second = (
+        (c, view.spot.subject, view.spot.outputs) for c, view in zip(factors, views, strict=True)
+    )
+    return agreed(first, second, accuracy=1e-5)
 
 
 def _left(B: Matrix, view: View, c: float) -> float:

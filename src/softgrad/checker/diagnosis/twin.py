@@ -120,7 +120,8 @@ def _floats(value: AnyArray, plan: Plan, rng: np.random.Generator) -> AnyArray:
         moved = rng.standard_normal(shape) * 2.0**-6 * min(1.0, float(np.abs(wide).max()) or 1.0)
         return wide if wide.size == 1 or not np.isfinite(wide).all() else wide + moved
     if wide.size == 1:
-        return np.full(shape, wide.reshape(-1)[0])
+        # A number may be a rate or a temperature: nearer to zero it still is one.
+        return np.full(shape, wide.reshape(-1)[0] * rng.uniform(0.5, 1.0))
     if wide.size > 8 and len(np.unique(wide)) <= 3 and np.ptp(wide) > 0:
         drawn = rng.choice(np.unique(wide), shape)
         drawn.flat[0], drawn.flat[-1] = wide.min(), wide.max()

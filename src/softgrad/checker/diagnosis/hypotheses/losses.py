@@ -125,7 +125,13 @@ def _variable(view: View) -> Iterator[Guess]:
         variants: dict[str, tuple[Vector, str, str]] = {}
         if loss.domain == "logits":
             twice = "Softmax is applied twice: the gradient is taken at the probabilities"
+            error = s * total - t
             variants = {
+                "fused, and softmax": (
+                    s * (error - (error * s).sum(axis=-1, keepdims=True)),
+                    "s − t is the gradient at the logits, and it is passed through softmax again",
+                    "J_softmax @ (s - t)",
+                ),
                 "softmax twice": (softmax(s) * total - t, twice, "softmax(softmax(z)) - t"),
                 "logits for s": (
                     rows * total - t,

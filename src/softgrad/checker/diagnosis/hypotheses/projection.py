@@ -8,7 +8,6 @@ from itertools import product
 import numpy as np
 
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
-from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.diagnosis.view import Rows, View
 from softgrad.checker.report import Formula
 from softgrad.checker.richardson import rms
@@ -57,32 +56,25 @@ def _wrong_inner_product(view: View) -> Iterator[Guess]:
     rows = view.rows
     if rows is None:
         return
-    own = (rows.axis,)
-    for d, D in _diagonals(view, rows):
-        true_d = "1" if rows.log else "s"
-        if d == true_d:
-            text = f"The term {_term(rows)} is missing."
-            yield Guess("inner product missing", D, text, _formula(rows, d, "0", "", ""))
-        for (u, U), (v, V) in product(_operands(rows).items(), repeat=2):
-            T = view.term(rows, U, V, own)
-            if T is None:
-                continue
-            right = (u, v) == ("1" if rows.log else "s", "s")
-            for how, factor in _factors(view, rows):
-                if d == true_d and not (right and how == "-"):
-                    text = _said(rows, right, how, u, v)
-                    name = f"inner product {d} {how} {u} {v}"
-                    yield Guess(name, D + factor * T, text, _formula(rows, d, how, u, v))
+    d = "1" if rows.log else "s"
+    D = view.diagonal_term(rows, _operands(rows)[d])
+    if D is None:
+        return
+    text = f"The term {_term(rows)} is missing."
+    yield Guess("inner product missing", D, text, _formula(rows, d, "0", "", ""))
+    for (u, U), (v, V) in product(_operands(rows).items(), repeat=2):
+        T = view.term(rows, U, V, (rows.axis,))
+        if T is None:
+            continue
+        right = (u, v) == (d, "s")
+        for how, factor in _factors(rows):
+            if not (right and how == "-"):
+                name = f"inner product {how} {u} {v}"
+                line = _formula(rows, d, how, u, v)
+                yield Guess(name, D + factor * T, _said(rows, right, how), line)
 
 
-def _diagonals(view: View, rows: Rows) -> Iterator[tuple[str, Matrix]]:
-    for name, d in _operands(rows).items():
-        D = view.diagonal_term(rows, d)
-        if D is not None and name in ("1", "s"):
-            yield name, D
-
-
-def _factors(view: View, rows: Rows) -> Iterator[tuple[str, float]]:
+def _factors(rows: Rows) -> Iterator[tuple[str, float]]:
     """Yield how the last term may enter, and as what: subtracted, added, as a mean, twice."""
     K = rows.p.shape[rows.axis]
     yield "-", -1.0
@@ -90,6 +82,7 @@ def _factors(view: View, rows: Rows) -> Iterator[tuple[str, float]]:
     yield "- mean", -1.0 / K
     yield "- 2 *", -2.0
     yield "- 0.5 *", -0.5
+    yield f"- shape[{rows.axis}] *", -float(K)
     for axis, length in enumerate(rows.p.shape):
         if length not in (1, K):
             yield f"- 1/shape[{axis}] *", -1.0 / length
@@ -99,9 +92,9 @@ def _term(rows: Rows) -> str:
     return "s·Σg" if rows.log else "s·⟨g, s⟩"
 
 
-def _said(rows: Rows, right: bool, how: str, u: str, v: str) -> str:
+def _said(rows: Rows, right: bool, how: str) -> str:
     if not right:
-        return f"The term {_term(rows)} has the wrong operand: what is subtracted is not it."
+        return f"The term {_term(rows)} is made of the wrong operands."
     words = {"+": "added where it must be subtracted", "- mean": "a mean where it must be a sum"}
     return f"The term {_term(rows)} is {words.get(how, 'multiplied by a constant')}."
 
