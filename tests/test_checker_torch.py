@@ -509,3 +509,10 @@ def test_no_false_alarm(name, dtype):
         assert report.verdict != "fail", str(report)
         if dtype == torch.float64 and name != "relu":
             assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_mistake_has_its_name_in_every_format(dtype):
+    report = check(function(RULES["diagonal only"]), draw(4, 9, dtype=dtype))
+    assert report.diagnosis.code == "diagonal-only"
+    assert report.where.input == 0

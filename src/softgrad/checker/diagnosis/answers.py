@@ -9,15 +9,7 @@ import numpy as np
 from softgrad.checker.calls import guarded
 from softgrad.checker.subject import Arrays, Subject
 
-__all__ = ["arguments_at", "raw_answer"]
-
-
-def arguments_at(subject: Subject, points: Arrays) -> list[Any]:
-    """Return fresh copies of all inputs, with `points` as the floating-point ones."""
-    values: list[Any] = [np.array(v) if isinstance(v, np.ndarray) else v for v in subject.values]
-    for place, point in zip(subject.floating, points, strict=True):
-        values[place] = np.array(point)
-    return values
+__all__ = ["raw_answer"]
 
 
 def raw_answer(subject: Subject, points: Arrays, cotangent: Arrays) -> list[Any]:
@@ -32,7 +24,7 @@ def raw_answer(subject: Subject, points: Arrays, cotangent: Arrays) -> list[Any]
     subject.forward_calls += subject.forwards_per_vjp
     own = tuple(np.array(c) for c in cotangent)
     handed = own if subject.several_outputs else own[0]
-    arguments = [*arguments_at(subject, points), handed]
+    arguments = [*subject.arguments(points), handed]
     result = guarded("The backward", "fail", subject.vjp, arguments)
     wanted = len(subject.floating)
     several = isinstance(result, tuple) or (isinstance(result, list) and wanted > 1)

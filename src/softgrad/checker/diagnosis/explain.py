@@ -16,6 +16,7 @@ from softgrad.checker.diagnosis.scales import agreed
 from softgrad.checker.diagnosis.selection import Fit, Views, best, rank
 from softgrad.checker.diagnosis.twin import draw, plans
 from softgrad.checker.diagnosis.view import View
+from softgrad.checker.formats import is_floating, limits
 from softgrad.checker.report import Diagnosis, Where
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Subject, Vector, flat
@@ -79,9 +80,9 @@ def _rounding(locator: Locator) -> Diagnosis | None:
 def _right_in(wide: type[np.floating[Any]], locator: Locator) -> bool:
     """Whether a wider dtype mends every gradient that is wrong, and there is one."""
     points = tuple(point.astype(wide) for point in locator.subject.points)
-    cotangent = tuple(c.astype(wide) if c.dtype.kind == "f" else c for c in locator.cotangent)
+    cotangent = tuple(c.astype(wide) if is_floating(c) else c for c in locator.cotangent)
     gradient = locator.answer(points, cotangent)
-    epsilon = max(float(np.finfo(point.dtype).eps) for point in locator.subject.points)
+    epsilon = max(limits(point.dtype).epsilon for point in locator.subject.points)
     if False not in locator.right:
         return False
     for where, before in enumerate(locator.right):

@@ -11,6 +11,7 @@ import numpy as np
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.answers import raw_answer
 from softgrad.checker.diagnosis.locate import Locator
+from softgrad.checker.formats import limits
 from softgrad.checker.report import Diagnosis, Formula
 from softgrad.checker.subject import AnyArray, Arrays, Subject, Vector, is_floating, strided
 from softgrad.results import number
@@ -80,7 +81,7 @@ def _shape(subject: Subject, where: int, array: AnyArray, locator: Locator) -> D
     """A gradient of another shape: not summed, transposed, another input's, or laid flat."""
     place, shape = subject.floating[where], subject.points[where].shape
     evidence = f"the gradient has shape {array.shape}, the input {shape}"
-    number_like = array.dtype.kind in "fiu"
+    number_like = array.dtype.kind in "fiu" or is_floating(array)
     for summed in _sums(array, shape) if number_like else ():
         if not locator.agrees(where, gradient=summed):
             continue
@@ -198,7 +199,7 @@ def _scattered(subject: Subject, cotangent: Arrays) -> list[Any]:
 
 def _slack(points: Arrays) -> float:
     """Return the relative difference that threads and layouts may make."""
-    return 256 * max(float(np.finfo(point.dtype).eps) for point in points)
+    return 256 * max(limits(point.dtype).epsilon for point in points)
 
 
 def _gap(got: list[Any], wanted: list[Any], points: Arrays) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.answers import raw_answer
+from softgrad.checker.formats import is_floating
 from softgrad.checker.probes import coarsest_epsilon, cotangents, first_step
 from softgrad.checker.report import Where
 from softgrad.checker.richardson import norm
@@ -62,7 +63,7 @@ class Locator:
         found = []
         for entry, point in zip(entries, points, strict=False):
             array = np.zeros(point.shape) if entry is None else np.asarray(entry)
-            fits = array.shape == point.shape and array.dtype.kind in "fiu"
+            fits = array.shape == point.shape and (array.dtype.kind in "fiu" or is_floating(array))
             found.append(np.asarray(array if fits else np.zeros(point.shape), np.float64))
         return tuple(found)
 

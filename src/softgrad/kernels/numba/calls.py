@@ -55,7 +55,7 @@ def room_for(out: Array | None, sources: tuple[Array, ...], dtype: Any = None) -
 
 
 def empty_like(like: Array, shape: tuple[int, ...], dtype: Any = None) -> Array:
-    return namespace(like).empty(shape, dtype=dtype or compute_dtype(like))
+    return namespace(like).empty(shape, dtype=compute_dtype(like) if dtype is None else dtype)
 
 
 def flat(x: Array) -> np.ndarray[Any, Any]:
