@@ -17,6 +17,8 @@ import pytest
 import softgrad as sg
 from asserts import assert_same_bits
 from softgrad.kernels import threads
+from softgrad.kernels.numba.cache import KernelCache
+from softgrad.kernels.numba.shapes import compiled
 from softgrad.kernels.threads import over_rows
 from specs import probe
 
@@ -259,6 +261,33 @@ def test_an_interrupt_is_answered_and_leaves_no_thread_writing() -> None:
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=PATIENCE)
     assert stdout.splitlines() == ["interrupted", "silent"], stderr
+
+
+def test_an_interrupt_is_answered_while_a_kernel_is_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, ended, where = threading.Event(), threading.Event(), []
+
+    def compile_for_long(*_: object) -> None:
+        where.append(threading.current_thread())
+        begun.set()
+        ended.wait(PATIENCE)
+        raise RuntimeError("nothing of this is kept")
+
+    def interrupt() -> None:
+        begun.wait(PATIENCE)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(KernelCache, "load_overload", compile_for_long)
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            compiled("never-compiled")(lambda x: None)(1.0)
+    finally:
+        ended.set()
+        watcher.join()
+    assert where[0] is not threading.main_thread(), "LLVM would not be interrupted"
 
 
 def test_the_caller_hears_of_an_interrupt_when_every_helper_has_put_its_rows_down() -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "number_of",
     "room_for",
     "run_rows",
+    "share",
 ]
 
 Kernel = Callable[..., None]
@@ -37,7 +38,13 @@ def run_rows(kernel: Kernel, sources: tuple[Array, ...], target: Array | None, a
     def work(first: int, last: int) -> None:
         kernel(rows, written, first, last, classes, args)
 
-    over_rows(work, prod(sources[0].shape[:-1]), classes)
+    share(work, prod(sources[0].shape[:-1]), classes)
+
+
+def share(work: Callable[[int, int], object], rows: int, row_size: int) -> None:
+    """Let the threads take the rows, once the kernel is compiled: helpers are not interrupted."""
+    work(0, 0)
+    over_rows(work, rows, row_size)
 
 
 def room_for(out: Array | None, sources: tuple[Array, ...], dtype: Any = None) -> Array:

@@ -25,8 +25,8 @@ from softgrad.kernels.numba.calls import (
     number_of,
     room_for,
     run_rows,
+    share,
 )
-from softgrad.kernels.threads import over_rows
 
 __all__ = [
     "binary_cross_entropy",
@@ -198,4 +198,4 @@ def _elementwise(
 
 def _run_elementwise(kernel: Kernel, sources: Any, targets: Any, args: Any) -> None:
     """Let the threads take the elements."""
-    over_rows(lambda first, last: kernel(sources, targets, first, last, args), sources[0].size, 1)
+    share(lambda first, last: kernel(sources, targets, first, last, args), sources[0].size, 1)

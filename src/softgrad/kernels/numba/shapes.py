@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -89,9 +90,25 @@ def compiled(name: str) -> Callable[[Callable[..., None]], Any]:
     def compile_lazily(function: Callable[..., None]) -> Any:
         dispatcher = njit(nogil=True, error_model="numpy")(function)
         dispatcher._cache = KernelCache(name)
+        dispatcher._compile_for_args = _interruptible(dispatcher._compile_for_args)
         return dispatcher
 
     return compile_lazily
+
+
+def _interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run in a thread of its own: LLVM takes seconds, in which it cannot be interrupted."""
+
+    def call(*args: Any) -> Any:
+        try:
+            executor = ThreadPoolExecutor(1, "softgrad-compiler")
+            future = executor.submit(function, *args)
+        except RuntimeError:  # no more threads, or the interpreter is about to end
+            return function(*args)
+        executor.shutdown(wait=False)
+        return future.result()
+
+    return call
 
 
 # A long row: its whole blocks where they are, and a padded copy of the rest.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from softgrad.arrays import Array
-from softgrad.kernels.numba.calls import beta_of, flat, memory_of, run_rows
+from softgrad.kernels.numba.calls import beta_of, flat, memory_of, run_rows, share
 from softgrad.kernels.numba.centred import centred_exp, row_max, sum_of_others
 from softgrad.kernels.numba.instructions import (
     address,
@@ -25,7 +25,6 @@ from softgrad.kernels.numba.instructions import (
 )
 from softgrad.kernels.numba.lanes import LANES, fill, load, store
 from softgrad.kernels.numba.shapes import compiled, kernel
-from softgrad.kernels.threads import over_rows
 
 __all__ = ["column_sums", "maxima_and_others", "scaled_exponentials"]
 
@@ -42,7 +41,7 @@ def column_sums(z: Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     def work(first: int, last: int) -> None:
         add(numbers, high, low, n, K, first * _STRIP, min(last * _STRIP, K))
 
-    over_rows(work, -(-K // _STRIP), n * _STRIP)
+    share(work, -(-K // _STRIP), n * _STRIP)
     return high, low
 
 
