@@ -26,42 +26,45 @@ Z = rng.normal(size=(6, 4))
 X = rng.normal(size=(6, 3))
 
 
-@layer("identity", Z)
-class PassThrough:
+class Softmax:
     def forward(self, x):
         self.out = softmax(x)
         return self.out
 
+
+class Dense:
+    def forward(self, x, W, b):
+        self.x, self.W = x, W
+        return x @ W + b
+
+
+class CrossEntropy:
+    def forward(self, z, y):
+        self.p = softmax(z)
+        self.y = y
+        return -np.log(self.p[np.arange(len(y)), y]).mean()
+
+
+@layer("identity", Z)
+class PassThrough(Softmax):
     def backward(self, g):
         return g
 
 
 @layer("diagonal-only", Z)
-class Elementwise:
-    def forward(self, x):
-        self.out = softmax(x)
-        return self.out
-
+class Elementwise(Softmax):
     def backward(self, g):
         return g * self.out * (1 - self.out)
 
 
 @layer("cotangent", Z)
-class Fused:
-    def forward(self, x):
-        self.out = softmax(x)
-        return self.out
-
+class Fused(Softmax):
     def backward(self, g):
         return self.out - g
 
 
 @layer("projection-term or zero", Z)
-class SumJac:
-    def forward(self, x):
-        self.out = softmax(x)
-        return self.out
-
+class SumJac(Softmax):
     def backward(self, g):
         out = []
         for s, gg in zip(self.out, g, strict=True):
@@ -84,12 +87,8 @@ class InPlace:
 
 
 @layer("aliasing", Z)
-class Accum:
+class Accum(Softmax):
     acc = None
-
-    def forward(self, x):
-        self.out = softmax(x)
-        return self.out
 
     def backward(self, g):
         d = self.out * (g - (g * self.out).sum(1, keepdims=True))
@@ -98,21 +97,13 @@ class Accum:
 
 
 @layer("scale", Z)
-class MeanedLayer:
-    def forward(self, x):
-        self.out = softmax(x)
-        return self.out
-
+class MeanedLayer(Softmax):
     def backward(self, g):
         return self.out * (g - (g * self.out).sum(1, keepdims=True)) / g.shape[0]
 
 
 @layer("axis", Z)
-class WrongAx:
-    def forward(self, x):
-        self.out = softmax(x)
-        return self.out
-
+class WrongAx(Softmax):
     def backward(self, g):
         return self.out * (g - np.sum(g * self.out, axis=0, keepdims=True))
 
@@ -129,11 +120,7 @@ class InputTimes:
 
 
 @layer("scale or unnamed", Z)
-class Half:
-    def forward(self, x):
-        self.out = softmax(x)
-        return self.out
-
+class Half(Softmax):
     def backward(self, g):
         return 0.5 * self.out * (g - (g * self.out).sum(1, keepdims=True))
 
@@ -143,41 +130,25 @@ b0 = np.zeros(5)
 
 
 @layer("scale", X, W0, b0)
-class DenseMean:
-    def forward(self, x, W, b):
-        self.x, self.W = (x, W)
-        return x @ W + b
-
+class DenseMean(Dense):
     def backward(self, g):
         return (g @ self.W.T, self.x.T @ g / len(g), g.mean(0))
 
 
 @layer("unreduced-broadcast", X, W0, b0)
-class DenseBias:
-    def forward(self, x, W, b):
-        self.x, self.W = (x, W)
-        return x @ W + b
-
+class DenseBias(Dense):
     def backward(self, g):
         return (g @ self.W.T, self.x.T @ g, g)
 
 
 @layer("unreduced-broadcast", X, W0, np.zeros((1, 5)))
-class DenseBias1:
-    def forward(self, x, W, b):
-        self.x, self.W = (x, W)
-        return x @ W + b
-
+class DenseBias1(Dense):
     def backward(self, g):
         return (g @ self.W.T, self.x.T @ g, g[:1])
 
 
 @layer("severed", X, W0, b0)
-class DenseNoBias:
-    def forward(self, x, W, b):
-        self.x, self.W = (x, W)
-        return x @ W + b
-
+class DenseNoBias(Dense):
     def backward(self, g):
         return (g @ self.W.T, self.x.T @ g)
 
@@ -185,7 +156,7 @@ class DenseNoBias:
 @layer("diagonal-only", X, W0, b0)
 class DenseSoftmaxDiag:
     def forward(self, x, W, b):
-        self.x, self.W = (x, W)
+        self.x, self.W = x, W
         self.p = softmax(x @ W + b)
         return self.p
 
@@ -197,7 +168,7 @@ class DenseSoftmaxDiag:
 @layer("diagonal-only or unnamed", X, W0)
 class DenseSoftmaxDiagNoBias:
     def forward(self, x, W):
-        self.x, self.W = (x, W)
+        self.x, self.W = x, W
         self.p = softmax(x @ W)
         return self.p
 
@@ -209,7 +180,7 @@ class DenseSoftmaxDiagNoBias:
 @layer("identity", X, W0)
 class DenseSoftmaxId:
     def forward(self, x, W):
-        self.x, self.W = (x, W)
+        self.x, self.W = x, W
         self.p = softmax(x @ W)
         return self.p
 
@@ -236,12 +207,7 @@ y = np.array([0, 3, 1, 2, 2, 0])
 
 
 @layer("scale", Z, y)
-class CESum:
-    def forward(self, z, y):
-        self.p = softmax(z)
-        self.y = y
-        return -np.log(self.p[np.arange(len(y)), y]).mean()
-
+class CESum(CrossEntropy):
     def backward(self, g):
         d = self.p.copy()
         d[np.arange(len(self.y)), self.y] -= 1
@@ -249,12 +215,7 @@ class CESum:
 
 
 @layer("cotangent", Z, y)
-class CENoG:
-    def forward(self, z, y):
-        self.p = softmax(z)
-        self.y = y
-        return -np.log(self.p[np.arange(len(y)), y]).mean()
-
+class CENoG(CrossEntropy):
     def backward(self, g):
         d = self.p.copy()
         d[np.arange(len(self.y)), self.y] -= 1
@@ -262,12 +223,7 @@ class CENoG:
 
 
 @layer("aliasing", Z, y)
-class CEInPlace:
-    def forward(self, z, y):
-        self.p = softmax(z)
-        self.y = y
-        return -np.log(self.p[np.arange(len(y)), y]).mean()
-
+class CEInPlace(CrossEntropy):
     def backward(self, g):
         d = self.p
         d[np.arange(len(self.y)), self.y] -= 1
