@@ -38,18 +38,22 @@ class Mistake:
         return (*drawn, *self.extra)
 
 
+def collector(batch):
+    """Return a decorator that adds a backward to a batch of mistakes."""
+
+    def mistake(name, forward, codes, *shapes, **options):
+        def register(backward):
+            names = frozenset(codes.split(" or "))
+            batch.append(Mistake(name, forward, backward, names, shapes, **options))
+            return backward
+
+        return register
+
+    return mistake
+
+
 MISTAKES: list[Mistake] = []
-
-
-def mistake(name, forward, codes, *shapes, **options):
-    """Register the decorated backward."""
-
-    def register(backward):
-        names = frozenset(codes.split(" or "))
-        MISTAKES.append(Mistake(name, forward, backward, names, shapes, **options))
-        return backward
-
-    return register
+mistake = collector(MISTAKES)
 
 
 # --- softmax --------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reports import said
 from softgrad.checker import check
 from wrong_rules import (
     OPERATIONS,
@@ -26,10 +27,6 @@ WRONG = [(name, mistake) for name, op in OPERATIONS.items() for mistake in op.wr
 
 def draw(name, shape, scale, dtype, seed=0):
     return OPERATIONS[name].sample(np.random.default_rng([seed, *shape]), shape, scale, dtype)
-
-
-def said(report):
-    return " ".join(finding.message for finding in report.findings)
 
 
 @pytest.mark.parametrize(("name", "mistake"), WRONG)

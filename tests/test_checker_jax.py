@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reports import said
 from softgrad.checker import check
+from tensor_rules import RULES, right, total
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -13,18 +15,10 @@ jnp = pytest.importorskip("jax.numpy")
 DTYPES = ["float32", "bfloat16", "float16"]
 
 
-def said(report):
-    return " ".join(finding.message for finding in report.findings)
-
-
 def draw(*shape, dtype="float32", seed=0, scale=1.0):
     z = scale * np.random.default_rng([seed, *shape]).normal(size=shape)
     with jax.enable_x64(True):
         return jnp.asarray(z).astype(dtype)
-
-
-def total(x):
-    return x.sum(axis=-1, keepdims=True)
 
 
 def stable(z):
@@ -41,27 +35,6 @@ def function(rule, body=stable):
     made = jax.custom_vjp(softmax)
     made.defvjp(lambda z: (body(z),) * 2, lambda p, g: (rule(p, g),))
     return made
-
-
-def right(p, g):
-    return p * (g - total(g * p))
-
-
-RULES = {
-    "zero": lambda p, g: 0 * g,
-    "sign": lambda p, g: -right(p, g),
-    "doubled": lambda p, g: 2 * right(p, g),
-    "diagonal only": lambda p, g: g * p * (1 - p),
-    "identity": lambda p, g: g,
-    "inner product missing": lambda p, g: g * p,
-    "inner product sign": lambda p, g: p * (g + total(g * p)),
-    "inner product of g": lambda p, g: p * (g - total(g)),
-    "applied twice": lambda p, g: right(p, right(p, g)),
-    "rows reversed": lambda p, g: right(p, g)[::-1],
-    "cotangent ignored": lambda p, g: right(p, jnp.cos(p)),
-    "cotangent's size": lambda p, g: right(p, abs(g)),
-    "not a number": lambda p, g: right(p, g) * jnp.nan,
-}
 
 
 @pytest.mark.parametrize("dtype", ["float64", *DTYPES])

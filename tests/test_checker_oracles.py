@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+from reports import said
 from softgrad.checker import check
 from wrong_rules import (
     OPERATIONS,
@@ -19,10 +20,6 @@ from wrong_rules import (
 )
 
 Z = np.random.default_rng(0).normal(size=(4, 9))
-
-
-def said(report):
-    return " ".join(finding.message for finding in report.findings)
 
 
 def first_row(g):

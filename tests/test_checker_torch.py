@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reports import said
 from softgrad.checker import check
+from tensor_rules import RULES as SHARED
+from tensor_rules import right, total
 
 torch = pytest.importorskip("torch")
 
@@ -13,17 +16,9 @@ DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 WIDE = DTYPES[:2]
 
 
-def said(report):
-    return " ".join(finding.message for finding in report.findings)
-
-
 def draw(*shape, dtype=torch.float64, seed=0, scale=1.0):
     z = scale * np.random.default_rng([seed, *shape]).normal(size=shape)
     return torch.from_numpy(z).to(dtype)
-
-
-def total(x):
-    return x.sum(dim=-1, keepdim=True)
 
 
 def stable(z):
@@ -48,26 +43,7 @@ def function(rule, body=stable):
     return Softmax.apply
 
 
-def right(p, g):
-    return p * (g - total(g * p))
-
-
-RULES = {
-    "zero": lambda p, g: 0 * g,
-    "sign": lambda p, g: -right(p, g),
-    "doubled": lambda p, g: 2 * right(p, g),
-    "diagonal only": lambda p, g: g * p * (1 - p),
-    "identity": lambda p, g: g,
-    "inner product missing": lambda p, g: g * p,
-    "inner product sign": lambda p, g: p * (g + total(g * p)),
-    "inner product of g": lambda p, g: p * (g - total(g)),
-    "applied twice": lambda p, g: right(p, right(p, g)),
-    "rows reversed": lambda p, g: right(p, g).flip(0),
-    "cotangent ignored": lambda p, g: right(p, p.cos()),
-    "cotangent's size": lambda p, g: right(p, g.abs()),
-    "not a number": lambda p, g: right(p, g) * float("nan"),
-    "none": lambda p, g: None,
-}
+RULES = SHARED | {"none": lambda p, g: None}
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

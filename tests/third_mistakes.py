@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from mistakes import Mistake
+from mistakes import Mistake, collector
 from wrong_rules import log_softmax, softmax
 
 THIRD_MISTAKES: list[Mistake] = []
-
-
-def mistake(name, forward, codes, *shapes, **options):
-    """Register the decorated backward."""
-
-    def register(backward):
-        THIRD_MISTAKES.append(
-            Mistake(name, forward, backward, frozenset(codes.split(" or ")), shapes, **options)
-        )
-        return backward
-
-    return register
+mistake = collector(THIRD_MISTAKES)
 
 
 @mistake(
