@@ -1,7 +1,8 @@
-"""What every test may ask for: a generator of its own, and mpmath at many digits."""
+"""What tests may ask for: a generator of their own, mpmath at many digits, and Ctrl-C."""
 
 from __future__ import annotations
 
+import signal
 import zlib
 from collections.abc import Iterator
 
@@ -23,3 +24,11 @@ def digits() -> Iterator[None]:
     """Let mpmath compute with the digits that the oracles' differences need."""
     with mpmath.workdps(oracles.DIGITS):
         yield
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Let Ctrl-C reach this process and its children: shells withhold it from background jobs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -41,17 +41,20 @@ def test_result_and_complaint_do_not_mix():
 
 
 @posix
+@pytest.mark.usefixtures("interrupts")
 def test_ctrl_c_in_training_is_130_and_leaves_a_whole_model(tmp_path):
     process = start("train", "digits", "--epochs", "100000", "-o", "m", cwd=tmp_path)
-    # The verdicts are printed before the training; then there is time for an epoch.
-    for line in process.stdout:
-        if "cross_entropy" in line.decode():
-            break
     try:
-        process.wait(3)
-    except subprocess.TimeoutExpired:
+        # The verdicts are printed before the training; then there is time for an epoch.
+        for line in process.stdout:
+            if "cross_entropy" in line.decode():
+                break
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3)
         process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert b"Traceback" not in err
     if b"nothing was written" in err:  # a machine on which an epoch takes three seconds

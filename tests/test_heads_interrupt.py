@@ -29,6 +29,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent another way there")
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("shape", [(20_000, 64, 20_000), (2_000, 64, 300_000)])
 def test_an_interrupt_is_answered(shape: tuple[int, int, int]) -> None:
     """Each run takes far longer than the limit, which leaves room for a machine that is busy."""

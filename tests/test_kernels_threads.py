@@ -248,6 +248,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_is_answered_and_leaves_no_thread_writing() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SETUP + INTERRUPTED],
@@ -259,10 +260,14 @@ def test_an_interrupt_is_answered_and_leaves_no_thread_writing() -> None:
         assert process.stdout.readline() == "ready\n", process.stderr.read()
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=PATIENCE)
+        try:
+            stdout, stderr = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
     assert stdout.splitlines() == ["interrupted", "silent"], stderr
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_is_answered_while_a_kernel_is_compiled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
