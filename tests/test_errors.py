@@ -177,6 +177,21 @@ def test_targets_are_labels_or_probabilities(loss: Any, targets: Any, kind: Any,
         assert_says(kind, f"`targets` must be {said}", lambda call=call: call(X, targets))
 
 
+@pytest.mark.parametrize(
+    ("loss", "targets", "shape"),
+    [
+        (sg.cross_entropy, LABELS, ()),
+        (sg.CrossEntropy(reduction="none"), LABELS, (3,)),
+        (sg.BinaryCrossEntropy(reduction="none"), np.zeros((3, 4)), (3, 4)),
+    ],
+)
+def test_an_incoming_gradient_is_shaped_like_the_loss(loss: Any, targets: Any, shape: Any) -> None:
+    said = f"`value_bar` must be of shape {shape}, got float64 (7,)"
+    assert_says(ValueError, said, lambda: loss.vjp(X, targets, np.ones(7)))
+    said = f"`value_bar` must be {REAL}, got bool {shape}"
+    assert_says(TypeError, said, lambda: loss.vjp(X, targets, np.full(shape, True)))
+
+
 @pytest.mark.parametrize("loss", [sg.binary_cross_entropy, sg.squared_error])
 def test_targets_of_elementwise_losses_have_the_shape_of_x(loss: Any) -> None:
     expected = "`targets` must be numbers of shape (3, 4), got "

@@ -119,6 +119,10 @@ def assert_agrees(
     assert_same_bits(value, loss(x, targets, **options))
     assert_same_bits(value, loss.value(x, targets, **options))
     assert_same_bits(gradient, loss.gradient(x, targets, **options))
+    value_bar = np.asarray(probe(np.shape(value), seed=9))
+    spread = value_bar[..., None] if value_bar.ndim == x.ndim - 1 > 0 else value_bar
+    handed_on = loss.vjp(x, targets, value_bar, **options)
+    assert_close(handed_on, spread * gradient, u=8, what="vjp")
 
     def total(flat: list[Any]) -> list[Any]:
         """Sum the definition, as a function of all logits: "none" has each row's own gradient."""

@@ -6,7 +6,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypedDict, Unpack
 
-from softgrad.arrays import Array, Layout, adapter_for, boolean_mask, quiet, real_array
+from softgrad.arrays import (
+    Array,
+    Layout,
+    adapter_for,
+    boolean_mask,
+    quiet,
+    real_array,
+    same_kind,
+)
 from softgrad.errors import mismatch
 from softgrad.kernels import Choice, Impl, choose
 from softgrad.linear import AbstractLinearMap
@@ -90,6 +98,25 @@ class AbstractLoss(AbstractReduction, ABC):
     def gradient(self, x: Any, targets: Any, **options: Unpack[Options]) -> Array:
         """Return the gradient in x of the reduced loss; options as in `value_and_gradient`."""
         return self._at(x, targets, options).gradient()
+
+    def vjp(self, x: Any, targets: Any, value_bar: Any, **options: Unpack[Options]) -> Array:
+        """Return the gradient in x of ⟨value_bar, loss⟩, which backpropagation hands on.
+
+        Parameters
+        ----------
+        value_bar : array
+            The incoming gradient, shaped like the loss: a number, or one of each loss where the
+            reduction is "none".
+        x, targets, **options
+            As in `value_and_gradient`.
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            As in `value_and_gradient`, or `value_bar` has another shape than the loss.
+        """
+        value_bar = same_kind("value_bar", real_array("value_bar", value_bar), real_array("x", x))
+        return self._at(x, targets, options).vjp(value_bar)
 
     def value_and_gradient(
         self, x: Any, targets: Any, *, out: Any = None, **options: Unpack[Options]

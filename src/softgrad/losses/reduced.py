@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from softgrad.arithmetic import total
-from softgrad.arrays import Array, Layout, is_concrete, namespace, quiet
+from softgrad.arrays import Array, Layout, describe, is_concrete, namespace, quiet
 from softgrad.errors import mismatch
 from softgrad.linear import AbstractLinearMap, OnAxis
 from softgrad.maps.rows import one_of
@@ -149,6 +149,26 @@ class ReducedLoss:
         """Return the gradient in x, shaped like x."""
         with quiet():
             return self.layout.from_rows(self.rows.gradient(self.factors.factor))
+
+    def vjp(self, value_bar: Array) -> Array:
+        """Return the gradient in x of ⟨value_bar, loss⟩: a reduction is a factor, and so is this.
+
+        Raises
+        ------
+        ValueError
+            `value_bar` is not shaped like the loss.
+        """
+        factor, layout = self.factors.factor, self.layout
+        class_axes = int(factor.ndim == layout.rows_ndim)
+        losses = () if self.factors.reduced else layout.shape_of(tuple(factor.shape), class_axes)
+        if tuple(value_bar.shape) != losses:
+            raise ValueError(mismatch("value_bar", f"of shape {losses}", describe(value_bar)))
+        with quiet():
+            if self.factors.reduced:
+                value_bar = namespace(factor).astype(value_bar, factor.dtype)
+            else:
+                value_bar = layout.to_rows(value_bar, class_axes)
+            return layout.from_rows(self.rows.gradient(factor * value_bar))
 
     def value_and_gradient(self, out: Array | None = None) -> tuple[Array, Array]:
         """Return both; the gradient in `out`, which is shaped like x, where it is given."""

@@ -106,8 +106,8 @@ class _LossRule(AbstractRule):
         return (self._like_value(u[0] * gradient, y),)
 
     def vjp(self, x: Arrays, w: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
-        gradient = self.loss.gradient(x[0].to(w[0].dtype), **self.constants.arguments(constants))
-        return ((self._beside(x[0], w[0]) * gradient).to(x[0].dtype),)
+        arguments = self.constants.arguments(constants)
+        return (self.loss.vjp(x[0], value_bar=w[0], **arguments),)
 
     def hvp(self, x: Arrays, w: Arrays, v: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
         hessian = self.loss.hessian(x[0].to(w[0].dtype), **self.constants.arguments(constants))
