@@ -59,6 +59,10 @@ class View:
                     found[place] = array
         return found
 
+    def name(self, place: int) -> str:
+        """What an input is called in a sentence, by its place in the call."""
+        return self.spot.subject.names[place]
+
     @cached_property
     def error(self) -> float:
         """RMS(A − J)."""
