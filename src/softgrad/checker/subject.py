@@ -65,6 +65,8 @@ class Subject:
     forward_mode_calls: int = 0
     backward_calls: int = 0
     several_outputs: bool = False
+    cotangents: int = 0
+    """How many of the inputs, the last ones, are cotangents: of a backward taken as a forward."""
     damage: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:

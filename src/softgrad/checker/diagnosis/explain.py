@@ -23,6 +23,8 @@ from softgrad.checker.subject import Subject, Vector, flat
 
 __all__ = ["diagnose"]
 
+PASSED_OVER: tuple[type[Exception], ...] = (Ended, Exception)
+"""What may go wrong here without costing the verdict. The tests take out all but the first."""
 _LARGEST = 250
 """The most outputs of a twin: each takes a call of the backward."""
 
@@ -51,7 +53,7 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
                 where = replace(where, text=f"{where.text}; also {others}")
         if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
             found = _placed(found, where)
-    except (Ended, TypeError, ValueError, IndexError, np.linalg.LinAlgError) as error:
+    except PASSED_OVER as error:
         # The verdict stands, whatever these functions do on a twin.
         reason = f"{type(error).__name__}: {error}"
         found = found or _unnamed("What is wrong could not be looked into.", reason)
