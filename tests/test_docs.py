@@ -42,6 +42,7 @@ def links_of(page: Path) -> list[str]:
     return [link for link in links if "://" not in link]
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # PyTorch's forward mode
 @pytest.mark.parametrize("page", EXECUTED, ids=name_of)
 def test_code_cells_run(page: Path) -> None:
     with np.printoptions():  # pages change them
@@ -73,6 +74,24 @@ def sections_of(page: Path) -> dict[str, str]:
     text = re.sub(r"```{toctree}.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     parts = re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     return {slug_of(heading): body for heading, body in parts}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_to_headings(page: Path) -> None:
+    for link in links_of(page):
+        file, _, heading = link.partition("#")
+        if heading:
+            assert heading in sections_of(page.parent / file if file else page), link
+
+
+def test_every_symptom_leads_to_the_line_to_change() -> None:
+    page = DOCS / "questions" / "gradient-check.md"
+    symptoms = [link.removeprefix("#") for link in links_of(page) if link.startswith("#")]
+    assert len(symptoms) > 12
+    for symptom in symptoms:
+        section = sections_of(page)[symptom]
+        assert "```{code-cell}" in section
+        assert re.search(r"\bline\b.*\bto be changed|[Ll]ine to change", section), symptom
 
 
 def test_every_page_is_in_a_table_of_contents() -> None:
