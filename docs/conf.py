@@ -15,6 +15,7 @@ exclude_patterns = ["_build"]
 
 # Pages. Formulas are written in Unicode, so that a page needs no script from elsewhere.
 myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 2
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120

@@ -400,6 +400,17 @@ def test_backward_that_forbids_a_second_one():
     assert "No gradient reaches input 0, cotangent 0" in said(report)
 
 
+def test_parameters_are_called_by_their_names():
+    class Severed(torch.nn.Linear):
+        def forward(self, x):
+            return torch.nn.functional.linear(x, self.weight.detach(), self.bias)
+
+    report = check(Severed(5, 3, dtype=torch.float64), draw(4, 5))
+    assert report.diagnosis.code == "severed"
+    assert "The gradient of parameter weight is None" in report.diagnosis.message
+    assert report.where.text == "parameter weight, everywhere"
+
+
 def test_inputs_stay_as_they_are():
     x = draw(4, 9).requires_grad_()
     check(function(right), x)

@@ -11,7 +11,7 @@ import pytest
 from later_mistakes import LATER_MISTAKES
 from mistakes import MISTAKES
 from softgrad.checker import check
-from softgrad.checker.diagnosis import CODES
+from softgrad.checker.diagnosis import CODES, explain
 from softgrad.checker.diagnosis.examples import EXAMPLES
 from softgrad.checker.diagnosis.hypotheses import TABLE
 from third_mistakes import THIRD_MISTAKES
@@ -142,14 +142,22 @@ def test_odd_mistakes_are_left_unnamed(mistake, dtype):
 
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_every_example_shows_its_mistake(code):
-    example = EXAMPLES[code]
     for seed in range(2):
-        report = diagnosed(example.forward, example.backward, *example.inputs(seed), seed=seed)
+        arguments, options = EXAMPLES[code].arguments(seed)
+        report = diagnosed(*arguments, seed=seed, **options)
         assert report.diagnosis.code == code, str(report)
 
 
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_every_example_passes_when_it_is_mended(code):
+    for seed in range(2):
+        arguments, options = EXAMPLES[code].arguments(seed, mended=True)
+        report = check(*arguments, seed=seed, **options)
+        assert report.passed, str(report)
+
+
 def test_every_code_has_an_example_and_every_hypothesis_a_known_code():
-    assert set(EXAMPLES) == set(CODES) - {"second-order"}
+    assert tuple(EXAMPLES) == CODES
     assert {hypothesis.code for hypothesis in TABLE} <= set(CODES)
 
 
@@ -360,6 +368,34 @@ def test_functions_tied_to_their_shapes_are_diagnosed_at_them():
 
     report = diagnosed(forward, backward, np.random.default_rng(1).normal(size=(4, 7)))
     assert report.diagnosis.code == "scale"
+
+
+@pytest.mark.parametrize("bound_to", ["shapes", "numbers"])
+def test_what_raises_on_a_twin_is_passed_over_in_silence(bound_to):
+    class Odd(Exception):
+        pass
+
+    def forward(z):
+        if z.shape != Z.shape or (bound_to == "numbers" and abs(z - Z).max() > 0.5):
+            raise Odd("only here")
+        return softmax(z)
+
+    report = diagnosed(forward, lambda z, g: 3 * softmax_backward(z, g), Z)
+    assert "Odd" not in str(report)
+    assert report.diagnosis.code == "scale"
+
+
+def test_errors_of_the_diagnosis_cost_no_verdict_and_are_heard_here(monkeypatch):
+    def broken(views):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(explain, "rank", broken)
+    with pytest.raises(ZeroDivisionError):
+        check(softmax, lambda z, g: g, Z)
+    monkeypatch.setattr(explain, "PASSED_OVER", (Exception,))
+    report = diagnosed(softmax, lambda z, g: g, Z)
+    assert report.diagnosis.code == "unnamed"
+    assert report.diagnosis.evidence == "ZeroDivisionError: ours"
 
 
 def test_a_number_is_tried_at_two_points():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import softgrad
+from softgrad.checker.diagnosis import CODES
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)
@@ -23,10 +24,10 @@ def script_of(page: Path) -> str:
     """Return the page with its code cells alone; they keep their line numbers."""
     lines, in_cell = [], False
     for line in page.read_text(encoding="utf-8").splitlines():
-        fence = line.startswith("```")
-        if fence:
+        mark = line.startswith(("```", ":tags:"))
+        if line.startswith("```"):
             in_cell = line == "```{code-cell}"
-        lines.append(line if in_cell and not fence else "")
+        lines.append(line if in_cell and not mark else "")
     return "\n".join(lines)
 
 
@@ -41,6 +42,7 @@ def links_of(page: Path) -> list[str]:
     return [link for link in links if "://" not in link]
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # PyTorch's forward mode
 @pytest.mark.parametrize("page", EXECUTED, ids=name_of)
 def test_code_cells_run(page: Path) -> None:
     with np.printoptions():  # pages change them
@@ -62,6 +64,36 @@ def test_links_lead_to_files(page: Path) -> None:
     assert not missing
 
 
+def slug_of(heading: str) -> str:
+    """Return what a link to a heading ends in."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def sections_of(page: Path) -> dict[str, str]:
+    """Return the text of every section of the second level, by its slug."""
+    text = re.sub(r"```{toctree}.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    parts = re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return {slug_of(heading): body for heading, body in parts}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_to_headings(page: Path) -> None:
+    for link in links_of(page):
+        file, _, heading = link.partition("#")
+        if heading:
+            assert heading in sections_of(page.parent / file if file else page), link
+
+
+def test_every_symptom_leads_to_the_line_to_change() -> None:
+    page = DOCS / "questions" / "gradient-check.md"
+    symptoms = [link.removeprefix("#") for link in links_of(page) if link.startswith("#")]
+    assert len(symptoms) > 12
+    for symptom in symptoms:
+        section = sections_of(page)[symptom]
+        assert "```{code-cell}" in section
+        assert re.search(r"\bline\b.*\bto be changed|[Ll]ine to change", section), symptom
+
+
 def test_every_page_is_in_a_table_of_contents() -> None:
     listed = {(page.parent / link).resolve() for page in PAGES for link in links_of(page)}
     assert {page.resolve() for page in PAGES} - listed == {(DOCS / "index.md").resolve()}
@@ -76,6 +108,14 @@ def test_named_tests_exist() -> None:
     }
     assert named
     assert not {name for name in named if f"def {name}(" not in sources}
+
+
+def test_catalogue_has_a_section_with_an_example_for_every_name() -> None:
+    sections = sections_of(DOCS / "mistakes.md")
+    assert tuple(sections) == CODES
+    for name, text in sections.items():
+        assert f'mended("{name}")' in text
+        assert f'checked("{name}")' in text
 
 
 def test_reference_has_every_public_name() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from softgrad.checker.arguments import make_subject
 from softgrad.checker.calls import Ended
-from softgrad.checker.diagnosis import diagnose
+from softgrad.checker.diagnosis import diagnose, diagnose_second
 from softgrad.checker.examination import Examination
 from softgrad.checker.report import Cost, Finding, Report, verdict_of
 from softgrad.checker.second_order import demand_second, second_order
@@ -72,7 +72,8 @@ def check(
     thorough : bool
         Use 6 × 6 probes in place of 3 × 3; at most 74 forward and 12 backward calls.
     order : 1 or 2
-        2 checks second derivatives: those of the backward in its inputs and its cotangent.
+        2 checks second derivatives: those of the backward in its inputs and its cotangent. Where
+        they are wrong, the first ones are checked as well, and named first.
     second : callable, optional
         For `order` 2 of a pair, where no library differentiates the backward:
         ``second(*inputs, cotangent, tangent)`` returns the gradients of ⟨backward(*inputs,
@@ -144,9 +145,9 @@ def check(
     for name, function in (("reference", reference), ("second", second)):
         if function is not None and not callable(function):
             raise TypeError(mismatch(name, "callable", type(function).__name__))
-    subject = make_subject(forward, backward, inputs, dtype, where, reference)
+    given = subject = make_subject(forward, backward, inputs, dtype, where, reference)
     if order == 2:
-        demand_second(subject, second)
+        demand_second(given, second)
     elif second is not None:
         raise ValueError(mismatch("second", "left out where `order` is 1", "a function"))
     examination = Examination(int(seed), 6 if thorough else 3)
@@ -154,7 +155,7 @@ def check(
         # A non-finite number is found by looking at it; a warning about it would only repeat that.
         with np.errstate(all="ignore"):
             if order == 2:
-                subject = second_order(subject, second, int(seed))
+                subject = second_order(given, second, int(seed))
             examination.run(subject)
     except Ended as end:
         examination.findings.append(end.finding)
@@ -169,9 +170,12 @@ def check(
     forward_calls, backward_calls = subject.forward_calls, subject.backward_calls
     forward_mode_calls = subject.forward_mode_calls
     diagnosis = place = None
-    if verdict == "fail" and order == 1:
+    if verdict == "fail":
         with np.errstate(all="ignore"):
-            diagnosis, place = diagnose(subject, int(seed))
+            if order == 2:
+                diagnosis, place = diagnose_second(given, subject, int(seed))
+            else:
+                diagnosis, place = diagnose(subject, int(seed))
     return Report(
         verdict=verdict,
         subject=subject.name,

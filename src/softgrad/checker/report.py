@@ -60,6 +60,7 @@ class Cost:
     """What the check took: calls of the user's two functions, and seconds."""
 
     forward: int
+    """Those that PyTorch and JAX make inside every call of a backward are not among them."""
     backward: int
     seconds: float
     forward_mode: int = 0
@@ -97,7 +98,7 @@ class Where:
     """The part of the inputs whose gradient is wrong; None is all of it."""
 
     input: int
-    """The input's place in the call."""
+    """The input's place in the call; at second order cotangents follow the inputs."""
     axis: int | None
     start: int | None
     """The wrong slice along `axis` begins here and ends before `stop`."""

@@ -68,6 +68,7 @@ def second_order(subject: Subject, second: Function | None, seed: int) -> Subjec
         names=(*subject.names, *names),
         remarks=subject.remarks,
         damage=subject.damage,
+        cotangents=len(cotangent),
     )
 
 

@@ -65,6 +65,8 @@ class Subject:
     forward_mode_calls: int = 0
     backward_calls: int = 0
     several_outputs: bool = False
+    cotangents: int = 0
+    """How many of the inputs, the last ones, are cotangents: of a backward taken as a forward."""
     damage: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -74,6 +76,11 @@ class Subject:
     def points(self) -> Arrays:
         """The floating-point inputs."""
         return tuple(self.values[place] for place in self.floating)
+
+    @property
+    def floating_names(self) -> tuple[str, ...]:
+        """What to call each floating-point input."""
+        return tuple(self.names[place] for place in self.floating)
 
     def first_outputs(self) -> Arrays:
         """Run the forward at the inputs as given; note whether it returns a tuple.
@@ -180,8 +187,7 @@ class Subject:
         if len(raw) != wanted:
             message = "The backward must return one entry for each floating-point input"
             raise Ended("fail", f"{message}, {wanted}, got {len(raw)}.")
-        names = [self.names[place] for place in self.floating]
-        return tuple(map(_entry, names, raw, self.points))
+        return tuple(map(_entry, self.floating_names, raw, self.points))
 
 
 def flat(arrays: Iterable[AnyArray]) -> Vector:

@@ -40,5 +40,5 @@ def check_example(name: str, options: dict[str, Any]) -> Report:
 
     if name not in EXAMPLES:
         raise UsageError(f"--example: expected {', '.join(EXAMPLES)}, got {name!r}")
-    example = EXAMPLES[name]
-    return check(example.forward, example.backward, *example.inputs(options["seed"]), **options)
+    (forward, backward, *inputs), more = EXAMPLES[name].arguments(options["seed"])
+    return check(forward, backward, *inputs, **options, **more)

@@ -1,8 +1,9 @@
 """The name of the mistake behind a failed check, with its evidence and its place."""
 
 from softgrad.checker.diagnosis.explain import diagnose
+from softgrad.checker.diagnosis.second import diagnose_second
 
-__all__ = ["CODES", "diagnose"]
+__all__ = ["CODES", "diagnose", "diagnose_second"]
 
 CODES = (
     "diagonal-only",

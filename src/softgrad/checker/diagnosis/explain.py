@@ -23,6 +23,8 @@ from softgrad.checker.subject import Subject, Vector, flat
 
 __all__ = ["diagnose"]
 
+PASSED_OVER: tuple[type[Exception], ...] = (Ended, Exception)
+"""What may go wrong here without costing the verdict. The tests take out all but the first."""
 _LARGEST = 250
 """The most outputs of a twin: each takes a call of the backward."""
 
@@ -47,11 +49,11 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
         if wrong and found.code != "aliasing":
             where = locator.place(wrong[0], sets=found.code == "subset" or not twin)
             if len(wrong) > 1:
-                others = ", ".join(str(subject.floating[i]) for i in wrong[1:])
-                where = replace(where, text=f"{where.text}; also input {others}")
+                others = ", ".join(subject.floating_names[i] for i in wrong[1:])
+                where = replace(where, text=f"{where.text}; also {others}")
         if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
             found = _placed(found, where)
-    except (Ended, TypeError, ValueError, IndexError, np.linalg.LinAlgError) as error:
+    except PASSED_OVER as error:
         # The verdict stands, whatever these functions do on a twin.
         reason = f"{type(error).__name__}: {error}"
         found = found or _unnamed("What is wrong could not be looked into.", reason)
@@ -135,7 +137,7 @@ def _wrong(spots: tuple[Spot, Spot], rng: np.random.Generator) -> list[int]:
 def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diagnosis:
     """Explain every wrong input by itself, and name what the first to be named shows."""
     open_yet: list[Diagnosis] = []
-    named: list[tuple[int, Diagnosis]] = []
+    named: list[tuple[str, Diagnosis]] = []
     seen = {where: _views(spots, where) for where in wrong}
     swapped = _swapped(seen)
     if swapped is not None:
@@ -143,16 +145,16 @@ def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diag
     for where, views in seen.items():
         ranked = rank(views)
         fit, runner_up = best(ranked, views)
-        place = spots[0].subject.floating[where]
+        name = spots[0].subject.floating_names[where]
         if fit is not None:
-            named.append((place, _diagnosis(fit, runner_up, views, locator)))
+            named.append((name, _diagnosis(fit, runner_up, views, locator)))
         else:
-            open_yet.append(_confined(views) or _facts(ranked, views, place))
+            open_yet.append(_confined(views) or _facts(ranked, views, name))
     if not named:
         confined = [found for found in open_yet if found.code != "unnamed"]
         return (confined or open_yet)[0]
     found = named[0][1]
-    also = [f"input {place}: {other.code}" for place, other in named[1:]]
+    also = [f"{name}: {other.code}" for name, other in named[1:]]
     if also:
         found = replace(found, evidence=f"{found.evidence}; {', '.join(also)} too")
     return found
@@ -166,8 +168,8 @@ def _swapped(seen: dict[int, Views]) -> Diagnosis | None:
             continue
         left = max(max(rms(a.A - b.J) / a.error, rms(b.A - a.J) / b.error) for a, b in pairs)
         if left < 1e-5:
-            places = [pairs[0][0].spot.subject.floating[where] for where in (one, other)]
-            text = f"The gradients of inputs {places[0]} and {places[1]} are swapped."
+            names = pairs[0][0].spot.subject.floating_names
+            text = f"The gradients of {names[one]} and {names[other]} are swapped."
             evidence = f"each explains the other's error but for {left:.0e} of it"
             return Diagnosis("axis", text, None, evidence, None)
     return None
@@ -276,7 +278,7 @@ def _slice(shown: list[Matrix], shape: tuple[int, ...]) -> str | None:
     return None
 
 
-def _facts(ranked: list[Fit], views: Views, place: int) -> Diagnosis:
+def _facts(ranked: list[Fit], views: Views, name: str) -> Diagnosis:
     """Say what is known of an error that no explanation fits, or that several do."""
     view = views[0]
     R = view.A - view.J
@@ -291,7 +293,7 @@ def _facts(ranked: list[Fit], views: Views, place: int) -> Diagnosis:
     )
     near = sorted(ranked, key=lambda fit: fit.misfit)[:1]
     runner_up = f"{near[0].code}, which leaves {near[0].misfit:.1%} of the error" if near else None
-    text = f"The gradient of input {place} is wrong, in a way that has no name here."
+    text = f"The gradient of {name} is wrong, in a way that has no name here."
     return _unnamed(text, evidence, runner_up)
 
 

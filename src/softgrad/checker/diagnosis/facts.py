@@ -55,57 +55,54 @@ def _form(subject: Subject, entries: list[Any], locator: Locator) -> Diagnosis |
     if len(entries) != wanted:
         text = f"The backward returns {len(entries)} of {wanted} gradients."
         return _said("severed", text, "one for each floating-point input is needed")
-    for where, (place, entry) in enumerate(zip(subject.floating, entries, strict=True)):
+    for where, (name, entry) in enumerate(zip(subject.floating_names, entries, strict=True)):
         if entry is None:
             if locator.agrees(where) is False:
-                text = f"The gradient of input {place} is None, and the output depends on it."
+                text = f"The gradient of {name} is None, and the output depends on it."
                 return _said("severed", text, "the differences of the forward are not zero")
             continue
         array, point = np.asarray(entry), subject.points[where]
         if array.shape != point.shape:
             return _shape(subject, where, array, locator)
         if not is_floating(array):
-            text = (
-                f"The gradient of input {place} is returned as {array.dtype}: digits are cut off."
-            )
+            text = f"The gradient of {name} is returned as {array.dtype}: digits are cut off."
             return _said("arithmetic", text, f"the input is {point.dtype}")
         if array.dtype.itemsize < point.dtype.itemsize:
-            text = (
-                f"The gradient of input {place} is {array.dtype}, and the input is {point.dtype}."
-            )
+            text = f"The gradient of {name} is {array.dtype}, and the input is {point.dtype}."
             return _said("arithmetic", text, "the rest of the digits is lost")
     return None
 
 
 def _shape(subject: Subject, where: int, array: AnyArray, locator: Locator) -> Diagnosis:
     """A gradient of another shape: not summed, transposed, another input's, or laid flat."""
-    place, shape = subject.floating[where], subject.points[where].shape
+    names, shape = subject.floating_names, subject.points[where].shape
+    name = names[where]
     evidence = f"the gradient has shape {array.shape}, the input {shape}"
     number_like = array.dtype.kind in "fiu" or is_floating(array)
     for summed in _sums(array, shape) if number_like else ():
         if not locator.agrees(where, gradient=summed):
             continue
         text = (
-            f"The gradient of input {place} is not summed over the axes along which the input is "
+            f"The gradient of {name} is not summed over the axes along which the input is "
             "broadcast."
         )
         if array.size == summed.size:
-            text = f"The gradient of input {place} keeps an axis that its input has not."
+            text = f"The gradient of {name} keeps an axis that its input has not."
         formula = Formula("g", f"g summed to {shape}")
         return _said("unreduced-broadcast", text, f"{evidence}; its sum is right", formula)
     if number_like and array.T.shape == shape and locator.agrees(where, gradient=_wide(array.T)):
-        text = f"The gradient of input {place} is transposed."
+        text = f"The gradient of {name} is transposed."
         return _said("axis", text, f"{evidence}; its transpose is right")
     same_size = number_like and array.size == int(np.prod(shape))
     if same_size and locator.agrees(where, gradient=_wide(array.reshape(shape))):
-        text = f"The gradient of input {place} has another shape than its input."
+        text = f"The gradient of {name} has another shape than its input."
         return _said("axis", text, f"{evidence}; reshaped it is right")
     for other, point in enumerate(subject.points):
         alike = number_like and other != where and array.shape == point.shape
         if alike and locator.agrees(other, gradient=_wide(array)):
-            text = f"The gradients of inputs {place} and {subject.floating[other]} are swapped."
+            text = f"The gradients of {name} and {names[other]} are swapped."
             return _said("axis", text, f"{evidence}; it is right for the other input")
-    return _said("unnamed", f"The gradient of input {place} has the wrong shape.", evidence)
+    return _said("unnamed", f"The gradient of {name} has the wrong shape.", evidence)
 
 
 def _wide(array: AnyArray) -> Vector:

@@ -129,6 +129,7 @@ class Locator:
         """Return the smallest slice, or named set if `sets`, that is wrong in this input."""
         self._start = self.subject.forward_calls
         place, point = self.subject.floating[where], self.points[where]
+        its_name = self.subject.floating_names[where]
         inside = np.ones(point.shape, dtype=bool)
         found: list[tuple[int, int, int]] = []
         for axis, length in enumerate(point.shape):
@@ -141,12 +142,12 @@ class Locator:
             for name, mask in named_sets(self.subject, where, point):
                 hit = not self._spent and self.agrees(where, ~mask)
                 if hit and self.agrees(where, mask) is False:
-                    return Where(place, None, None, None, name, f"input {place}, only at {name}")
+                    return Where(place, None, None, None, name, f"{its_name}, only at {name}")
         if not found:
-            return Where(place, None, None, None, None, f"input {place}, everywhere")
+            return Where(place, None, None, None, None, f"{its_name}, everywhere")
         text = ", ".join(map(_in_words, found))
         axis, start, stop = min(found, key=lambda part: part[2] - part[1])
-        return Where(place, axis, start, stop, None, f"input {place}, only at {text}")
+        return Where(place, axis, start, stop, None, f"{its_name}, only at {text}")
 
     @property
     def _spent(self) -> bool:
@@ -211,18 +212,18 @@ def _sets(subject: Subject, where: int, x: Vector) -> Iterator[tuple[str, Mask]]
     for place, value in enumerate(subject.values):
         if place == subject.floating[where] or not isinstance(value, (np.ndarray, list)):
             continue
-        array = np.asarray(value)
+        array, its_name = np.asarray(value), subject.names[place]
         if array.dtype.kind in "iu" and x.ndim and array.shape == x.shape[:-1]:
             hit = array[..., None] == np.arange(x.shape[-1])
-            yield f"the entries at the labels, input {place}", hit
+            yield f"the entries at the labels, {its_name}", hit
             outside = (array < 0) | (array >= x.shape[-1])
-            yield f"the rows whose label is out of range, input {place}", _rows(outside, x)
+            yield f"the rows whose label is out of range, {its_name}", _rows(outside, x)
         if array.shape == x.shape and len(np.unique(array)) <= 3:
-            yield f"the entries where input {place} is 0", array == 0
-            yield f"the entries where input {place} is not 0", array != 0
+            yield f"the entries where {its_name} is 0", array == 0
+            yield f"the entries where {its_name} is not 0", array != 0
         elif array.shape == x.shape[:-1] and array.ndim and array.dtype.kind == "b":
-            yield f"the rows where input {place} is true", _rows(array, x)
-            yield f"the rows where input {place} is false", _rows(~array, x)
+            yield f"the rows where {its_name} is true", _rows(array, x)
+            yield f"the rows where {its_name} is false", _rows(~array, x)
     if x.ndim:
         high = x == x.max(axis=-1, keepdims=True)
         ties = high & (high.sum(axis=-1, keepdims=True) > 1)

@@ -44,39 +44,39 @@ def _constants(subject: Subject, outputs: Arrays) -> Iterator[tuple[str, float]]
 
 
 def _lengths(subject: Subject, outputs: Arrays) -> Iterator[tuple[str, float]]:
-    for place, value in enumerate(subject.values):
+    for name, value in zip(subject.names, subject.values, strict=True):
         if isinstance(value, np.ndarray):
-            letters = ("N", "K") if value.ndim == 2 and place == 0 else ()
+            letters = ("N", "K") if value.ndim == 2 and name == "input 0" else ()
             for axis, length in enumerate(value.shape):
                 letter = f"{letters[axis]}, " if letters else ""
-                yield f"{letter}the length of axis {axis} of input {place}", float(length)
+                yield f"{letter}the length of axis {axis} of {name}", float(length)
     for output in outputs:
         for axis, length in enumerate(output.shape):
             yield f"the length of axis {axis} of the output", float(length)
         yield "the number of outputs", float(output.size)
-    for place, value in enumerate(subject.values):
+    for name, value in zip(subject.names, subject.values, strict=True):
         if isinstance(value, np.ndarray):
-            yield f"the number of entries of input {place}", float(value.size)
+            yield f"the number of entries of {name}", float(value.size)
             for axis, length in enumerate(value.shape):
                 if value.ndim > 2 and length:
-                    text = f"the number of entries of input {place} but for axis {axis}"
+                    text = f"the number of entries of {name} but for axis {axis}"
                     yield text, float(value.size / length)
 
 
 def _parameters(subject: Subject) -> Iterator[tuple[str, float]]:
-    for place, value in enumerate(subject.values):
+    for name, value in zip(subject.names, subject.values, strict=True):
         if isinstance(value, (int, float, np.ndarray)) and np.size(value) == 1:
             number = float(np.asarray(value).reshape(-1)[0])
-            yield f"input {place}", number
-            yield f"1 − input {place}", 1 - number
+            yield name, number
+            yield f"1 − {name}", 1 - number
         elif isinstance(value, (np.ndarray, list)) and np.asarray(value).dtype.kind in "biuf":
             array = np.asarray(value)
             if array.dtype.kind in "iu":
                 yield (
-                    f"the number of entries of input {place} that are not negative",
+                    f"the number of entries of {name} that are not negative",
                     float(np.count_nonzero(array >= 0)),
                 )
             elif array.size:
-                yield f"the sum of input {place}", float(array.sum(dtype=np.float64))
-                yield f"the mean of input {place}", float(array.mean(dtype=np.float64))
-                yield f"the largest entry of input {place}", float(array.max())
+                yield f"the sum of {name}", float(array.sum(dtype=np.float64))
+                yield f"the mean of {name}", float(array.mean(dtype=np.float64))
+                yield f"the largest entry of {name}", float(array.max())

@@ -59,6 +59,15 @@ class View:
                     found[place] = array
         return found
 
+    @property
+    def cotangents(self) -> int:
+        """How many of the inputs are cotangents; 0 for first derivatives."""
+        return self.spot.subject.cotangents
+
+    def name(self, place: int) -> str:
+        """What an input is called in a sentence, by its place in the call."""
+        return self.spot.subject.names[place]
+
     @cached_property
     def error(self) -> float:
         """RMS(A − J)."""

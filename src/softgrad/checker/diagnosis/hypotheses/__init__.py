@@ -48,6 +48,7 @@ from softgrad.checker.diagnosis.hypotheses.projection import (
     WRONG_AXIS,
 )
 from softgrad.checker.diagnosis.hypotheses.reductions import KEPT, LAST_USE
+from softgrad.checker.diagnosis.hypotheses.second import CONSTANT, SOFTMAX_TERMS
 from softgrad.checker.diagnosis.hypotheses.simple import (
     IDENTITY,
     MEAN_OF_USES,
@@ -62,6 +63,7 @@ from softgrad.checker.diagnosis.hypotheses.variables import AT_THE_OUTPUT, FORMU
 __all__ = ["TABLE", "Guess", "Hypothesis"]
 
 TABLE = (
+    CONSTANT,
     ZERO,
     SIGN,
     IDENTITY,
@@ -86,6 +88,7 @@ TABLE = (
     DIAGONAL_MISSING,
     ROW_SUMS,
     NEARLY_ZERO,
+    SOFTMAX_TERMS,
     OUTER_FACTOR,
     UNMASKED,
     PROJECTION,

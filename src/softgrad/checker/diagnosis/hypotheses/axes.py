@@ -95,7 +95,7 @@ def _other_axis(view: View) -> Iterator[Guess]:
 
 def _other_input(view: View) -> Iterator[Guess]:
     """The gradient of another input of the same shape, or one with another input transposed."""
-    places = view.spot.subject.floating
+    names = view.spot.subject.floating_names
     for other, point in enumerate(view.spot.points):
         if other == view.where:
             continue
@@ -105,10 +105,10 @@ def _other_input(view: View) -> Iterator[Guess]:
             except Unusable:
                 continue
             text = (
-                f"The gradients of inputs {places[view.where]} and {places[other]} are swapped: "
-                f"what is returned for input {places[view.where]} is that of input {places[other]}."
+                f"The gradients of {names[view.where]} and {names[other]} are swapped: "
+                f"what is returned for {names[view.where]} is that of {names[other]}."
             )
-            yield Guess(f"of input {places[other]}", J, text)
+            yield Guess(f"of {names[other]}", J, text)
     for other, point in enumerate(view.spot.points):
         if other != view.where and point.ndim == 2 and point.shape[0] == point.shape[1] > 1:
             points = list(view.spot.points)
@@ -118,9 +118,9 @@ def _other_input(view: View) -> Iterator[Guess]:
             except Unusable:
                 continue
             text = (
-                f"Input {places[other]} is transposed where it must not be, or not where it must."
+                f"The transpose of {names[other]} is taken where it must not, or not where it must."
             )
-            yield Guess(f"input {places[other]} transposed", J, text)
+            yield Guess(f"{names[other]} transposed", J, text)
 
 
 def _outputs_swapped(view: View) -> Iterator[Guess]:

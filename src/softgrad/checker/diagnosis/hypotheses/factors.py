@@ -25,10 +25,10 @@ def _factor(view: View) -> Iterator[Guess]:
                 continue
             for how, matrix in (("doubled", view.J * vector), ("missing", view.J / vector)):
                 if np.isfinite(matrix).all():
-                    text = f"The factor of input {place} is {how}."
+                    text = f"The factor of {view.name(place)} is {how}."
                     yield Guess(f"factor {place} {how} {side}", matrix, text)
         if view.elementwise and w.shape == view.x.shape and not w.all():
-            text = f"The mask, input {place}, is not applied."
+            text = f"The mask, {view.name(place)}, is not applied."
             kept = np.diag(view.J)[w.ravel() != 0]
             for name, c in (("", 1.0), (" but scaled", float(kept[0]) if kept.size else 1.0)):
                 if kept.size and np.ptp(kept) <= 1e-6 * abs(c):
@@ -100,7 +100,8 @@ def _raw(view: View) -> Iterator[Guess]:
         return
     for place, other in view.others.items():
         if other.shape == y.shape and other.dtype.kind == "f":
-            text = f"The incoming gradient is multiplied by input {place} as it is, {_UNPROCESSED}."
+            name = view.name(place)
+            text = f"The incoming gradient is multiplied by {name} as it is, {_UNPROCESSED}."
             matrix = other.reshape(-1, 1) * view.diagonal
             yield Guess(f"times input {place}", matrix, text)
     text = f"The incoming gradient is multiplied by the output, {_UNPROCESSED}."

@@ -48,8 +48,8 @@ def _last_use(view: View) -> Iterator[Guess]:
         for name, chosen in (("last", _last(flat)), ("first", _last(flat[::-1])[::-1])):
             matrix = view.J * np.repeat(chosen, per)[:, None]
             text = (
-                f"Entries that input {place} uses more than once must get the sum over all uses, "
-                f"and they get the {name} one alone."
+                f"Entries that {view.name(place)} uses more than once must get the sum over all "
+                f"uses, and they get the {name} one alone."
             )
             formula = Formula("W_bar[index] = g", "np.add.at(W_bar, index, g)")
             yield Guess(f"{name} use", matrix, text, formula)
