@@ -45,7 +45,7 @@ def tone_of(reports: Sequence[Report]) -> Tone:
     return "plain" if "inconclusive" in given else "good"
 
 
-def checks_table(checks: Sequence[LayerCheck]) -> Table:
+def checks_table(checks: Sequence[LayerCheck], of: str = "gradient of") -> Table:
     """Return one line a check: its verdict, its error and what the differences leave open."""
     rows = tuple(
         (
@@ -57,7 +57,7 @@ def checks_table(checks: Sequence[LayerCheck]) -> Table:
         )
         for check in checks
     )
-    return Table(("gradient of", "verdict", "relative error", "error bar", "compared with"), rows)
+    return Table((of, "verdict", "relative error", "error bar", "compared with"), rows)
 
 
 def _size(value: float | None) -> str | float:
