@@ -35,8 +35,8 @@ _CANNOT_TELL = (
     "softgrad.check returns the report where that will do."
 )
 _BROKEN = (
-    "softgrad's checker passed a backward that is known to be wrong (softmax's, with only the "
-    "diagonal of its Jacobian; verdict {!r}): no verdict of this session can be trusted. "
+    "softgrad's checker did not reject a backward that is known to be wrong (softmax with only the "
+    "diagonal of its Jacobian; verdict {!r}), so no verdict of this session can be trusted. "
     "Is softgrad.check replaced, or the installation damaged?"
 )
 _CONSTANT = (
@@ -165,7 +165,7 @@ def _idle_axis(
     """Return an axis along which the cotangent is uniform and the gradient sums to zero."""
     import numpy as np
 
-    if cotangent.shape != gradient.shape:
+    if cotangent.shape != gradient.shape or not gradient.size:
         return None
     # Differences have some seven digits: where nothing is allowed a sum is still not quite zero.
     allowed = np.maximum(allowed, 1e-7 * np.abs(gradient))

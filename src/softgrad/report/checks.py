@@ -31,6 +31,8 @@ def verdicts(reports: Sequence[Report]) -> str:
     """Say how many checks passed, as the beginning of a sentence."""
     given = [report.verdict for report in reports]
     failed, undecided = given.count("fail"), given.count("inconclusive")
+    if given == ["pass"]:
+        return "The gradient check passes"
     if not failed and not undecided:
         return f"All {len(given)} gradient checks pass"
     others = [f"{failed} failed"] * bool(failed) + [f"{undecided} inconclusive"] * bool(undecided)
