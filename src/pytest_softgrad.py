@@ -142,6 +142,8 @@ class GradCheck:
         right = _array(expected)
         np.testing.assert_allclose(_array(actual), right, rtol=rtol, atol=atol)
         right = right.astype(np.float64)
+        if not np.isfinite(right).all():
+            return  # that has no size
         size = np.abs(right)
         # What is no larger than this is zero, by the standard of the test itself.
         allowed = atol + rtol * size
@@ -250,15 +252,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", text)
     names = ("--softgrad-report", "--softgrad-json")
     if any(config.getoption(name) is not None for name in names):
-        page, document = (None if _is_worker(config) else _file(config, name) for name in names)
-        if page is not None and document is not None and _same(page, document):
+        # A worker of pytest-xdist writes nothing: its checks go to the controller.
+        is_worker = hasattr(config, "workerinput")
+        page, document = (None if is_worker else _file(config, name) for name in names)
+        if page and document and page.resolve() == document.resolve():
             raise pytest.UsageError(f"{names[1]}: {document}: expected a file of its own")
         config.pluginmanager.register(_Recorder(config, page, document))
-
-
-def _is_worker(config: pytest.Config) -> bool:
-    """Whether this is a process of pytest-xdist that runs tests for another one."""
-    return hasattr(config, "workerinput")
 
 
 def _file(config: pytest.Config, name: str) -> Path | None:
@@ -274,10 +273,6 @@ def _file(config: pytest.Config, name: str) -> Path | None:
         return file_to_write(str(config.invocation_params.dir / given))
     except BadParameter as error:
         raise pytest.UsageError(f"{name}: {error.message}") from None
-
-
-def _same(one: Path, other: Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
 
 
 class _Recorder:
@@ -305,8 +300,9 @@ class _Recorder:
         outcome = yield
         reports = item.stash.get(_REPORTS, [])
         if call.when == "teardown" and reports:
+            place = self._places.setdefault(item, len(self._places))
             checks = [report.to_dict() for report in reports]
-            outcome.get_result().softgrad_checks = [self._places[item], checks]
+            outcome.get_result().softgrad_checks = [place, checks]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if hasattr(report, "softgrad_checks"):
@@ -314,7 +310,7 @@ class _Recorder:
             self._tests[place] = (report.nodeid, checks)  # a test that runs again replaces itself
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if _is_worker(self._config) or self._config.getoption("collectonly"):
+        if self._config.getoption("collectonly") or not (self._page or self._document):
             return
         from softgrad.errors import UsageError
 

@@ -404,6 +404,9 @@ def test_one_class(gradcheck):
 
 def test_scalar(gradcheck):
     gradcheck.assert_close(2.0, 2.0, cotangent=1.0)
+
+def test_infinite(gradcheck):
+    gradcheck.assert_close([np.inf, -np.inf], [np.inf, -np.inf], rtol=0, cotangent=[1.0, 1.0])
 """
 
 
@@ -421,7 +424,7 @@ def test_tests_that_show_nothing_are_warned_of(run):
 
 
 def test_sound_tests_are_not_warned_of(run):
-    run(SOUND).assert_outcomes(passed=8, warnings=0)
+    run(SOUND).assert_outcomes(passed=9, warnings=0)
 
 
 def test_gradients_that_differ_fail_without_a_warning(run):
