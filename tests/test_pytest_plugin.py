@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import json
 import re
+import sys
 import tomllib
 from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-import rich.console  # noqa: F401 - what is loaded here is not loaded anew by every inner session
 
 import softgrad as sg
-import softgrad.cli.parameters
-import softgrad.report.session
 from report_runs import FOREIGN
 from softgrad.checker import Report, check
+from softgrad.checker.diagnosis.examples import diagonal_only
+from softgrad.explain.layer_checks import LayerCheck
+from softgrad.report.page import render
+from softgrad.report.session import session_page
 
 pytest_plugins = ["pytester"]
 
@@ -38,15 +43,45 @@ def right(z, g):
 OK, FAILED, INTERNAL, USAGE, NO_TESTS = 0, 1, 3, 4, 5
 
 
-@pytest.fixture
-def run(pytester: pytest.Pytester):
-    """Run a file of tests; `run(source, *options)` returns what pytest said."""
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    """Load what inner sessions need.
 
-    def session(source: str, *options: str, plugin: str = "pytest_softgrad") -> pytest.RunResult:
-        pytester.makepyfile(test_it=PREAMBLE + source)
+    They run in this process, and pytester forgets what they load: it would be loaded a second time,
+    and many libraries do not survive that.
+    """
+    for name in ("xdist.dsession", "pytest_softgrad"):
+        import_module(name)
+    report = check(sg.softmax, diagonal_only, [2.0, 1.0, 0.0])
+    assert "diagonal-only" in str(report)
+    assert render(session_page([LayerCheck("", report)], ""))
+
+
+class Loaded:
+    """Sees to it that `_loaded` has loaded everything."""
+
+    def __init__(self) -> None:
+        self.before = set(sys.modules)
+
+    def pytest_unconfigure(self) -> None:
+        new = sys.modules.keys() - self.before
+        ours = {"conftest", "test_it", "_pytest", *sys.stdlib_module_names}
+        assert {name.partition(".")[0] for name in new} <= ours, sorted(new)
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+    """Run a file of tests; `run(source, *options)` returns what pytest said."""
+    # No other plugin that is installed here, not even the one that is tested, but by name.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def session(
+        source: str, *options: str, plugin: str = "pytest_softgrad", preamble: str = PREAMBLE
+    ) -> pytest.RunResult:
+        pytester.makepyfile(test_it=preamble + source)
         # Our own session, around this one, takes warnings as errors.
         given = ("-p", plugin, "--strict-markers", "-W", "default", *options)
-        return pytester.runpytest_inprocess(*given)
+        return pytester.runpytest_inprocess(*given, plugins=[Loaded()])
 
     return session
 
@@ -209,7 +244,8 @@ def test_by_a_fixture(early, gradcheck):
 
 @pytest.mark.parametrize("processes", ["0", "2"])
 def test_each_check_is_written_once_in_the_order_of_the_tests(run, pytester, processes):
-    result = run(MANY, "-n", processes, "--softgrad-json=c.json", "--softgrad-report=c.html")
+    options = ("-p", "xdist", "-n", processes)
+    result = run(MANY, *options, "--softgrad-json=c.json", "--softgrad-report=c.html")
     result.assert_outcomes(passed=6, failed=1)
     result.stdout.fnmatch_lines(["*- gradient checks: *c.html, *c.json -*"])
     checks = checks_in(pytester.path / "c.json")
@@ -228,7 +264,7 @@ def test_each_check_is_written_once_in_the_order_of_the_tests(run, pytester, pro
     assert "Only the diagonal of the Jacobian is used" in page
     assert "test_it.py::test_wrong" in page
     assert f"test_it.py::{rights[0]}, check 2" in page
-    assert f"pytest -p pytest_softgrad --strict-markers -W default -n {processes}" in page
+    assert f"-W default -p xdist -n {processes} --softgrad-json=c.json" in page
     for word in ("<script", " src=", " href=", "url(", "@import"):
         assert word not in page
 
@@ -436,9 +472,9 @@ def test_it(gradcheck):
     result.stdout.fnmatch_lines([">*gradcheck.assert_close(*", "E *Not equal to tolerance*"])
 
 
-def test_tensors_are_compared_as_arrays(run):
-    pytest.importorskip("torch")
-    run("""
+@pytest.mark.skipif(find_spec("torch") is None, reason="needs PyTorch")
+def test_tensors_are_compared_as_arrays(pytester):
+    source = """
 import torch
 
 def test_it(gradcheck):
@@ -446,7 +482,10 @@ def test_it(gradcheck):
     gradcheck.assert_close(x, x.detach(), cotangent=torch.tensor(G))
     with pytest.raises(AssertionError):
         gradcheck.assert_close(x, 2 * x)
-""").assert_outcomes(passed=1, warnings=0)
+"""
+    pytester.makepyfile(PREAMBLE + source)
+    result = pytester.runpytest_subprocess("-p", "pytest_softgrad")
+    result.assert_outcomes(passed=1, warnings=0)
 
 
 # --- everyone else's sessions ----------------------------------------------------------------
@@ -493,6 +532,11 @@ def test_it_is_installed_with_the_package_under_the_name_of_its_module():
     wheel = settings["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert "src/pytest_softgrad.py" in wheel["packages"]
     assert (ROOT / "src" / "pytest_softgrad.py").is_file()
+    # pytest looks for this where it may not rewrite what it finds imported, and warns without it.
+    for file in ("softgrad/__init__.py", "pytest_softgrad.py"):
+        assert "PYTEST_DONT_REWRITE" in ast.get_docstring(
+            ast.parse((ROOT / "src" / file).read_text("utf-8"))
+        )
 
 
 # --- what the documentation says --------------------------------------------------------------
@@ -501,21 +545,16 @@ PAGE = (ROOT / "docs" / "pytest.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_page_shows_a_mistake_a_marker_and_a_test_that_shows_nothing(pytester):
+def test_the_page_shows_a_mistake_a_marker_and_a_test_that_shows_nothing(run):
     mistake, marker, vacuous = EXAMPLES
-    options = ("-p", "pytest_softgrad", "--strict-markers", "-W", "default")
-    pytester.makepyfile(test_it=mistake)
-    result = pytester.runpytest_inprocess(*options)
+    result = run(mistake, preamble="")
     result.assert_outcomes(failed=1)
     (shown,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
     result.stdout.fnmatch_lines([line.replace("[", "[[]") for line in shown.splitlines()])
-    pytester.makepyfile(test_it=marker)
-    pytester.runpytest_inprocess(*options).assert_outcomes(passed=1)
-    pytester.makepyfile(test_it=vacuous)
-    pytester.runpytest_inprocess(*options).assert_outcomes(passed=1, warnings=1)
-    (settings,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    pytester.makepyprojecttoml(settings)
-    pytester.runpytest_inprocess("-p", "pytest_softgrad").assert_outcomes(failed=1)
+    run(marker, preamble="").assert_outcomes(passed=1)
+    run(vacuous, preamble="").assert_outcomes(passed=1, warnings=1)
+    (settings,) = re.findall(r"```toml\n.*filterwarnings = \[\"(.*)\"\]\n```", PAGE, re.DOTALL)
+    run(vacuous, "-W", settings, preamble="").assert_outcomes(failed=1)
 
 
 def test_the_page_names_every_option():
