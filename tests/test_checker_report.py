@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -42,6 +43,29 @@ def test_faces_agree():
     assert read["verdict"] == "fail"
     assert read["findings"][0]["level"] == "fail"
     assert read["cost"]["forward"] == report.cost.forward
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"relative_error": math.inf, "error_bar": 0.0},
+        {"relative_error": None, "error_bar": None, "diagnosis": None, "where": None},
+    ],
+    ids=["as it is", "infinite", "nothing compared"],
+)
+@pytest.mark.parametrize("backward", [softmax_backward, doubled])
+def test_a_report_is_read_back_from_its_fields(backward, change):
+    report = dataclasses.replace(check(softmax, backward, Z), **change)
+    read = Report.from_dict(json.loads(report.to_json()))
+    assert read == report
+    assert str(read) == str(report)
+
+
+def test_fields_of_another_schema_are_refused():
+    fields = check(softmax, doubled, Z).to_dict() | {"schema": "softgrad.check/0"}
+    with pytest.raises(ValueError, match=r"`fields` must be of softgrad\.check/1, got "):
+        Report.from_dict(fields)
 
 
 def test_save_html_is_one_offline_page(tmp_path):

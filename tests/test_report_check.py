@@ -17,6 +17,7 @@ from softgrad.report.check import check_page
 from softgrad.report.checks import errors_chart
 from softgrad.report.page import render
 from softgrad.report.scales import pretty
+from softgrad.report.session import session_page
 
 Z = np.random.default_rng(0).normal(size=(4, 5))
 
@@ -97,6 +98,29 @@ def test_foreign_names_are_text():
     assert_nothing_runs(page)
     assert Elements(page).text.count(FOREIGN) >= 2
     assert FOREIGN in sentences(page)
+
+
+def test_the_page_of_a_session_begins_with_what_did_not_pass():
+    right, wrong = reports()
+    undecided = replace(right, verdict="inconclusive", relative_error=None, error_bar=None)
+    checks = [LayerCheck("a", right), LayerCheck("b", wrong), LayerCheck("c", undecided)]
+    page = session_page(checks, "pytest")
+    assert page.verdict.text == "1 of 3 gradient checks pass: 1 failed, 1 inconclusive."
+    assert page.verdict.tone == "bad"
+    headings = [section.heading for section in page.sections]
+    assert headings == ["b", "c", "All checks", "1 check that passed"]
+    assert wrong.diagnosis.message in sentences(page)
+    assert [row[0] for row in page.sections[2].blocks[0].rows] == ["a", "b", "c"]
+    page = session_page(checks[:1], "pytest")
+    assert page.verdict.text == "The gradient check passes."
+    assert page.verdict.tone == "good"
+
+
+def test_names_in_the_page_of_a_session_are_text():
+    report = replace(reports()[1], subject=FOREIGN, findings=(Finding("note", FOREIGN),))
+    page = session_page([LayerCheck(FOREIGN, report), LayerCheck(FOREIGN, reports()[0])], FOREIGN)
+    assert_nothing_runs(page)
+    assert Elements(page).text.count(FOREIGN) >= 5
 
 
 def test_the_same_report_has_the_same_page():

@@ -1,4 +1,7 @@
-"""softgrad: the softmax layer and its gradient, computed, checked, shown and scaled."""
+"""softgrad: the softmax layer and its gradient, computed, checked, shown and scaled.
+
+PYTEST_DONT_REWRITE: pytest knows our plugin, and would warn where softgrad is imported already.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

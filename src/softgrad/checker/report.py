@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+from softgrad.errors import mismatch
 from softgrad.files import write_atomically
 from softgrad.results import Block, Paragraph, Result, Tone, number
 
@@ -156,6 +157,32 @@ class Report(Result):
             "quiet",
         )
 
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Report:
+        """Return the report that `to_dict` wrote.
+
+        Raises
+        ------
+        ValueError
+            The fields are of another schema.
+        """
+        if fields.get("schema") != cls.schema:
+            raise ValueError(mismatch("fields", f"of {cls.schema}", repr(fields.get("schema"))))
+        diagnosis, where = fields["diagnosis"], fields["where"]
+        if diagnosis is not None:
+            formula = diagnosis["formula"]
+            formula = None if formula is None else Formula(**formula)
+            diagnosis = Diagnosis(**{**diagnosis, "formula": formula})
+        read = {
+            "relative_error": _size(fields["relative_error"]),
+            "error_bar": _size(fields["error_bar"]),
+            "findings": tuple(Finding(**finding) for finding in fields["findings"]),
+            "cost": Cost(**fields["cost"]),
+            "diagnosis": diagnosis,
+            "where": None if where is None else Where(**where),
+        }
+        return cls(**{name: fields[name] for name in fields if name != "schema"} | read)
+
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report as one small offline page.
 
@@ -192,6 +219,11 @@ class Report(Result):
 
     def _tone(self) -> Tone:
         return _TONES[self.verdict]
+
+
+def _size(written: float | str | None) -> float | None:
+    """Read a number; one that is not finite is written as a string."""
+    return None if written is None else float(written)
 
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:

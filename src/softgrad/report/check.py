@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from softgrad.checker import Report
 from softgrad.explain.layer_checks import LayerCheck
 from softgrad.report.checks import errors_chart, tone_of
@@ -10,7 +12,7 @@ from softgrad.report.scales import pretty
 from softgrad.report.sentences import named
 from softgrad.results import Block, Paragraph, Table, Tone
 
-__all__ = ["check_page"]
+__all__ = ["check_page", "cost_fold", "errors_figure", "findings", "mistake", "numbers"]
 
 _SENTENCES = {
     "pass": "The gradient of {} passes",
@@ -36,21 +38,23 @@ def check_page(report: Report, command: str = "") -> Page:
     """
     subject = named(report.subject)
     verdict = f"{_SENTENCES[report.verdict].format(subject)}{_error(report)}."
-    findings: tuple[Block, ...] = tuple(
-        Paragraph(finding.message, _TONES[finding.level]) for finding in report.findings
-    )
-    mistake = _mistake(report)
+    named_mistake = mistake(report)
     sections = (
-        *((Section("The mistake", mistake),) if mistake else ()),
-        Section("What was found", findings, _figures(report)),
-        Section("Numbers", (_numbers(report),), folds=(_cost(report),)),
+        *((Section("The mistake", named_mistake),) if named_mistake else ()),
+        Section("What was found", findings(report), _figures(report)),
+        Section("Numbers", (numbers(report),), folds=(cost_fold(report),)),
     )
     command = command or f"softgrad.check(forward, {report.subject}, *inputs, seed={report.seed})"
     title = f"Gradient check of {subject}"
     return Page(title, Paragraph(verdict, tone_of([report])), sections, command)
 
 
-def _mistake(report: Report) -> tuple[Block, ...]:
+def findings(report: Report) -> tuple[Block, ...]:
+    """Return what was found, a paragraph each."""
+    return tuple(Paragraph(found.message, _TONES[found.level]) for found in report.findings)
+
+
+def mistake(report: Report) -> tuple[Block, ...]:
     """Return the diagnosis: one sentence, and a table of what else there is to say."""
     diagnosis = report.diagnosis
     if diagnosis is None:
@@ -73,18 +77,23 @@ def _error(report: Report) -> str:
     return f": relative error {pretty(report.relative_error, 2)}"
 
 
-def _figures(report: Report) -> tuple[Figure, ...]:
-    if report.relative_error is None:
-        return ()
-    svg = errors_chart([LayerCheck(report.subject, report)], "Error of the gradient")
+def errors_figure(checks: Sequence[LayerCheck], title: str) -> Figure:
+    """Return the picture of the errors, and what it shows."""
     caption = (
         "How far the gradient is from the derivative of the forward, as a part of their size. "
         "Grey is what rounding explains: a dot beyond it is an error."
     )
-    return (Figure(svg, caption),)
+    return Figure(errors_chart(checks, title), caption)
 
 
-def _numbers(report: Report) -> Table:
+def _figures(report: Report) -> tuple[Figure, ...]:
+    if report.relative_error is None:
+        return ()
+    return (errors_figure([LayerCheck(report.subject, report)], "Error of the gradient"),)
+
+
+def numbers(report: Report) -> Table:
+    """Return the error and what it was measured with."""
     sizes = (("relative error", report.relative_error), ("error bar", report.error_bar))
     rows = (
         ("verdict", report.verdict),
@@ -96,7 +105,8 @@ def _numbers(report: Report) -> Table:
     return Table(("what", "value"), rows)
 
 
-def _cost(report: Report) -> Fold:
+def cost_fold(report: Report) -> Fold:
+    """Return the calls and the milliseconds that the check took."""
     cost = report.cost
     rows = (
         ("calls of the forward", cost.forward),

@@ -31,6 +31,8 @@ def verdicts(reports: Sequence[Report]) -> str:
     """Say how many checks passed, as the beginning of a sentence."""
     given = [report.verdict for report in reports]
     failed, undecided = given.count("fail"), given.count("inconclusive")
+    if given == ["pass"]:
+        return "The gradient check passes"
     if not failed and not undecided:
         return f"All {len(given)} gradient checks pass"
     others = [f"{failed} failed"] * bool(failed) + [f"{undecided} inconclusive"] * bool(undecided)
@@ -45,7 +47,7 @@ def tone_of(reports: Sequence[Report]) -> Tone:
     return "plain" if "inconclusive" in given else "good"
 
 
-def checks_table(checks: Sequence[LayerCheck]) -> Table:
+def checks_table(checks: Sequence[LayerCheck], of: str = "gradient of") -> Table:
     """Return one line a check: its verdict, its error and what the differences leave open."""
     rows = tuple(
         (
@@ -57,7 +59,7 @@ def checks_table(checks: Sequence[LayerCheck]) -> Table:
         )
         for check in checks
     )
-    return Table(("gradient of", "verdict", "relative error", "error bar", "compared with"), rows)
+    return Table((of, "verdict", "relative error", "error bar", "compared with"), rows)
 
 
 def _size(value: float | None) -> str | float:
