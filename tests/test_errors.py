@@ -187,7 +187,7 @@ def test_targets_are_labels_or_probabilities(loss: Any, targets: Any, kind: Any,
 )
 def test_an_incoming_gradient_is_shaped_like_the_loss(loss: Any, targets: Any, shape: Any) -> None:
     said = f"`value_bar` must be of shape {shape}, got float64 (7,)"
-    assert_says(ValueError, said, lambda: loss.vjp(X, targets, np.ones(7)))
+    assert_says(ValueError, said, lambda: loss.vjp(X, targets, np.zeros(7)))
     said = f"`value_bar` must be {REAL}, got bool {shape}"
     assert_says(TypeError, said, lambda: loss.vjp(X, targets, np.full(shape, True)))
 
