@@ -259,7 +259,10 @@ def test_examples_are_listed_and_shown(tmp_path):
     ("args", "words"),
     [
         ([], ["FORWARD", "--example"]),
-        (["FILE:softmax", "--example", "zero"], ["not both"]),
+        (["FILE:softmax", "--example", "zero"], ["--example alone", "FORWARD"]),
+        (["--example", "zero", "--shape", "3"], ["--example alone", "--shape"]),
+        (["--example", "zero", "--scale", "1"], ["--example alone", "--scale"]),
+        (["FILE:softmax", "--torch", "--jax"], ["--torch or --jax"]),
         (["--example", "nothing"], ["'nothing'", "diagonal-only"]),
     ],
 )

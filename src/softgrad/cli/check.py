@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from softgrad.cli.command import Output, bad_values_are_bad_usage, command
 from softgrad.cli.examples import Examples, check_example
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
     from softgrad.checker import Report
 
 _NAMES = {"torch": "PyTorch", "jax": "JAX"}
+_OF_A_SUBJECT = ("forward", "backward", "torch", "jax", "shapes", "file", "dtype", "scale")
 
 
 @command()
 @click.argument("forward", required=False)
 @click.argument("backward", required=False)
-@click.option("--torch", "library", flag_value="torch", help="FORWARD takes tensors of PyTorch.")
-@click.option("--jax", "library", flag_value="jax", help="FORWARD takes arrays of JAX.")
+@click.option("--torch", is_flag=True, help="FORWARD takes tensors of PyTorch.")
+@click.option("--jax", is_flag=True, help="FORWARD takes arrays of JAX.")
 @click.option(
     "--shape",
     "shapes",
@@ -60,7 +62,8 @@ def check(
     output: Output,
     forward: str | None,
     backward: str | None,
-    library: str | None,
+    torch: bool,
+    jax: bool,
     shapes: tuple[tuple[int, ...], ...],
     file: Path | None,
     dtype: str | None,
@@ -82,17 +85,19 @@ def check(
     --example NAME checks a wrong backward that is built in, and shows what its mistake is called
     and why; --list-examples lists them.
 
-    Exit code: 0 pass, 1 fail, 4 inconclusive.
+    Exit code: 0 pass, 1 fail, 2 something for you to mend, 4 inconclusive.
     """
     if list_examples:
         output.result(Examples())
         return OK
     options: dict[str, Any] = {"seed": seed, "thorough": thorough}
     if example is not None:
-        if forward is not None:
-            raise UsageError("expected FORWARD, or --example NAME, and not both")
+        _refuse_beside_example(click.get_current_context())
         result, words = check_example(example, options), ["--example", example]
     elif forward is not None:
+        if torch and jax:
+            raise UsageError("expected --torch or --jax, and not both")
+        library = "torch" if torch else "jax" if jax else None
         given = _Given(forward, backward, library, shapes, file, dtype, scale)
         result, words = given.check(options), given.words
     else:
@@ -106,6 +111,16 @@ def check(
         with writing(report):
             write(check_page(result, shlex.join(words)), report)
     return OF_VERDICT[result.verdict]
+
+
+def _refuse_beside_example(context: click.Context) -> None:
+    """Raise where something is given that an example has itself."""
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name in _OF_A_SUBJECT:
+            word = parameter.opts[0] if isinstance(parameter, click.Option) else name.upper()
+            raise UsageError(f"expected --example alone, without {word}: it has its own")
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def read_inputs(path: Path) -> Arrays:
         found = np.load(path, allow_pickle=False)
         arrays = [found] if isinstance(found, np.ndarray) else [found[name] for name in found]
     except (ValueError, EOFError, BadZipFile) as error:
-        raise UsageError(f"{path}: expected arrays of numbers in an npz file: {error}") from error
+        raise UsageError(f"{path}: expected arrays of numbers in an npz or npy file") from error
     if not arrays:
         raise UsageError(f"{path}: there is no array in it")
     return arrays
