@@ -1,0 +1,111 @@
+"""softgrad on NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import softgrad as sg
+from softgrad.promises.adapters.adapter import Adapter
+
+__all__ = ["ADAPTER"]
+
+
+class _CrossEntropy:
+    """Cross-entropy with its derivatives, for cotangents and tangents."""
+
+    def __call__(
+        self,
+        logits: Any,
+        targets: Any,
+        *,
+        weight: Any = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int | None = None,
+        reduction: Any = "mean",
+    ) -> Any:
+        loss = sg.CrossEntropy(
+            reduction=reduction, label_smoothing=label_smoothing, ignore_index=ignore_index
+        )
+        return loss.value(logits, targets, class_weights=weight)
+
+    def vjp(
+        self, logits: Any, targets: Any, loss_bar: Any, *, weight: Any = None, **settings: Any
+    ) -> Any:
+        loss = sg.CrossEntropy(**settings)
+        return loss.gradient(logits, targets, class_weights=weight) * loss_bar[..., None]
+
+    def jvp(self, logits: Any, targets: Any, logits_dot: Any, **settings: Any) -> Any:
+        gradient = sg.CrossEntropy(**settings).gradient(logits, targets)
+        return (gradient * logits_dot).sum(axis=-1)
+
+    def hvp(
+        self, logits: Any, targets: Any, loss_bar: Any, logits_dot: Any, **settings: Any
+    ) -> Any:
+        hessian = sg.CrossEntropy(**settings).hessian(logits, targets)
+        return hessian.mv(logits_dot) * loss_bar[..., None]
+
+
+class _LinearCrossEntropy:
+    """The head with its derivatives, for cotangents and tangents."""
+
+    def __call__(
+        self,
+        x: Any,
+        W: Any,
+        targets: Any,
+        bias: Any = None,
+        *,
+        weight: Any = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int | None = None,
+        reduction: Any = "mean",
+    ) -> Any:
+        head = sg.LinearCrossEntropy(
+            reduction=reduction, label_smoothing=label_smoothing, ignore_index=ignore_index
+        )
+        return head.value(x, W, targets, bias, class_weights=weight)
+
+    def vjp(self, x: Any, W: Any, targets: Any, *rest: Any, weight: Any = None, **settings: Any) -> Any:
+        *bias, loss_bar = rest
+        head = sg.LinearCrossEntropy(**settings)
+        _, bars = head.value_and_gradient(
+            x, W, targets, *bias, class_weights=weight, loss_bar=loss_bar
+        )
+        return tuple(bar for bar in bars if bar is not None)
+
+    def jvp(self, x: Any, W: Any, targets: Any, dots: Any, **settings: Any) -> Any:
+        x_dot, W_dot = dots
+        return sg.LinearCrossEntropy(**settings).jvp(x, W, targets, x_dot=x_dot, W_dot=W_dot)
+
+    def hvp(self, x: Any, W: Any, targets: Any, loss_bar: Any, dots: Any, **settings: Any) -> Any:
+        x_dot, W_dot = dots
+        bars = sg.LinearCrossEntropy(**settings).hvp(
+            x, W, targets, loss_bar=loss_bar, x_dot=x_dot, W_dot=W_dot
+        )
+        return bars.x, bars.W
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    before = sg.get_num_threads()
+    sg.set_num_threads(n)
+    try:
+        yield
+    finally:
+        sg.set_num_threads(before)
+
+
+ADAPTER = Adapter(
+    "softgrad",
+    "numpy",
+    "softgrad",
+    {
+        "softmax": sg.softmax,
+        "log_softmax": sg.log_softmax,
+        "cross_entropy": _CrossEntropy(),
+        "linear_cross_entropy": _LinearCrossEntropy(),
+    },
+    _threads,
+)
