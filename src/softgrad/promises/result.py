@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from softgrad.results import Block, Paragraph, Result, Table, Tone, counted, number
 
-__all__ = ["Conformance", "Conformances", "Outcome", "VERDICTS", "Verdict"]
+__all__ = ["VERDICTS", "Conformance", "Conformances", "Outcome", "Verdict"]
 
 Verdict = Literal["kept", "broken", "not offered", "could not run"]
 
@@ -74,13 +74,20 @@ class Conformance(Result):
         for outcome in self.of("broken"):
             yield Paragraph(f"• {outcome.promise}: {outcome.says}", "bad")
             yield Paragraph(f"    {_measured(outcome)}; at {outcome.at}")
-        for outcome in self.outcomes:
-            if outcome.verdict in ("not offered", "could not run"):
-                yield Paragraph(f"• {outcome.promise}: {outcome.verdict}: {outcome.at}", "quiet")
-            elif outcome.note:
-                yield Paragraph(f"• {outcome.promise}: {outcome.note}", "quiet")
+        for what, names in self._limits().items():
+            yield Paragraph(f"• {what}: {', '.join(names)}", "quiet")
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         yield Paragraph(versions, "quiet")
+
+    def _limits(self) -> dict[str, list[str]]:
+        """Return why promises were not measured, or in part: the names by the reasons."""
+        found: dict[str, list[str]] = {}
+        for outcome in self.outcomes:
+            if outcome.figure is None:
+                found.setdefault(f"{outcome.verdict}, {outcome.at}", []).append(outcome.promise)
+            elif outcome.note:
+                found.setdefault(f"in part, {outcome.note}", []).append(outcome.promise)
+        return found
 
 
 @dataclass(frozen=True)

@@ -50,13 +50,11 @@ class Rows:
         N, K = self.z.shape
         if K > 4 or N > 2:
             return f"{N} × {K} logits, {self.dtype}"
-        rows = ", ".join(f"({', '.join(f'{v:g}' for v in row)})" for row in self.z)
+        rows = ", ".join(f"({', '.join(f'{v:.10g}' for v in row)})" for row in self.z)
         return f"z = {rows}, {self.dtype}"
 
 
-def random_rows(
-    N: int, K: int, scale: float = 2.0, dtype: str = "float32", seed: int = 0
-) -> Rows:
+def random_rows(N: int, K: int, scale: float = 2.0, dtype: str = "float32", seed: int = 0) -> Rows:
     """Return rows of normal random logits with random labels."""
     rng = np.random.default_rng((seed, N, K))
     z = scale * rng.standard_normal((N, K))

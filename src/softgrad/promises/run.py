@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-import softgrad
 from softgrad.errors import mismatch
 from softgrad.promises.adapters import load_adapter
 from softgrad.promises.battery import PROMISES
@@ -160,8 +159,6 @@ def _name_of(implementation: Any) -> str:
 
 
 def _version(distribution: str) -> str:
-    if distribution == "softgrad":
-        return softgrad.__version__
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

@@ -155,13 +155,13 @@ class Subject:
 
     def _rows_call(self, rows: Rows, options: Mapping[str, Any]) -> Call:
         reduction = {"reduction": "none"} if self.returns == "as asked" else {}
-        return self.call(rows, reduction | options)
+        return self.call(rows, {**reduction, **options})
 
     def _mean_call(self, rows: Rows, options: Mapping[str, Any]) -> Call:
         if self.returns == "rows":
             raise NotOffered("it returns one loss a row, and no mean")
         reduction = {"reduction": "mean"} if self.returns == "as asked" else {}
-        return self.call(rows, reduction | options)
+        return self.call(rows, {**reduction, **options})
 
     def _like_value(self, y_bar: AnyArray) -> AnyArray:
         """Return cotangents [N, M] in the shape of what the function returns."""
@@ -187,4 +187,5 @@ def random_direction(N: int, M: int, rows: Rows) -> AnyArray:
     """Return quarters from ±1/4 to ±2, which every format holds: [N, M]."""
     rng = np.random.default_rng((N, M))
     sizes = rng.integers(1, 9, size=(N, M)) * rng.choice((-1, 1), size=(N, M))
-    return (sizes / 4).astype(rows.z.dtype)
+    quarters: AnyArray = (sizes / 4).astype(rows.z.dtype)
+    return quarters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import optax  # type: ignore[import-not-found]
+import optax
 
 from softgrad.promises.adapters.adapter import Adapter
 

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import softgrad as sg
+from softgrad.heads import LinearCrossEntropy
+from softgrad.kernels import get_num_threads, set_num_threads
+from softgrad.losses import CrossEntropy
+from softgrad.maps import log_softmax, softmax
 from softgrad.promises.adapters.adapter import Adapter
 
 __all__ = ["ADAPTER"]
@@ -25,7 +28,7 @@ class _CrossEntropy:
         ignore_index: int | None = None,
         reduction: Any = "mean",
     ) -> Any:
-        loss = sg.CrossEntropy(
+        loss = CrossEntropy(
             reduction=reduction, label_smoothing=label_smoothing, ignore_index=ignore_index
         )
         return loss.value(logits, targets, class_weights=weight)
@@ -33,17 +36,17 @@ class _CrossEntropy:
     def vjp(
         self, logits: Any, targets: Any, loss_bar: Any, *, weight: Any = None, **settings: Any
     ) -> Any:
-        loss = sg.CrossEntropy(**settings)
+        loss = CrossEntropy(**settings)
         return loss.gradient(logits, targets, class_weights=weight) * loss_bar[..., None]
 
     def jvp(self, logits: Any, targets: Any, logits_dot: Any, **settings: Any) -> Any:
-        gradient = sg.CrossEntropy(**settings).gradient(logits, targets)
+        gradient = CrossEntropy(**settings).gradient(logits, targets)
         return (gradient * logits_dot).sum(axis=-1)
 
     def hvp(
         self, logits: Any, targets: Any, loss_bar: Any, logits_dot: Any, **settings: Any
     ) -> Any:
-        hessian = sg.CrossEntropy(**settings).hessian(logits, targets)
+        hessian = CrossEntropy(**settings).hessian(logits, targets)
         return hessian.mv(logits_dot) * loss_bar[..., None]
 
 
@@ -62,14 +65,16 @@ class _LinearCrossEntropy:
         ignore_index: int | None = None,
         reduction: Any = "mean",
     ) -> Any:
-        head = sg.LinearCrossEntropy(
+        head = LinearCrossEntropy(
             reduction=reduction, label_smoothing=label_smoothing, ignore_index=ignore_index
         )
         return head.value(x, W, targets, bias, class_weights=weight)
 
-    def vjp(self, x: Any, W: Any, targets: Any, *rest: Any, weight: Any = None, **settings: Any) -> Any:
+    def vjp(
+        self, x: Any, W: Any, targets: Any, *rest: Any, weight: Any = None, **settings: Any
+    ) -> Any:
         *bias, loss_bar = rest
-        head = sg.LinearCrossEntropy(**settings)
+        head = LinearCrossEntropy(**settings)
         _, bars = head.value_and_gradient(
             x, W, targets, *bias, class_weights=weight, loss_bar=loss_bar
         )
@@ -77,11 +82,11 @@ class _LinearCrossEntropy:
 
     def jvp(self, x: Any, W: Any, targets: Any, dots: Any, **settings: Any) -> Any:
         x_dot, W_dot = dots
-        return sg.LinearCrossEntropy(**settings).jvp(x, W, targets, x_dot=x_dot, W_dot=W_dot)
+        return LinearCrossEntropy(**settings).jvp(x, W, targets, x_dot=x_dot, W_dot=W_dot)
 
     def hvp(self, x: Any, W: Any, targets: Any, loss_bar: Any, dots: Any, **settings: Any) -> Any:
         x_dot, W_dot = dots
-        bars = sg.LinearCrossEntropy(**settings).hvp(
+        bars = LinearCrossEntropy(**settings).hvp(
             x, W, targets, loss_bar=loss_bar, x_dot=x_dot, W_dot=W_dot
         )
         return bars.x, bars.W
@@ -89,12 +94,12 @@ class _LinearCrossEntropy:
 
 @contextmanager
 def _threads(n: int) -> Iterator[None]:
-    before = sg.get_num_threads()
-    sg.set_num_threads(n)
+    before = get_num_threads()
+    set_num_threads(n)
     try:
         yield
     finally:
-        sg.set_num_threads(before)
+        set_num_threads(before)
 
 
 ADAPTER = Adapter(
@@ -102,8 +107,8 @@ ADAPTER = Adapter(
     "numpy",
     "softgrad",
     {
-        "softmax": sg.softmax,
-        "log_softmax": sg.log_softmax,
+        "softmax": softmax,
+        "log_softmax": log_softmax,
         "cross_entropy": _CrossEntropy(),
         "linear_cross_entropy": _LinearCrossEntropy(),
     },

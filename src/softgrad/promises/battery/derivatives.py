@@ -16,7 +16,7 @@ __all__ = ["PROMISES"]
 
 
 def _forward(subject: Subject) -> Iterator[Measured]:
-    for rows in (random_rows(4, 6), random_rows(3, 5, dtype="float64")):
+    for rows in (random_rows(4, 6), random_rows(4, 6, dtype="float64")):
         z_dot = random_direction(len(rows), rows.classes, rows)
         triples = zip(rows.exact, labels_of(rows), z_dot, strict=True)
         exact = [subject.suite.exact.jvp(z, t, exactly(dot)) for z, t, dot in triples]
@@ -24,7 +24,7 @@ def _forward(subject: Subject) -> Iterator[Measured]:
 
 
 def _second(subject: Subject) -> Iterator[Measured]:
-    for rows in (random_rows(4, 6), random_rows(3, 5, dtype="float64")):
+    for rows in (random_rows(4, 6), random_rows(4, 6, dtype="float64")):
         y_bar = subject.cotangent(rows)
         z_dot = random_direction(len(rows), rows.classes, rows)
         of_rows = zip(rows.exact, labels_of(rows), y_bar, z_dot, strict=True)

@@ -59,7 +59,7 @@ def _answers(subject: Subject, rows: Rows, y_bar: AnyArray) -> tuple[AnyArray, A
 
 
 def _repeatable(subject: Subject) -> Iterator[Measured]:
-    rows = random_rows(9, 37)
+    rows = random_rows(33, 37)
     y_bar = subject.cotangent(rows)
     values = subject.values(rows)
     yield Measured(differing(subject.values(rows), values), str(rows))

@@ -35,9 +35,7 @@ def _ignored_garbage(subject: Subject) -> Iterator[Measured]:
         z, t = rows.z.copy(), np.array([3, -100, 0, 5])
         z[1] = garbage
         at = f"; row 1 is ignored, and {name}"
-        for found in _weighted_mean(
-            subject, Rows(z, t), np.array([1, 0, 1, 1]), ignore_index=-100
-        ):
+        for found in _weighted_mean(subject, Rows(z, t), np.array([1, 0, 1, 1]), ignore_index=-100):
             yield Measured(found.figure, found.at + at)
 
 
@@ -98,8 +96,7 @@ def _weighted_mean(
     exact = iter(subject.exact_gradients(part, ones))
     zero = [Decimal(0)] * rows.classes
     expected = [
-        [Decimal(_BAR) * n * v / total for v in next(exact)] if n else zero
-        for n in counts.tolist()
+        [Decimal(_BAR) * n * v / total for v in next(exact)] if n else zero for n in counts.tolist()
     ]
     yield Measured(ulps(gradients, expected, rows.dtype), f"the gradient of {at}")
 

@@ -17,7 +17,7 @@ __all__ = ["PROMISES"]
 
 
 def _half(dtype: str, subject: Subject) -> Iterator[Measured]:
-    # Eighths below 16 are numbers of both formats. A sum of 3,000 terms of 16 bits stands still.
+    # Eighths below 16 are numbers of both formats. A sum of 16 bits stands still at 3,000 terms.
     for N, K, scale in ((5, 7, 2.0), (1, 3001, 0.5)):
         z = np.clip(np.round(8 * random_rows(N, K, scale).z) / 8, -15, 15)
         yield from off(subject, Rows(z, random_rows(N, K).t, dtype))
@@ -26,8 +26,7 @@ def _half(dtype: str, subject: Subject) -> Iterator[Measured]:
 PROMISES = tuple(
     Promise(
         dtype,
-        f"{dtype} logits give the exact result, rounded once: no sum and no difference is taken in "
-        "16 bits.",
+        f"{dtype} logits give the exact result, rounded once, over 3,001 classes too.",
         tuple(SUITES),
         f"ulp of the largest entry, in {dtype}",
         1,

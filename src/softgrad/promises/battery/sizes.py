@@ -18,7 +18,7 @@ _MANY = 100_003
 
 
 def _tails(subject: Subject) -> Iterator[Measured]:
-    for K in (2, 3, 17, 33, 65, 129, 515):
+    for K in (3, 17, 33, 65, 129):
         # The last class has half of the probability. Far below 0, padding with zeros shows.
         z = random_rows(2, K, 1.0).z - np.array([[0], [300]], np.float32)
         z[:, -1] = z[:, :-1].max(axis=1) + np.float32(np.log(K))
@@ -46,7 +46,7 @@ def _alternating(subject: Subject) -> np.ndarray:
 PROMISES = (
     Promise(
         "tails",
-        "Rows whose length fits no block are right up to their last class: 2, 3, 17, 33, … 515.",
+        "Rows whose length fits no block are right up to their last class: 3, 17, 33, 65, 129.",
         tuple(SUITES),
         "ulp of the largest entry",
         16,

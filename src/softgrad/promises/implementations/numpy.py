@@ -73,7 +73,8 @@ def _format(dtype: str) -> np.dtype[Any]:
         import ml_dtypes
     except ImportError:
         raise NotOffered("NumPy has no bfloat16 without ml_dtypes") from None
-    return np.dtype(ml_dtypes.bfloat16)
+    found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return found
 
 
 def _each(result: Any) -> tuple[AnyArray, ...]:
