@@ -1,6 +1,6 @@
 """What implementations of softmax and its losses promise, and whether they keep it."""
 
-from softgrad.promises.adapters import ADAPTERS
+from softgrad.promises.adapters import ADAPTERS, load_adapter
 from softgrad.promises.guess import FRAMEWORKS
 from softgrad.promises.result import Conformance, Conformances, Outcome
 from softgrad.promises.run import conformance
@@ -14,4 +14,5 @@ __all__ = [
     "Conformances",
     "Outcome",
     "conformance",
+    "load_adapter",
 ]

@@ -60,7 +60,8 @@ def ulps(answer: AnyArray, exact: list[Row], dtype: str, own_size: bool = False)
         if not (a.is_finite() and b.is_finite()):
             worst = worst if a == b else math.inf
         elif a != b:
-            worst = max(worst, float(abs(a - b) / _last_place(b if own_size else largest, dtype)))
+            size = b if own_size or not b else largest  # what is exactly 0 has to be 0
+            worst = max(worst, float(abs(a - b) / _last_place(size, dtype)))
     return worst
 
 

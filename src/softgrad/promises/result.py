@@ -84,9 +84,9 @@ class Conformance(Result):
         found: dict[str, list[str]] = {}
         for outcome in self.outcomes:
             if outcome.figure is None:
-                found.setdefault(f"{outcome.verdict}, {outcome.at}", []).append(outcome.promise)
+                found.setdefault(f"{outcome.verdict} ({outcome.at})", []).append(outcome.promise)
             elif outcome.note:
-                found.setdefault(f"in part, {outcome.note}", []).append(outcome.promise)
+                found.setdefault(f"measured in part ({outcome.note})", []).append(outcome.promise)
         return found
 
 

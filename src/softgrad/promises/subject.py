@@ -167,7 +167,7 @@ class Subject:
         """Return cotangents [N, M] in the shape of what the function returns."""
         if not self.suite.is_loss:
             return y_bar
-        return y_bar[0, 0].reshape(()) if self.returns == "one number" else y_bar[:, 0]
+        return np.array(y_bar[0, 0]) if self.returns == "one number" else y_bar[:, 0]
 
     def _as_rows(self, rows: Rows, value: AnyArray) -> AnyArray:
         """Return what the function returned as [N, M]."""

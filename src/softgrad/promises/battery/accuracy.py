@@ -82,7 +82,8 @@ PROMISES = (
     ),
     Promise(
         "confident-gradients",
-        "So do the gradients of such rows, in every entry.",
+        "Where one class has nearly all of the probability, every entry of the gradient keeps its "
+        "digits.",
         tuple(SUITES),
         "ulp of each entry",
         16,

@@ -79,7 +79,7 @@ PROMISES = (
     ),
     Promise(
         "thread-invariance",
-        "Nor do they depend on the number of threads.",
+        "The bits of a row do not depend on the number of threads.",
         tuple(SUITES),
         "entries that differ",
         0,

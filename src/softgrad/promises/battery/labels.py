@@ -67,7 +67,7 @@ def _smoothing(subject: Subject) -> Iterator[Measured]:
 
 def _class_weights(subject: Subject) -> Iterator[Measured]:
     rows = random_rows(6, 4)
-    given = Rows(rows.z, np.array([0, 1, 2, 3, 1, 2]))
+    given = Rows(rows.z, np.array([0, 1, 1, 3, 1, 2]))
     weight = np.array([1, 2, 0, 1], rows.z.dtype)  # [K]
     targets: list[Row] = [
         [v * int(weight[label]) for v in target]
@@ -112,7 +112,7 @@ PROMISES = (
     ),
     Promise(
         "ignored-garbage",
-        "So it is where the logits of an ignored row are NaN or ∞.",
+        "An ignored row counts nothing even where its logits are NaN or ∞.",
         LOSSES,
         "ulp of the largest entry",
         16,

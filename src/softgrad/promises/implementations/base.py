@@ -90,8 +90,10 @@ class AbstractImplementation(ABC):
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         """The parameters of the function, by their names."""
+        # A module can be called with anything; it is its forward that says what it takes.
+        function = getattr(self.function, "forward", self.function)
         try:
-            return inspect.signature(self.function).parameters
+            return inspect.signature(function).parameters
         except (TypeError, ValueError):  # of code that is not Python
             return {}
 
