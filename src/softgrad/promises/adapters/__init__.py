@@ -34,9 +34,9 @@ def load_adapter(name: str) -> Adapter:
     if name not in ADAPTERS:
         raise ValueError(mismatch("implementation", f"among {', '.join(ADAPTERS)}", repr(name)))
     try:
-        adapter = import_module(f"softgrad.promises.adapters.{ADAPTERS[name]}").ADAPTER
+        adapter: Adapter = import_module(f"softgrad.promises.adapters.{ADAPTERS[name]}").ADAPTER
+        import_module(adapter.distribution)  # which is imported by the same name
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         raise UsageError(f"{missing} is needed for {name!r}: pip install {missing}") from error
-    assert isinstance(adapter, Adapter)
     return adapter

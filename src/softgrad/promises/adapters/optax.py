@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import optax
+from typing import Any
 
 from softgrad.promises.adapters.adapter import Adapter
 
 __all__ = ["ADAPTER"]
 
-ADAPTER = Adapter(
-    "optax",
-    "jax",
-    "optax",
-    {"cross_entropy": optax.losses.softmax_cross_entropy_with_integer_labels},
-)
+
+def _cross_entropy(logits: Any, targets: Any) -> Any:
+    import optax  # here, since no extra of softgrad's brings it
+
+    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, targets)
+
+
+ADAPTER = Adapter("optax", "jax", "optax", {"cross_entropy": _cross_entropy})
