@@ -6,6 +6,7 @@ import json
 import sys
 import warnings
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -21,6 +22,7 @@ from softgrad.promises.battery import PROMISES
 from softgrad.promises.exact import CROSS_ENTROPY, LOG_SOFTMAX, SOFTMAX, one_hot
 from softgrad.promises.guess import implementation_of
 from softgrad.promises.measures import differing, ulps
+from softgrad.promises.page import END, START, markdown
 from softgrad.promises.rows import Rows, exactly, random_rows
 from softgrad.promises.run import outcome_of
 from softgrad.promises.subject import Subject
@@ -385,6 +387,31 @@ def test_result_has_all_its_faces() -> None:
     assert "measured in part (it has no vjp): ordinary-rows, common-offset" in text
     assert "confident-gradients" in result._repr_html_()
     assert {o.promise for o in result.of("broken")} >= {"wide-range"}
+
+
+def test_page_says_for_every_promise_who_keeps_it() -> None:
+    right = sg.conformance("softmax", usual_softmax)
+    text = markdown([right], "a machine", ["optax"])
+    assert "Measured on a machine." in text
+    assert "`optax` is not installed there" in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert rows[0] == "| promise | at most | usual_softmax |"
+    assert {line.count("|") for line in rows} == {4}
+    cells = {line.split(" | ")[0].strip("| `"): line.split(" | ")[2] for line in rows[2:]}
+    assert cells["wide-range"].startswith("**broken**, ")
+    assert cells["confident-gradients"] == "– |"
+    assert cells["spoilt-row"] == "kept ¹ |"
+    assert "- usual_softmax, `wide-range`: " in text
+
+
+def test_committed_page_has_the_promises_and_the_suites_of_today() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "conformance.md").read_text(encoding="utf-8")
+    table = page.split(START)[1].split(END)[0]
+    for promise in PROMISES:
+        assert f"- `{promise.name}` ({promise.unit}): {promise.says}" in table
+        assert table.count(f"| `{promise.name}` |") == len(promise.suites)
+    for suite in SUITES:
+        assert f"### {suite}\n" in table
 
 
 def test_points_are_written_as_they_are() -> None:

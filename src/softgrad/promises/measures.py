@@ -43,7 +43,7 @@ def off(
     y_bar = subject.cotangent(rows) if y_bar is None else y_bar
     gradients = subject.gradients(rows, y_bar, **options)
     exact = subject.exact_gradients(rows, y_bar, targets)
-    yield Measured(ulps(gradients, exact, rows.dtype, own_size), f"the gradient at {rows}")
+    yield Measured(ulps(gradients, exact, rows.dtype, own_size), f"{rows}, the gradient")
 
 
 def ulps(answer: AnyArray, exact: list[Row], dtype: str, own_size: bool = False) -> float:

@@ -39,7 +39,7 @@ def _spoilt_row(subject: Subject) -> Iterator[Measured]:
         yield Measured(differing(subject.values(spoilt)[others], subject.values(rows)[others]), at)
         before = subject.gradients(rows, y_bar)[others]
         after = subject.gradients(spoilt, y_bar)[others]
-        yield Measured(differing(after, before), f"the gradient at {at}")
+        yield Measured(differing(after, before), f"{at}, the gradient")
 
 
 PROMISES = (

@@ -28,7 +28,7 @@ def _batch(subject: Subject) -> Iterator[Measured]:
     for which in batches:
         part = _alone(rows[which])
         found = subject.gradients(part, np.ascontiguousarray(y_bar[which]))
-        yield Measured(differing(found, gradients[which]), f"the gradient of {_at(len(part))}")
+        yield Measured(differing(found, gradients[which]), f"{_at(len(part))}, the gradient")
 
 
 def _alone(rows: Rows) -> Rows:
@@ -50,8 +50,8 @@ def _threads(subject: Subject) -> Iterator[Measured]:
         for n in (2, 3):
             with subject.implementation.threads(n):
                 shared = _answers(subject, rows, y_bar)
-            for what, a, b in zip(("", "the gradient of "), alone, shared, strict=False):
-                yield Measured(differing(a, b), f"{what}{N} × {K} logits, {n} threads")
+            for what, a, b in zip(("", ", the gradient"), alone, shared, strict=True):
+                yield Measured(differing(a, b), f"{N} × {K} logits, {n} threads{what}")
 
 
 def _answers(subject: Subject, rows: Rows, y_bar: AnyArray) -> tuple[AnyArray, AnyArray]:
@@ -65,7 +65,7 @@ def _repeatable(subject: Subject) -> Iterator[Measured]:
     yield Measured(differing(subject.values(rows), values), str(rows))
     gradients = subject.gradients(rows, y_bar)
     found = subject.gradients(rows, y_bar)
-    yield Measured(differing(found, gradients), f"the gradient at {rows}")
+    yield Measured(differing(found, gradients), f"{rows}, the gradient")
 
 
 PROMISES = (

@@ -98,7 +98,7 @@ def _weighted_mean(
     expected = [
         [Decimal(_BAR) * n * v / total for v in next(exact)] if n else zero for n in counts.tolist()
     ]
-    yield Measured(ulps(gradients, expected, rows.dtype), f"the gradient of {at}")
+    yield Measured(ulps(gradients, expected, rows.dtype), f"{at}, the gradient")
 
 
 PROMISES = (

@@ -28,7 +28,7 @@ def _strided(subject: Subject) -> Iterator[Measured]:
     gradients = subject.gradients(rows, y_bar)
     for name, z in _views(rows.z):
         found = subject.gradients(Rows(z, rows.t), y_bar)
-        yield Measured(differing(found, gradients), f"the gradient at {name}")
+        yield Measured(differing(found, gradients), f"{name}, the gradient")
     for name, bar in _views(y_bar):
         found = subject.gradients(rows, bar)
         yield Measured(differing(found, gradients), f"{name}, as the cotangent")
