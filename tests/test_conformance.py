@@ -209,6 +209,14 @@ def test_an_exception_is_an_outcome() -> None:
     assert outcome("masked-classes", "softmax", picky).verdict == "kept"
 
 
+def test_what_raises_for_every_label_does_not_keep_the_promise_about_wrong_ones() -> None:
+    def never(logits: Any, targets: Any) -> Any:
+        raise IndexError("label out of range")
+
+    found = outcome("label-range", "cross_entropy", never, framework="numpy")
+    assert found.verdict == "could not run"
+
+
 @pytest.mark.parametrize(
     ("suite", "wrong"),
     [
@@ -239,6 +247,7 @@ def test_a_bias_masks_classes_of_a_linear_layer() -> None:
         ("softmax", lambda a, b: a, {}, TypeError, "say which by framework="),
         ("softmax", "tensorfloat", {}, ValueError, "among softgrad, softgrad-torch, torch"),
         ("softmax", "torch-fused", {}, ValueError, "`suite` must be among linear_cross_entropy"),
+        ("softmax", (usual_softmax, usual_vjp), {"framework": "jax"}, ValueError, "for a pair"),
         ("softmax", usual_softmax, {"framework": "mlx"}, ValueError, "`framework` must be among"),
     ],
 )

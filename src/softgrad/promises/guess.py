@@ -29,12 +29,15 @@ def implementation_of(
     TypeError
         It is no function, or it takes the arrays of no library that is loaded.
     ValueError
-        There is no such framework.
+        There is no such framework, or it is not that of a pair.
     MissingExtraError
         The framework is not installed.
     """
     if isinstance(given, tuple) and len(given) == 2 and all(map(callable, given)):
-        given, framework = WithVjp(*given), framework or "numpy"
+        if framework not in (None, "numpy"):
+            expected = "'numpy' for a pair: others differentiate a function themselves"
+            raise ValueError(mismatch("framework", expected, repr(framework)))
+        given, framework = WithVjp(*given), "numpy"
     if not callable(given):
         expected = "a function, a pair of a function and its VJP, or a name"
         raise TypeError(mismatch("implementation", expected, type(given).__name__))

@@ -75,7 +75,7 @@ def conformance(
     TypeError
         `implementation` is no function, or takes no arrays.
     ValueError
-        There is no such suite, framework, or shipped implementation.
+        There is no such suite, framework, or shipped implementation; or a pair is not NumPy's.
     ImportError, UsageError
         The framework, or what the shipped implementation needs, is not installed.
 

@@ -24,5 +24,6 @@ PROMISES = (
     *invariance.PROMISES,
     *derivatives.PROMISES,
     *precision.PROMISES,
+    labels.LABEL_RANGE,  # the last: a GPU that met a wrong label answers nothing more
 )
-"""In the order of a report."""
+"""In the order in which they are measured."""
