@@ -230,6 +230,18 @@ def test_a_result_of_another_shape_cannot_be_measured(suite: str, wrong: Any) ->
     assert "shape" in found.at
 
 
+def test_a_gradient_of_another_shape_or_none_cannot_be_measured() -> None:
+    head = GOOD["linear_cross_entropy"]
+    forgets_bias = Changed(head, vjp=lambda *a, **o: head.vjp(*a, **o)[:2])
+    found = outcome("layer-gradients", "linear_cross_entropy", forgets_bias)
+    assert found.verdict == "could not run"
+    assert "gradients of the shapes [(4, 3), (6, 3), (6,)] were expected" in found.at
+    for wrong in (lambda z, g: None, lambda z, g: g.T, lambda z, g: g[0]):
+        found = outcome("ordinary-rows", "softmax", (usual_softmax, wrong))
+        assert (found.verdict, found.figure) == ("could not run", None)
+        assert "a gradient of the shape (5, 7) was expected" in found.at
+
+
 def test_a_bias_masks_classes_of_a_linear_layer() -> None:
     def without_bias(x: Any, W: Any, targets: Any, reduction: str = "mean") -> Any:
         return GOOD["linear_cross_entropy"](x, W, targets, reduction=reduction)
@@ -298,7 +310,6 @@ def test_shipped_implementations_are_of_suites_that_there_are(name: str) -> None
         pytest.importorskip("optax")
     adapter = load_adapter(name)
     assert set() < set(adapter.functions) <= set(SUITES)
-    assert adapter.title
 
 
 def test_the_framework_is_found_out() -> None:

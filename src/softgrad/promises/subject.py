@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from softgrad.promises.exact import Row, one_hot
 from softgrad.promises.implementations.base import AbstractImplementation, Call, NotOffered
@@ -68,7 +69,7 @@ class Subject:
         for part, bar in self._parts(rows, y_bar):
             call = self._rows_call(part, options)
             bars = self.implementation.vjp(call, self._like_value(bar))
-            found.append(self.suite.logits_bar(part, bars))
+            found.append(self._in_logits(part, bars))
         return np.concatenate(found)
 
     def slopes(self, rows: Rows, z_dot: AnyArray) -> AnyArray:
@@ -87,7 +88,7 @@ class Subject:
             call = self._rows_call(part, {})
             tangents = self.suite.tangents(call.arguments, dot)
             bars = self.implementation.hvp(call, self._like_value(bar), tangents)
-            found.append(self.suite.logits_bar(part, bars))
+            found.append(self._in_logits(part, bars))
         return np.concatenate(found)
 
     # --- the mean of a loss ----------------------------------------------------------------
@@ -99,8 +100,9 @@ class Subject:
     def mean_gradients(self, rows: Rows, loss_bar: float, **options: Any) -> AnyArray:
         """Return the gradient of the mean in the logits, times the cotangent: [N, K]."""
         call = self._mean_call(rows, options)
-        bars = self.implementation.vjp(call, np.array(loss_bar, rows.z.dtype))
-        return self.suite.logits_bar(rows, bars)
+        return self._in_logits(
+            rows, self.implementation.vjp(call, np.array(loss_bar, rows.z.dtype))
+        )
 
     # --- a linear layer in front of a loss -------------------------------------------------
 
@@ -111,7 +113,12 @@ class Subject:
         reduction = {"reduction": "none"} if self.returns == "as asked" else {}
         arguments = (x, W, t) if bias is None else (x, W, t, bias)
         above = loss_bar[0, 0] if self.returns == "one number" else loss_bar[:, 0]
-        return self.implementation.vjp(Call(arguments, reduction, "float32"), np.array(above))
+        bars = self.implementation.vjp(Call(arguments, reduction, "float32"), np.array(above))
+        given = [a.shape for a in arguments if a.dtype.kind == "f"]
+        if [bar.shape for bar in bars] != given:
+            got = [bar.shape for bar in bars]
+            raise ValueError(f"gradients of the shapes {given} were expected, got {got}")
+        return bars
 
     def row_factors(self, loss_bar: AnyArray) -> AnyArray:
         """Return what the rows' losses are multiplied by: [N, 1]; the first is that of a mean."""
@@ -137,7 +144,8 @@ class Subject:
 
     def cotangent(self, rows: Rows) -> AnyArray:
         """Return a random cotangent that every format holds, without a zero: [N, M]."""
-        return random_direction(len(rows), 1 if self.suite.is_loss else rows.classes, rows)
+        M = 1 if self.suite.is_loss else rows.classes
+        return random_direction(len(rows), M, rows.z.dtype)
 
     def label_cotangent(self, rows: Rows) -> AnyArray:
         """Return the cotangent that asks for the label's entry of a map, or for a loss: [N, M]."""
@@ -175,7 +183,15 @@ class Subject:
         shape = (N, K) if not self.suite.is_loss else () if self.returns == "one number" else (N,)
         if value.shape != shape:
             raise ValueError(f"a result of the shape {shape} was expected, got {value.shape}")
-        return value.reshape(N, -1) if value.size else value.reshape(N, 0)
+        return value.reshape(N, -1)
+
+    def _in_logits(self, rows: Rows, bars: tuple[AnyArray, ...]) -> AnyArray:
+        """Return the gradient in the logits: [N, K]."""
+        found = self.suite.logits_bar(rows, bars)
+        if found.shape != rows.z.shape:
+            expected = f"a gradient of the shape {rows.z.shape}"
+            raise ValueError(f"{expected} was expected, got {found.shape}")
+        return found
 
 
 def labels_of(rows: Rows) -> list[Row]:
@@ -183,9 +199,9 @@ def labels_of(rows: Rows) -> list[Row]:
     return [one_hot(int(label), rows.classes) for label in rows.t]
 
 
-def random_direction(N: int, M: int, rows: Rows) -> AnyArray:
+def random_direction(N: int, M: int, dtype: DTypeLike) -> AnyArray:
     """Return quarters from ±1/4 to ±2, which every format holds: [N, M]."""
     rng = np.random.default_rng((N, M))
     sizes = rng.integers(1, 9, size=(N, M)) * rng.choice((-1, 1), size=(N, M))
-    quarters: AnyArray = (sizes / 4).astype(rows.z.dtype)
+    quarters: AnyArray = (sizes / 4).astype(dtype)
     return quarters

@@ -15,7 +15,6 @@ __all__ = ["Adapter"]
 class Adapter:
     """The functions of one library, by the suites that they are for."""
 
-    title: str
     framework: str
     distribution: str
     """What its version is asked of."""

@@ -22,7 +22,6 @@ def _linear_cross_entropy(x: Any, W: Any, targets: Any, bias: Any = 0) -> Any:
 
 
 ADAPTER = Adapter(
-    "JAX",
     "jax",
     "jax",
     {

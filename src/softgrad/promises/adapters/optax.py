@@ -15,4 +15,4 @@ def _cross_entropy(logits: Any, targets: Any) -> Any:
     return optax.losses.softmax_cross_entropy_with_integer_labels(logits, targets)
 
 
-ADAPTER = Adapter("optax", "jax", "optax", {"cross_entropy": _cross_entropy})
+ADAPTER = Adapter("jax", "optax", {"cross_entropy": _cross_entropy})

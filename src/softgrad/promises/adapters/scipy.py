@@ -19,4 +19,4 @@ def _log_softmax(z: Any) -> Any:
     return log_softmax(z, axis=-1)
 
 
-ADAPTER = Adapter("SciPy", "numpy", "scipy", {"softmax": _softmax, "log_softmax": _log_softmax})
+ADAPTER = Adapter("numpy", "scipy", {"softmax": _softmax, "log_softmax": _log_softmax})

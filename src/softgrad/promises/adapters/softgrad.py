@@ -103,7 +103,6 @@ def _threads(n: int) -> Iterator[None]:
 
 
 ADAPTER = Adapter(
-    "softgrad",
     "numpy",
     "softgrad",
     {

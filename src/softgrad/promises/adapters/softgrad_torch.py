@@ -42,7 +42,6 @@ def _linear_cross_entropy(
 
 
 ADAPTER = Adapter(
-    "softgrad for PyTorch",
     "torch",
     "softgrad",
     {

@@ -41,7 +41,6 @@ def _linear_cross_entropy(
 
 
 ADAPTER = Adapter(
-    "PyTorch",
     "torch",
     "torch",
     {

@@ -40,6 +40,4 @@ def _linear_cross_entropy(
     )
 
 
-ADAPTER = Adapter(
-    "PyTorch, fused", "torch", "torch", {"linear_cross_entropy": _linear_cross_entropy}
-)
+ADAPTER = Adapter("torch", "torch", {"linear_cross_entropy": _linear_cross_entropy})

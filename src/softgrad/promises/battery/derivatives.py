@@ -17,7 +17,7 @@ __all__ = ["PROMISES"]
 
 def _forward(subject: Subject) -> Iterator[Measured]:
     for rows in (random_rows(4, 6), random_rows(4, 6, dtype="float64")):
-        z_dot = random_direction(len(rows), rows.classes, rows)
+        z_dot = random_direction(len(rows), rows.classes, rows.z.dtype)
         triples = zip(rows.exact, labels_of(rows), z_dot, strict=True)
         exact = [subject.suite.exact.jvp(z, t, exactly(dot)) for z, t, dot in triples]
         yield Measured(ulps(subject.slopes(rows, z_dot), exact, rows.dtype), str(rows))
@@ -26,7 +26,7 @@ def _forward(subject: Subject) -> Iterator[Measured]:
 def _second(subject: Subject) -> Iterator[Measured]:
     for rows in (random_rows(4, 6), random_rows(4, 6, dtype="float64")):
         y_bar = subject.cotangent(rows)
-        z_dot = random_direction(len(rows), rows.classes, rows)
+        z_dot = random_direction(len(rows), rows.classes, rows.z.dtype)
         of_rows = zip(rows.exact, labels_of(rows), y_bar, z_dot, strict=True)
         exact = [
             subject.suite.exact.hvp(z, t, exactly(bar), exactly(dot)) for z, t, bar, dot in of_rows
@@ -43,12 +43,14 @@ def _layer(subject: Subject) -> Iterator[Measured]:
         if with_bias and "bias" not in subject.implementation.parameters:
             return
         logits = x @ W.T + (bias if with_bias else 0)
-        t, loss_bar = rng.integers(K, size=N), random_direction(N, 1, random_rows(N, K))
+        t, loss_bar = rng.integers(K, size=N), random_direction(N, 1, np.float32)
         rows = Rows(logits, t)
         bars = subject.layer_gradients(x, W, t, bias if with_bias else None, loss_bar)
         g = np.array(subject.exact_gradients(rows, subject.row_factors(loss_bar)))  # [N, K]
-        exact = {"x": g @ _exactly(W), "W": g.T @ _exactly(x), "bias": g.sum(axis=0)[None]}
-        for (name, right), bar in zip(exact.items(), bars, strict=False):
+        exact = {"x": g @ _exactly(W), "W": g.T @ _exactly(x)}
+        if with_bias:
+            exact["bias"] = g.sum(axis=0)[None]
+        for (name, right), bar in zip(exact.items(), bars, strict=True):
             at = f"the gradient in {name}, {N} × {D} features, {K} classes"
             yield Measured(ulps(bar, right.tolist(), "float32"), at)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
 from softgrad.promises.exact import Row
 from softgrad.promises.measures import off, ulps
 from softgrad.promises.promise import Measured, Promise
-from softgrad.promises.rows import Rows, random_rows
+from softgrad.promises.rows import AnyArray, Rows, random_rows
 from softgrad.promises.subject import Subject, labels_of
 from softgrad.promises.suites import LOSSES
 
@@ -79,7 +80,7 @@ def _class_weights(subject: Subject) -> Iterator[Measured]:
 
 
 def _weighted_mean(
-    subject: Subject, rows: Rows, counts: np.ndarray, **options: object
+    subject: Subject, rows: Rows, counts: AnyArray, **options: Any
 ) -> Iterator[Measured]:
     """Yield how far the mean is from that of rows that are dropped, or repeated."""
     kept, total = counts > 0, Decimal(int(counts.sum()))
@@ -103,7 +104,7 @@ LABEL_RANGE = Promise(
     "label-range",
     "A label that is no class raises an error, or makes the loss NaN.",
     LOSSES,
-    "labels taken",
+    "taken",
     0,
     _label_range,
 )

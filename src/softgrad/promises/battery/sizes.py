@@ -8,7 +8,7 @@ import numpy as np
 
 from softgrad.promises.measures import off
 from softgrad.promises.promise import Measured, Promise
-from softgrad.promises.rows import Rows, random_rows
+from softgrad.promises.rows import AnyArray, Rows, random_rows
 from softgrad.promises.subject import Subject
 from softgrad.promises.suites import SUITES
 
@@ -37,7 +37,7 @@ def _many_classes(subject: Subject) -> Iterator[Measured]:
     yield from off(subject, Rows(z, np.array([_MANY - 1])), y_bar=_alternating(subject))
 
 
-def _alternating(subject: Subject) -> np.ndarray:
+def _alternating(subject: Subject) -> AnyArray:
     if subject.suite.is_loss:
         return np.ones((1, 1), np.float32)
     return np.resize(np.array([1.0, -0.5, 2.0, 0.25, -1.0], np.float32), (1, _MANY))
