@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         linear_cross_entropy,
         selected_log_probs,
     )
+    from softgrad.promises import conformance
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ __version__ = "0.1.0"
 _ROOM_OF = {
     "check": "checker",
     "compare": "explain",
+    "conformance": "promises",
     "LinearCrossEntropy": "heads",
     "SelectedLogProbs": "heads",
     "follow": "explain",
@@ -84,6 +86,7 @@ __all__ = [
     "binary_cross_entropy",
     "check",
     "compare",
+    "conformance",
     "cross_entropy",
     "entmax15",
     "explain_impl",

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is either the old one, whole, or the new one, whole."""
+"""Atomic writes: a file is either the old one, whole, or the new one, whole; parts of pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["rewrite_between", "write_atomically"]
+
+
+def rewrite_between(page: Path, start: str, end: str, text: str) -> None:
+    """Put `text` between two markers of a page.
+
+    Raises
+    ------
+    ValueError
+        The page does not have each marker once, the first one first.
+    """
+    old = page.read_text(encoding="utf-8")
+    if old.count(start) != 1 or old.count(end) != 1 or old.index(start) > old.index(end):
+        raise ValueError(f"{page}: expected one {start} and, after it, one {end}")
+    before, after = old.split(start)[0], old.split(end)[1]
+    write_atomically(page, f"{before}{start}\n{text}\n{end}{after}")
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:

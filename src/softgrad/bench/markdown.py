@@ -9,7 +9,7 @@ from pathlib import Path
 from softgrad.bench.measurement import Measured, Measurement, best, named
 from softgrad.bench.result import Benchmark
 from softgrad.bench.tables import ABSENT, verdict_text
-from softgrad.files import write_atomically
+from softgrad.files import rewrite_between
 
 __all__ = ["END", "START", "markdown", "rewrite"]
 
@@ -35,11 +35,7 @@ def rewrite(page: Path, results: Path) -> None:
     result = Benchmark.from_dict(json.loads(results.read_text(encoding="utf-8")))
     if result.quick:
         raise ValueError(f"{results}: expected results of a whole run, got those of --quick")
-    text = page.read_text(encoding="utf-8")
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise ValueError(f"{page}: expected one {START} and, after it, one {END}")
-    before, after = text.split(START)[0], text.split(END)[1]
-    write_atomically(page, f"{before}{START}\n{markdown(result)}\n{END}{after}")
+    rewrite_between(page, START, END, markdown(result))
 
 
 def markdown(result: Benchmark) -> str:

@@ -1,0 +1,1 @@
+"""Implementations of each library, called with NumPy arrays and differentiated by the library."""
