@@ -306,8 +306,6 @@ def test_shipped_implementations_run(name: str, suite: str) -> None:
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_shipped_implementations_are_of_suites_that_there_are(name: str) -> None:
-    if name == "optax":
-        pytest.importorskip("optax")
     adapter = load_adapter(name)
     assert set() < set(adapter.functions) <= set(SUITES)
 
