@@ -28,7 +28,7 @@ def main(args: list[str]) -> int:
         return _one(options.case)
     peers = []
     if not options.alone:
-        from benchmarks.checker.peers import PEERS
+        from benchmarks.checker.peers.every import PEERS
 
         peers = list(PEERS.values())
     with threadpool_limits(1):

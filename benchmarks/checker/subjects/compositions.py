@@ -60,8 +60,8 @@ ATTENTION = Subject(
     edits=(
         edit("q-no-root", "scale", _attention(q_bar=lambda s_bar, q, k: s_bar @ k)),
         edit("k-no-root", "scale", _attention(k_bar=lambda s_bar, q, k: s_bar.T @ q)),
-        edit("no-root", "scale", _attention(scores_bar=lambda p, g: (
-            _through(p, g) * math.sqrt(2.0)))),
+        edit("no-root", "scale", _attention(
+            q_bar=lambda s_bar, q, k: s_bar @ k, k_bar=lambda s_bar, q, k: s_bar.T @ q)),
         edit("q-over-D", "scale", _attention(
             q_bar=lambda s_bar, q, k: s_bar @ k / q.shape[-1])),
         edit("diagonal", "diagonal-only", _attention(

@@ -42,7 +42,7 @@ TANH = Subject(
     "tanh", np.tanh, lambda x, g: g * (1 - np.tanh(x) ** 2), logits, SHAPES,
     scales=(0.02, 1.0, 3.0),
     also_right={"cosh": lambda x, g: g / np.cosh(x) ** 2},
-    accepts={"identity": "chain-term", "at-zero": "identity chain-term"},
+    accepts={"identity": "chain-term"},
     edits=(
         edit("no-slope", "identity chain-term", lambda x, g: 1 * g),
         edit("not-squared", "chain-term", lambda x, g: g * (1 - np.tanh(x))),
@@ -104,10 +104,7 @@ def _relu(x: Array) -> Array:
 RELU = Subject(
     "relu", _relu, lambda x, g: g * (x > 0), logits, SHAPES, kinked=True,
     also_right={"of the output": lambda x, g: np.where(_relu(x) > 0, g, 0)},
-    accepts={
-        "identity": "chain-term subset", "where-negative": "sign", "at-negated": "subset sign",
-        "at-zero": "zero",
-    },
+    accepts={"identity": "chain-term subset", "at-negated": "subset sign"},
     edits=(
         edit("no-gate", "identity chain-term subset", lambda x, g: 1 * g),
         edit("gate-inverted", "subset sign wrong-variable chain-term", lambda x, g: g * (x < 0)),
@@ -130,7 +127,7 @@ SOFT_CAP = Subject(
     "soft-cap", _capped, lambda x, g: g * (1 - np.tanh(x / CAP) ** 2), logits, SHAPES[:7],
     scales=(0.02, 1.0, 5.0),
     also_right={"of the output": lambda x, g: g * (1 - (_capped(x) / CAP) ** 2)},
-    accepts={"identity": "chain-term", "at-zero": "identity chain-term"},
+    accepts={"identity": "chain-term"},
     edits=(
         edit("no-slope", "identity chain-term", lambda x, g: 1 * g),
         edit("times-cap", "scale", lambda x, g: g * (1 - np.tanh(x / CAP) ** 2) * CAP),

@@ -184,7 +184,6 @@ def _likelihood(log_p: Array, y: Array) -> Any:
 LIKELIHOOD = Subject(
     "negative-log-likelihood", _likelihood,
     lambda log_p, y, g: -one_hot(y, log_p) * g / len(log_p), _labelled, SHAPES[:7],
-    accepts={"where-negative": "subset", "at-maximum": "subset"},
     edits=(
         edit("fused", "wrong-variable", lambda x, y, g: _p_minus_t(x, y, g)),
         edit("of-probabilities", "wrong-variable chain-term", lambda x, y, g: (

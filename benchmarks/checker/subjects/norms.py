@@ -73,8 +73,6 @@ def _edits(axis: int) -> tuple[Edit, ...]:
         "no-inverse": ("chain-term scale", lambda n: _gradient(n) / n.inverse),
         "inverse-squared": ("chain-term scale", lambda n: _gradient(n) * n.inverse),
         "no-gain": ("chain-term", lambda n: _gradient(n._replace(gain=0 * n.gain + 1))),
-        "gain-after": ("chain-term axis", lambda n: (
-            n.gain * _gradient(n._replace(gain=0 * n.gain + 1)))),
         "variance-term-plus": ("chain-term projection-term sign", lambda n: n.inverse * (
             (h := n.g * n.gain) - mean(h, n.axis) + n.xhat * mean(h * n.xhat, n.axis))),
         "sum-for-mean": ("chain-term projection-term scale", lambda n: n.inverse * (
@@ -105,7 +103,11 @@ LAYER_NORM = Subject(
     "layer-norm", _norm(-1), _backward(-1), _affine, SHAPES, scales=(0.1, 1.0, 30.0),
     also_right={"three terms over D": _backward(-1, lambda n: n.inverse / n.g.shape[-1] * (
         n.g.shape[-1] * (h := n.g * n.gain) - total(h) - n.xhat * total(h * n.xhat)))},
-    edits=_edits(-1),
+    edits=(
+        *_edits(-1),
+        edit("x-gain-after", "chain-term axis", _backward(-1, lambda n: (
+            n.gain * _gradient(n._replace(gain=0 * n.gain + 1))))),
+    ),
 )  # fmt: skip
 
 BATCH_NORM = Subject(
