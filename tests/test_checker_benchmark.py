@@ -1,5 +1,6 @@
 """The mutation benchmark: what it takes for right is right, and it counts what it should."""
 
+import json
 import math
 from dataclasses import replace
 from itertools import islice
@@ -166,6 +167,7 @@ def test_counts():
     )
     outcome = Outcome(Machine.this(), True, {}, tuple(table))
     assert len(list(outcome.failures())) == 6
+    assert Outcome.from_dict(json.loads(outcome.to_json())) == outcome
     assert "| wrong, and passed | 1 of 5 | 20.00 % |" in markdown(outcome)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from benchmarks.checker.cases import named
+from benchmarks.checker.outcome import Outcome
 from benchmarks.checker.page import rewrite
 from benchmarks.checker.row import Row, report_of
 from benchmarks.checker.run import run
@@ -26,14 +28,9 @@ def main(args: list[str]) -> int:
     options = _parser().parse_args(args)
     if options.case:
         return _one(options.case)
-    peers = []
-    if not options.alone:
-        from benchmarks.checker.peers.every import PEERS
-
-        peers = list(PEERS.values())
-    with threadpool_limits(1):
-        outcome = run(peers, options.quick, _watch)
-    print(file=sys.stderr)
+    outcome = (
+        Outcome.from_dict(json.loads(options.read.read_text())) if options.read else _ran(options)
+    )
     Console(width=WIDTH).print(outcome)
     if options.list:
         print(*outcome.failures(), sep="\n")
@@ -44,6 +41,18 @@ def main(args: list[str]) -> int:
     return 0
 
 
+def _ran(options: argparse.Namespace) -> Outcome:
+    peers = []
+    if not options.alone:
+        from benchmarks.checker.peers.every import PEERS
+
+        peers = list(PEERS.values())
+    with threadpool_limits(1):
+        outcome = run(peers, options.quick, _watch)
+    print(file=sys.stderr)
+    return outcome
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checker")
     parser.add_argument("--quick", action="store_true", help="some 200 of the cases")
@@ -51,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--case", help="one case by its name: print its report")
     parser.add_argument("--list", action="store_true", help="list every case that went wrong")
     parser.add_argument("--json", type=Path, help="write every row to this file")
+    parser.add_argument("--read", type=Path, help="show a file of --json, and run nothing")
     parser.add_argument("--page", type=Path, help="write the tables between a page's markers")
     parser.add_argument("--block", default="results", help="the name in the markers")
     return parser

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from benchmarks.checker.rates import PeerRates, Rates, share
 from benchmarks.checker.row import Row
@@ -57,6 +57,20 @@ class Outcome(Result):
             elif row.named in ("wrong", "unnamed"):
                 said = row.code or "nothing"
                 yield f"name    {row.case}  {'|'.join(row.accepted)}, said {said}"
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Outcome:
+        """Read what `to_dict` wrote.
+
+        Raises
+        ------
+        ValueError
+            It is a document of another kind.
+        """
+        if document.get("schema") != cls.schema:
+            raise ValueError(f"expected a document {cls.schema}, got {document.get('schema')!r}")
+        rows = tuple(map(Row.from_dict, document["rows"]))
+        return cls(Machine(**document["machine"]), document["quick"], document["called"], rows)
 
     def _counts(self) -> str:
         kinds = Counter(row.kind for row in self.rows)

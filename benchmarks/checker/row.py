@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import softgrad as sg
 from benchmarks.checker.cases import Case
@@ -55,6 +56,13 @@ class Row:
         if self.code in self.accepted:
             return "right"
         return "unnamed" if self.code in ("unnamed", "") else "wrong"
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Row:
+        """Read what JSON keeps of a row; an infinite error is a word there."""
+        peers = {name: Asked(**said) for name, said in fields["peers"].items()}
+        error, accepted = float(fields["error"]), tuple(fields["accepted"])
+        return cls(**{**fields, "error": error, "accepted": accepted, "peers": peers})
 
 
 def report_of(case: Case) -> Report:
