@@ -102,6 +102,13 @@ def _differ(narrow: Vector, wide: Vector, epsilon: float) -> bool:
     return rms(narrow - wide) > 32 * epsilon * rms(wide)
 
 
+def _is_not_so(found: Diagnosis, locator: Locator) -> bool:
+    """Whether the inputs as they are refute what a twin shows."""
+    # What is cut off behind a block of 16 leaves nothing of a shorter row.
+    wrong = [where for where, right in enumerate(locator.right) if right is False]
+    return found.code == "zero" and bool(wrong) and all(locator.gradient[w].any() for w in wrong)
+
+
 def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
     """Return what the first twin shows on which the backward is wrong, None where it never is."""
     known = locator.wrong_inputs(or_open=True)
@@ -114,7 +121,9 @@ def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) 
             wrong = _wrong(spots, rng)
             # Numbers written for one shape are wrong at another: such a twin shows what is not so.
             if wrong and set(wrong) <= set(known):
-                return _named(spots, wrong, locator)
+                found = _named(spots, wrong, locator)
+                if not _is_not_so(found, locator):
+                    return found
         except (Unusable, Ended):
             continue
         finally:
@@ -297,9 +306,21 @@ def _facts(ranked: list[Fit], views: Views, place: int) -> Diagnosis:
 
 def _only_here(locator: Locator) -> Diagnosis:
     """No twin is wrong, or none would run: what is wrong is bound to these numbers or this size."""
-    if not all(np.isfinite(G).all() for G in locator.gradient):
+    finite = [np.isfinite(G) for G in locator.gradient]
+    if not all(part.all() for part in finite):
+        if any(part.any() for part in finite):
+            count = sum(int((~part).sum()) for part in finite)
+            text = f"{count} entries of the gradient are not finite, and the others are."
+            return Diagnosis("subset", text, None, "the forward is finite", None)
         return _unnamed("Entries of the gradient are not finite.", "the forward is finite")
     evidence = "on a small twin of the inputs the backward is right, or it does not run"
+    for where in locator.wrong_inputs():
+        c, place = locator.factor(where), locator.subject.floating[where]
+        if c is None or abs(c - 1) < 1e-3:
+            continue
+        text = f"At these sizes the gradient of input {place} is {c:.6g} times what it must be."
+        code = "sign" if abs(c + 1) < 1e-3 else "scale" if c else "zero"
+        return Diagnosis(code, text, None, evidence, None)
     return _unnamed("The gradient is wrong, in a way that has no name here.", evidence)
 
 
