@@ -98,6 +98,21 @@ def test_mistakes_below_the_resolution_are_told_apart():
     assert kinds == ["wrong", "small"]
 
 
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("unit-length/at-negated/3x5/1/float64", set()),  # even, and so it is right
+        ("cross_entropy/sum-not-mean/3x5/1/float64", {"scale"}),
+        ("broadcast-multiply/at-negated/3x5/1/float64", {"sign"}),
+        ("broadcast-add/g-plus-1/3x5/1/float64", set()),
+        ("sigmoid/off-diagonal-of-matrix/3x5/1/float64", {"zero"}),
+        ("softmax/identity/3x5/1/float64", {"identity"}),
+    ],
+)
+def test_mistakes_with_the_same_answers_share_their_names(name, codes):
+    assert truth_of(named(name)).also == codes
+
+
 def test_truth_measures_the_error():
     truth = truth_of(named("softmax/one-per-cent-more/4x37/1/float32"))
     assert truth.kind == "wrong"

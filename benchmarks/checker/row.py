@@ -85,7 +85,7 @@ def row_of(case: Case, peers: Iterable[Peer]) -> Row:
         size=sum(x.size for x in case.right.points),
         dtype=case.point.dtype,
         scale=f"{case.point.scale:g}",
-        accepted=tuple(sorted(case.codes)),
+        accepted=tuple(sorted(case.codes | truth.also)),
         verdict=report.verdict,
         code=report.diagnosis.code if report.diagnosis else "",
         forward=report.cost.forward,

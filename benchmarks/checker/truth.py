@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from benchmarks.checker.aliases import other_names
 from benchmarks.checker.cases import Case, dtype_named
-from benchmarks.checker.subject import Array, Function, Pair, as_tuple, is_floating
+from benchmarks.checker.subject import Array, Codes, Function, Pair, as_tuple, is_floating
 
 __all__ = ["Kind", "Truth", "truth_of"]
 
@@ -28,6 +29,8 @@ class Truth:
     kind: Kind
     error: float
     """RMS(wrong − right) / RMS(right); infinite, where there is no such number."""
+    also: Codes = frozenset()
+    """Names of other mistakes that give the very same answers here."""
 
 
 def truth_of(case: Case) -> Truth:
@@ -49,13 +52,15 @@ def truth_of(case: Case) -> Truth:
         # Both signs, and two lengths: an absolute value must not pass for the right one.
         cotangents = [v, _times(v, -1), w, _times(w, 4)]
         right = [_answers(wide.backward, wide.inputs, c) for c in cotangents]
-        error = _distance(case, right, _outcomes(case.backward(wide), wide.inputs, cotangents))
+        found = _outcomes(case.backward(wide), wide.inputs, cotangents)
+        error = _distance(case, right, found)
         own = tuple(_narrowed(v, case) for v in cotangents)
         rounding = _distance(case, right, _outcomes(case.right.backward, case.right.inputs, own))
     smallest = math.sqrt(_resolution(case.point.dtype))
     if error <= _SAME:
         return Truth("equivalent", error)
-    return Truth("wrong" if error > max(smallest, _ROUNDINGS * rounding) else "small", error)
+    kind: Kind = "wrong" if error > max(smallest, _ROUNDINGS * rounding) else "small"
+    return Truth(kind, error, other_names(right, found, cotangents))
 
 
 def _widened(value: Any) -> Any:

@@ -109,8 +109,9 @@ PLACES = changed_answer({
     "last-row-alone": ("subset unreduced-broadcast", lambda x: _only(x, -1)),
     "first-row-missing": ("subset", lambda x: _without(x, 0)),
     "last-row-missing": ("subset", lambda x: _without(x, -1)),
-    "first-row-everywhere": ("axis subset unreduced-broadcast", lambda x: x[:1] + 0 * x),
-    "mean-of-rows-everywhere": ("axis unreduced-broadcast", lambda x: (
+    "first-row-everywhere": ("axis subset unreduced-broadcast cotangent", lambda x: (
+        x[:1] + 0 * x)),
+    "mean-of-rows-everywhere": ("axis unreduced-broadcast cotangent", lambda x: (
         x.mean(axis=0, keepdims=True) + 0 * x)),
     "row-not-a-number": ("subset arithmetic", lambda x: _spoilt(x, 0, np.nan)),
     "memory-transposed": ("axis", lambda x: x.T.reshape(x.shape)),

@@ -117,7 +117,7 @@ OPERATORS = [
     *changed_answer({
         "flattened": ("axis unreduced-broadcast", lambda x: x.ravel()),
         "rows-summed-away": ("unreduced-broadcast axis", lambda x: x.sum(axis=0)),
-        "rows-not-summed": ("unreduced-broadcast axis", lambda x: np.stack([x, x])),
+        "parts-not-summed": ("unreduced-broadcast", lambda x: np.stack([0.25 * x, 0.75 * x])),
     }, _rows),
     *changed_answer({"shape-transposed": ("axis", lambda x: x.T)}, _oblong),
     *changed_answer({

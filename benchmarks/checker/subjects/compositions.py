@@ -67,7 +67,7 @@ ATTENTION = Subject(
         edit("diagonal", "diagonal-only", _attention(
             scores_bar=lambda p, g: p * (1 - p) * g)),
         edit("no-inner-product", "projection-term", _attention(scores_bar=lambda p, g: p * g)),
-        edit("softmax-skipped", "chain-term wrong-variable", _attention(
+        edit("softmax-skipped", "chain-term wrong-variable identity", _attention(
             scores_bar=lambda p, g: g)),
         edit("inner-over-queries", "axis projection-term", _attention(
             scores_bar=lambda p, g: p * (g - total(p * g, 0)))),
@@ -121,7 +121,7 @@ NETWORK = Subject(
     edits=(
         edit("diagonal", "diagonal-only", _network(lambda h, g: h * (1 - h) * g)),
         edit("no-inner-product", "projection-term", _network(lambda h, g: h * g)),
-        edit("skipped", "chain-term wrong-variable", _network(lambda h, g: g)),
+        edit("skipped", "chain-term wrong-variable identity", _network(lambda h, g: g)),
         edit("log-softmax's", "wrong-variable projection-term", _network(
             lambda h, g: g - h * total(g))),
         edit("softmax-again", "wrong-variable", _network(lambda h, g: _through(softmax(h), g))),
@@ -162,7 +162,8 @@ MIXTURE = Subject(
     edits=(
         edit("diagonal", "diagonal-only", _mixture(z_bar=lambda p, g: p * (1 - p) * g)),
         edit("no-inner-product", "projection-term", _mixture(z_bar=lambda p, g: p * g)),
-        edit("softmax-skipped", "chain-term wrong-variable", _mixture(z_bar=lambda p, g: g)),
+        edit("softmax-skipped", "chain-term wrong-variable identity", _mixture(
+            z_bar=lambda p, g: g)),
         edit("gates-detached", "severed zero", _mixture(z_bar=lambda p, g: 0 * p)),
         edit("experts-not-weighted", "chain-term", _mixture(
             values_bar=lambda p, g: 0 * p[..., None] + g[:, None, :])),

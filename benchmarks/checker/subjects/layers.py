@@ -39,12 +39,13 @@ LINEAR = Subject(
             g @ W, (x.T @ g).reshape(W.shape), g.sum(axis=0))),
         edit("W-of-first-row", "subset unreduced-broadcast", lambda x, W, b, g: (
             g @ W, np.outer(g[0], x[0]), g.sum(axis=0))),
-        edit("W-of-sums", "unreduced-broadcast wrong-variable axis chain-term", lambda x, W, b, g: (
-            g @ W, np.outer(g.sum(axis=0), x.sum(axis=0)), g.sum(axis=0))),
+        edit("W-of-sums", "cotangent unreduced-broadcast wrong-variable axis chain-term",
+             lambda x, W, b, g: (
+                 g @ W, np.outer(g.sum(axis=0), x.sum(axis=0)), g.sum(axis=0))),
         edit("x-reshaped-W", "axis", lambda x, W, b, g: (
             g @ W.T.reshape(W.shape), g.T @ x, g.sum(axis=0))),
         edit("x-missing", "severed zero", lambda x, W, b, g: (0 * x, g.T @ x, g.sum(axis=0))),
-        edit("x-plus-b", "wrong-variable chain-term", lambda x, W, b, g: (
+        edit("x-plus-b", "cotangent wrong-variable chain-term", lambda x, W, b, g: (
             (g + b) @ W, g.T @ x, g.sum(axis=0))),
         edit("W-negated", "sign", lambda x, W, b, g: (g @ W, -g.T @ x, g.sum(axis=0))),
     ),
@@ -65,7 +66,7 @@ ADD = Subject(
         edit("mean", "scale unreduced-broadcast", lambda x, b, g: (1 * g, g.mean(axis=0))),
         edit("keepdims", "unreduced-broadcast axis", lambda x, b, g: (
             1 * g, g.sum(axis=0, keepdims=True))),
-        edit("summed-to-a-number", "unreduced-broadcast axis", lambda x, b, g: (
+        edit("summed-to-a-number", "unreduced-broadcast axis cotangent", lambda x, b, g: (
             1 * g, np.full_like(b, g.sum()))),
         edit("times-x", "wrong-variable chain-term", lambda x, b, g: (1 * g, (g * x).sum(axis=0))),
     ),
@@ -74,15 +75,15 @@ ADD = Subject(
 MULTIPLY = Subject(
     "broadcast-multiply", lambda x, a: x * a, lambda x, a, g: (g * a, (g * x).sum(axis=0)),
     _row_and, ROWS,
-    also_right={"einsum": lambda x, a, g: (g * a, np.einsum("nd,nd->d", g, x))},
+    also_right={"by matrices": lambda x, a, g: (g @ np.diag(a), np.diag(g.T @ x))},
     accepts={"identity": "chain-term", "plus-g": "chain-term"},
     edits=(
         edit("not-summed", "unreduced-broadcast", lambda x, a, g: (g * a, g * x)),
         edit("last-slice", "unreduced-broadcast subset", lambda x, a, g: (g * a, (g * x)[-1])),
-        edit("no-x", "chain-term wrong-variable", lambda x, a, g: (g * a, g.sum(axis=0))),
+        edit("no-x", "chain-term wrong-variable identity", lambda x, a, g: (g * a, g.sum(axis=0))),
         edit("no-a", "chain-term identity", lambda x, a, g: (1 * g, (g * x).sum(axis=0))),
-        edit("sums-multiplied", "chain-term wrong-variable unreduced-broadcast", lambda x, a, g: (
-            g * a, g.sum(axis=0) * x.sum(axis=0))),
+        edit("sums-multiplied", "cotangent chain-term wrong-variable unreduced-broadcast",
+             lambda x, a, g: (g * a, g.sum(axis=0) * x.sum(axis=0))),
         edit("x-for-a", "wrong-variable", lambda x, a, g: (g * x, (g * x).sum(axis=0))),
         edit("mean", "scale", lambda x, a, g: (g * a, (g * x).mean(axis=0))),
     ),

@@ -73,7 +73,7 @@ CROSS_ENTROPY = Subject(
             (log_softmax(z) - one_hot(y, z)) * g / len(z))),
         edit("softmax-over-rows", "axis wrong-variable", lambda z, y, g: (
             (softmax(z, 0) - one_hot(y, z)) * g / len(z))),
-        edit("mse-through-softmax", "wrong-variable chain-term", lambda z, y, g: (
+        edit("mse-through-softmax", "wrong-variable chain-term diagonal-only", lambda z, y, g: (
             (p := softmax(z)) * (1 - p) * (p - one_hot(y, z)) * g / len(z))),
     ),
 )  # fmt: skip
@@ -171,7 +171,7 @@ SOFT_TARGETS = Subject(
             -log_softmax(z) * g[:, None], (softmax(z) * total(t) - t) * g[:, None])),
         edit("g-of-first-row", "cotangent", lambda z, t, g: (
             (softmax(z) * total(t) - t) * g[0], -log_softmax(z) * g[0])),
-        edit("no-p", "projection-term chain-term", lambda z, t, g: (
+        edit("no-p", "projection-term chain-term wrong-variable", lambda z, t, g: (
             -t * g[:, None], -log_softmax(z) * g[:, None])),
     ),
 )  # fmt: skip

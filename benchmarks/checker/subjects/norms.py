@@ -88,7 +88,7 @@ def _edits(axis: int) -> tuple[Edit, ...]:
         edit("gain-not-summed", "unreduced-broadcast", _backward(
             axis, gain_bar=lambda n: n.g * n.xhat)),
         edit("gain-mean", "scale", _backward(axis, gain_bar=lambda n: (n.g * n.xhat).mean(axis=0))),
-        edit("gain-no-xhat", "chain-term wrong-variable", _backward(
+        edit("gain-no-xhat", "chain-term wrong-variable identity", _backward(
             axis, gain_bar=lambda n: n.g.sum(axis=0))),
         edit("gain-last-row", "unreduced-broadcast subset", _backward(
             axis, gain_bar=lambda n: (n.g * n.xhat)[-1])),
@@ -149,7 +149,7 @@ RMS_NORM = Subject(
         edit("inverse-cubed", "chain-term projection-term", _rms_backward(
             lambda h, y, r: r * h - r**2 * y * mean(h * y))),
         edit("gain-not-summed", "unreduced-broadcast", _rms_backward(gained=lambda g, y: g * y)),
-        edit("gain-no-y", "chain-term wrong-variable", _rms_backward(
+        edit("gain-no-y", "chain-term wrong-variable identity", _rms_backward(
             gained=lambda g, y: g.sum(axis=0))),
         edit("gain-mean", "scale", _rms_backward(gained=lambda g, y: (g * y).mean(axis=0))),
     ),
@@ -169,7 +169,7 @@ UNIT = Subject(
         edit("no-projection", "chain-term projection-term", lambda x, g: g / _length(x)),
         edit("no-length", "chain-term scale", lambda x, g: (
             g - (y := x / _length(x)) * total(g * y))),
-        edit("length-squared", "chain-term scale", lambda x, g: (
+        edit("length-squared", "chain-term scale wrong-variable", lambda x, g: (
             (g - (y := x / (r := _length(x))) * total(g * y)) / r**2)),
         edit("projected-off-x", "chain-term projection-term wrong-variable", lambda x, g: (
             (g - x * total(g * x)) / _length(x))),

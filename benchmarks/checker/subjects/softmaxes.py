@@ -40,7 +40,7 @@ def _softmax_by_matrix(z: Array, g: Array) -> Array:
     if z.shape[-1] > 500:
         return s * g - s * total(g * s)
     J = s[..., :, None] * np.eye(z.shape[-1], dtype=z.dtype) - s[..., :, None] * s[..., None, :]
-    return np.einsum("...jk,...j->...k", J, g)
+    return (J * g[..., :, None]).sum(axis=-2)
 
 
 def _row_summed(s: Array, g: Array) -> Array:
@@ -72,7 +72,8 @@ SOFTMAX = Subject(
         "softmax-again": ("wrong-variable", lambda s, g: _softmax_backward(s, g)),
         "sigmoid-of-z's": ("diagonal-only wrong-variable", lambda s, g: (
             g * softmax(np.log(s)) * (1 - s))),
-        "off-diagonal-only": ("projection-term", lambda s, g: -s * (total(g * s) - g * s)),
+        "off-diagonal-only": ("projection-term chain-term", lambda s, g: (
+            -s * (total(g * s) - g * s))),
         "off-diagonal-sign": ("projection-term", lambda s, g: (
             s * (1 - s) * g + s * (total(g * s) - g * s))),
         "inner-product-squared": ("projection-term", lambda s, g: s * g - s * s * total(g * s)),
@@ -164,7 +165,7 @@ LOGSUMEXP = Subject(
         np.exp(z - _logsumexp(z)[..., None]) * g[..., None])},
     edits=(
         edit("no-cotangent", "cotangent", lambda z, g: softmax(z)),
-        edit("ones", "projection-term wrong-variable chain-term", lambda z, g: (
+        edit("ones", "projection-term wrong-variable chain-term identity", lambda z, g: (
             np.ones_like(z) * g[..., None])),
         edit("uniform", "projection-term wrong-variable scale chain-term", lambda z, g: (
             np.ones_like(z) * (g / z.shape[-1])[..., None])),

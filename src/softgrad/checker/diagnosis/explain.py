@@ -14,7 +14,7 @@ from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator, named_sets
 from softgrad.checker.diagnosis.scales import agreed
 from softgrad.checker.diagnosis.selection import Fit, Views, best, rank
-from softgrad.checker.diagnosis.twin import draw, plans
+from softgrad.checker.diagnosis.twin import draw, one_output, plans
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.formats import is_floating, limits
 from softgrad.checker.report import Diagnosis, Where
@@ -41,6 +41,8 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
         twin = found is not None
         if found is None:
             found = _by_jacobians(subject, locator, rng)
+            if found is None or found.code == "unnamed":
+                found = _by_output(locator, rng) or found
             twin = found is not None
             found = found or _only_here(locator)
         wrong = locator.wrong_inputs()
@@ -100,6 +102,30 @@ def _right_in(wide: type[np.floating[Any]], locator: Locator) -> bool:
 def _differ(narrow: Vector, wide: Vector, epsilon: float) -> bool:
     """Whether a gradient moved by more than its last digits when its dtype was made wider."""
     return rms(narrow - wide) > 32 * epsilon * rms(wide)
+
+
+def _by_output(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
+    """Explain what comes from one output of several, where the others' part is right."""
+    subject, outputs = locator.subject, locator.outputs
+    wrong: list[tuple[int, Locator]] = []
+    for place, output in enumerate(outputs if len(outputs) > 1 else ()):
+        if is_floating(output):
+            alone = Locator(one_output(subject, place), (output,), rng)
+            if False in alone.right:
+                wrong.append((place, alone))
+            subject.forward_calls += alone.subject.forward_calls
+            subject.backward_calls += alone.subject.backward_calls
+    if len(wrong) != 1:
+        return None
+    (place, alone) = wrong[0]
+    before = alone.subject.forward_calls, alone.subject.backward_calls
+    found = _by_jacobians(alone.subject, alone, rng)
+    subject.forward_calls += alone.subject.forward_calls - before[0]
+    subject.backward_calls += alone.subject.backward_calls - before[1]
+    if found is None or found.code == "unnamed":
+        return None
+    text = f"For the incoming gradient of output {place} alone: {found.message}"
+    return replace(found, message=text)
 
 
 def _is_not_so(found: Diagnosis, locator: Locator) -> bool:

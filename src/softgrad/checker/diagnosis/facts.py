@@ -222,7 +222,9 @@ def _coarse(entries: list[Any], locator: Locator) -> Diagnosis | None:
             for where, is_rounded in enumerate(rounded)
         ):
             text = f"The formula is right, and its numbers are rounded to {np.dtype(dtype).name}."
-            places = ", ".join(str(p) for p, r in zip(locator.subject.floating, rounded, strict=True) if r)
+            places = ", ".join(
+                str(p) for p, r in zip(locator.subject.floating, rounded, strict=True) if r
+            )
             evidence = f"every entry of the gradient of input {places} is a number of that dtype"
             return _said("arithmetic", text, evidence)
     return None

@@ -107,13 +107,13 @@ class Spot:
         for group in groups:
             direction = np.zeros(size)
             direction[group] = 1
-            slope, bar = self._slope(where, points, direction)
+            slope, bar = self.slope(where, points, direction)
             for j in group:
                 seen = slice(None) if pattern is None else pattern[:, j] != 0
                 J[seen, j], open_yet[seen, j] = slope[seen], bar[seen]
         if pattern is not None:
             probe = np.random.default_rng(0).uniform(0.5, 1.5, size)
-            slope, bar = self._slope(where, points, probe)
+            slope, bar = self.slope(where, points, probe)
             if rms(J @ probe - slope) > 1e3 * rms(bar) + 1e-6 * rms(slope):
                 return self.numeric(where, points, whole=True)
         return J, rms(open_yet)
@@ -123,7 +123,7 @@ class Spot:
         found = []
         for where, point in enumerate(self.points):
             direction = rng.uniform(0.5, 1.5, point.size) * rng.choice([-1.0, 1.0], point.size)
-            slope, bar = self._slope(where, self.points, direction)
+            slope, bar = self.slope(where, self.points, direction)
             error = rms(self.analytic[where] @ direction - slope)
             if error > 32 * rms(bar) + 1e-6 * rms(slope):
                 found.append(where)
@@ -142,8 +142,8 @@ class Spot:
             start += output.size
         return tuple(parts)
 
-    def _slope(self, where: int, points: Arrays, direction: Vector) -> tuple[Vector, Vector]:
-        """Return the derivative along a direction: the complex step, if it holds; differences."""
+    def slope(self, where: int, points: Arrays, direction: Vector) -> tuple[Vector, Vector]:
+        """Return the derivative along a direction, by the complex step if it holds, and its bar."""
         exact = self._complex_step(where, points, direction) if self._is_analytic else None
         if exact is not None:
             return exact, 16 * self.epsilon * np.abs(exact)
@@ -153,7 +153,11 @@ class Spot:
     def _is_analytic(self) -> bool:
         """Whether the complex step agrees with differences, along a direction in every input."""
         subject = self.subject
-        if subject.forwards_per_vjp or isinstance(subject.forward, Lifted) or self.epsilon > _DOUBLE:
+        if (
+            subject.kept_vjp is not None  # a layer would keep the complex numbers
+            or isinstance(subject.forward, Lifted)
+            or self.epsilon > _DOUBLE
+        ):
             return False
         rng = np.random.default_rng(0)
         for where, point in enumerate(self.points):
