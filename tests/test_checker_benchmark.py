@@ -7,6 +7,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from benchmarks.checker.batches import BATCHES, SUBJECTS, batch_of
 from benchmarks.checker.cases import Case, Point, named, right_cases, wrong_cases
 from benchmarks.checker.operators import OPERATORS
 from benchmarks.checker.outcome import Outcome
@@ -15,7 +16,6 @@ from benchmarks.checker.peers.peer import Peer, Projected
 from benchmarks.checker.rates import PeerRates, Rates, share
 from benchmarks.checker.right import FORMS
 from benchmarks.checker.row import row_of
-from benchmarks.checker.subjects import SUBJECTS
 from benchmarks.checker.truth import truth_of
 
 from softgrad.bench.machine import Machine
@@ -50,6 +50,11 @@ def test_every_name_is_one_that_the_checker_knows():
     accepted += [frozenset(more.split()) for s in SUBJECTS.values() for more in s.accepts.values()]
     assert all(accepted)
     assert frozenset().union(*accepted) <= set(CODES)
+
+
+def test_no_subject_is_in_two_batches():
+    assert len(SUBJECTS) == sum(len(batch.subjects) for batch in BATCHES)
+    assert all(batch_of(f"{name}/right") is b for b in BATCHES for name in b.subjects)
 
 
 def test_what_a_subject_accepts_belongs_to_an_operator():

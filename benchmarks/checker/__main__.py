@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from benchmarks.checker.batches import BATCHES
 from benchmarks.checker.cases import named
 from benchmarks.checker.outcome import Outcome
 from benchmarks.checker.page import rewrite
@@ -48,7 +49,8 @@ def _ran(options: argparse.Namespace) -> Outcome:
 
         peers = list(PEERS.values())
     with threadpool_limits(1):
-        outcome = run(peers, options.quick, _watch)
+        batches = [b for b in BATCHES if options.batch in (None, b.name)]
+        outcome = run(peers, options.quick, _watch, batches)
     print(file=sys.stderr)
     return outcome
 
@@ -56,6 +58,8 @@ def _ran(options: argparse.Namespace) -> Outcome:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checker")
     parser.add_argument("--quick", action="store_true", help="some 200 of the cases")
+    names = [batch.name for batch in BATCHES]
+    parser.add_argument("--batch", choices=names, help="the cases of one batch alone")
     parser.add_argument("--alone", action="store_true", help="softgrad without other checkers")
     parser.add_argument("--case", help="one case by its name: print its report")
     parser.add_argument("--list", action="store_true", help="list every case that went wrong")

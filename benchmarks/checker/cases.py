@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.checker.batches import BATCHES, SUBJECTS, Batch
 from benchmarks.checker.operators import OPERATORS
 from benchmarks.checker.right import FORMS
 from benchmarks.checker.subject import (
@@ -24,7 +25,6 @@ from benchmarks.checker.subject import (
     Subject,
     is_floating,
 )
-from benchmarks.checker.subjects import SUBJECTS
 
 __all__ = ["Case", "Point", "dtype_named", "named", "right_cases", "wrong_cases"]
 
@@ -158,19 +158,19 @@ def named(name: str) -> Case:
     return Case(subject, mutation, Point.parse(*point), is_wrong)
 
 
-def wrong_cases() -> Iterator[Case]:
-    """Yield every subject with every operator and every edit, at points drawn by lot."""
-    for subject in SUBJECTS.values():
+def wrong_cases(batches: Iterable[Batch] = BATCHES) -> Iterator[Case]:
+    """Yield every subject with its batch's operators and every edit, at points drawn by lot."""
+    for batch, subject in _subjects(batches):
         points = list(_points(subject, subject.scales, WRONG_DTYPES))
-        for name in OPERATORS:
+        for name in batch.operators:
             yield from _drawn(subject, name, points, OF_OPERATORS)
         for edit in subject.edits:
             yield from _drawn(subject, edit.name, points, OF_EDITS)
 
 
-def right_cases() -> Iterator[Case]:
+def right_cases(batches: Iterable[Batch] = BATCHES) -> Iterator[Case]:
     """Yield every subject at all its points, each in one of its right forms."""
-    for subject in SUBJECTS.values():
+    for _, subject in _subjects(batches):
         forms = [*FORMS, *subject.also_right]
         plain = _points(subject, subject.scales + subject.extremes, RIGHT_DTYPES)
         tied = _points(subject, (1.0,), RIGHT_DTYPES, ties=True)
@@ -186,6 +186,10 @@ def dtype_named(name: str) -> Any:
 
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(name)
+
+
+def _subjects(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Subject]]:
+    return ((batch, subject) for batch in batches for subject in batch.subjects.values())
 
 
 def _points(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from benchmarks.checker.batches import batch_of
 from benchmarks.checker.rates import PeerRates, Rates, share
 from benchmarks.checker.row import Row
 from softgrad.bench.machine import Machine
@@ -105,6 +106,7 @@ class Outcome(Result):
 
     def _groups(self) -> Iterator[tuple[str, ...]]:
         by: dict[str, Callable[[Row], str]] = {
+            "": lambda row: batch_of(row.case).told,
             "numbers in": lambda row: _size(row.size),
             "dtype": lambda row: row.dtype,
             "scale": lambda row: _scale(float(row.scale)),
@@ -123,7 +125,7 @@ class Outcome(Result):
             for group, members in groups.items():
                 rates = Rates.of(members)
                 if group and (rates.wrong or rates.right):
-                    yield f"{title} {group}", *_group(rates)
+                    yield f"{title} {group}".lstrip(), *_group(rates)
 
     def _confusions(self) -> Iterator[tuple[str, str, str]]:
         found = Counter(
