@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from softgrad.bench.measurement import Measured, Measurement, best, named
@@ -11,7 +11,7 @@ from softgrad.bench.result import Benchmark
 from softgrad.bench.tables import ABSENT, verdict_text
 from softgrad.files import write_atomically
 
-__all__ = ["END", "START", "markdown", "rewrite"]
+__all__ = ["END", "START", "markdown", "rewrite", "rewrite_between", "table"]
 
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
@@ -35,11 +35,22 @@ def rewrite(page: Path, results: Path) -> None:
     result = Benchmark.from_dict(json.loads(results.read_text(encoding="utf-8")))
     if result.quick:
         raise ValueError(f"{results}: expected results of a whole run, got those of --quick")
+    rewrite_between(page, START, END, markdown(result))
+
+
+def rewrite_between(page: Path, start: str, end: str, content: str) -> None:
+    """Put `content` between two markers of a page.
+
+    Raises
+    ------
+    ValueError
+        The page does not have each marker once, in this order.
+    """
     text = page.read_text(encoding="utf-8")
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise ValueError(f"{page}: expected one {START} and, after it, one {END}")
-    before, after = text.split(START)[0], text.split(END)[1]
-    write_atomically(page, f"{before}{START}\n{markdown(result)}\n{END}{after}")
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise ValueError(f"{page}: expected one {start} and, after it, one {end}")
+    before, after = text.split(start)[0], text.split(end)[1]
+    write_atomically(page, f"{before}{start}\n{content}\n{end}{after}")
 
 
 def markdown(result: Benchmark) -> str:
@@ -49,8 +60,8 @@ def markdown(result: Benchmark) -> str:
     missed = [f"- {line}" for line in _missed(result)]
     parts = [
         f"Measured on {result.machine}. Medians, float32. {_ERRORS}",
-        *([_table(_TIMES, timed)] if timed else []),
-        *([_table(_MEMORY, memory)] if memory else []),
+        *([table(_TIMES, timed)] if timed else []),
+        *([table(_MEMORY, memory)] if memory else []),
         *(["Goals that are missed:", "\n".join(missed)] if missed else []),
     ]
     return "\n\n".join(parts)
@@ -92,7 +103,8 @@ def _missed(result: Benchmark) -> Iterator[str]:
                 yield f"{case.suite}, {case.shape}: {verdict_text(verdict)}"
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table as a page shows it."""
     lines = [columns, ("---",) * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

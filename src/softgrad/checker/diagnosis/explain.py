@@ -14,7 +14,7 @@ from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator, named_sets
 from softgrad.checker.diagnosis.scales import agreed
 from softgrad.checker.diagnosis.selection import Fit, Views, best, rank
-from softgrad.checker.diagnosis.twin import draw, plans
+from softgrad.checker.diagnosis.twin import draw, one_output, plans
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.formats import is_floating, limits
 from softgrad.checker.report import Diagnosis, Where
@@ -43,6 +43,8 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
         twin = found is not None
         if found is None:
             found = _by_jacobians(subject, locator, rng)
+            if found is None or found.code == "unnamed":
+                found = _by_output(locator, rng) or found
             twin = found is not None
             found = found or _only_here(locator)
         wrong = locator.wrong_inputs()
@@ -104,6 +106,37 @@ def _differ(narrow: Vector, wide: Vector, epsilon: float) -> bool:
     return rms(narrow - wide) > 32 * epsilon * rms(wide)
 
 
+def _by_output(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
+    """Explain what comes from one output of several, where the others' part is right."""
+    subject, outputs = locator.subject, locator.outputs
+    wrong: list[tuple[int, Locator]] = []
+    for place, output in enumerate(outputs if len(outputs) > 1 else ()):
+        if is_floating(output):
+            alone = Locator(one_output(subject, place), (output,), rng)
+            if False in alone.right:
+                wrong.append((place, alone))
+            subject.forward_calls += alone.subject.forward_calls
+            subject.backward_calls += alone.subject.backward_calls
+    if len(wrong) != 1:
+        return None
+    (place, alone) = wrong[0]
+    before = alone.subject.forward_calls, alone.subject.backward_calls
+    found = _by_jacobians(alone.subject, alone, rng)
+    subject.forward_calls += alone.subject.forward_calls - before[0]
+    subject.backward_calls += alone.subject.backward_calls - before[1]
+    if found is None or found.code == "unnamed":
+        return None
+    text = f"For the incoming gradient of output {place} alone: {found.message}"
+    return replace(found, message=text)
+
+
+def _is_not_so(found: Diagnosis, locator: Locator) -> bool:
+    """Whether the inputs as they are refute what a twin shows."""
+    # What is cut off behind a block of 16 leaves nothing of a shorter row.
+    wrong = [where for where, right in enumerate(locator.right) if right is False]
+    return found.code == "zero" and bool(wrong) and all(locator.gradient[w].any() for w in wrong)
+
+
 def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
     """Return what the first twin shows on which the backward is wrong, None where it never is."""
     known = locator.wrong_inputs(or_open=True)
@@ -116,7 +149,9 @@ def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) 
             wrong = _wrong(spots, rng)
             # Numbers written for one shape are wrong at another: such a twin shows what is not so.
             if wrong and set(wrong) <= set(known):
-                return _named(spots, wrong, locator)
+                found = _named(spots, wrong, locator)
+                if not _is_not_so(found, locator):
+                    return found
         except (Unusable, Ended):
             continue
         finally:
@@ -299,9 +334,21 @@ def _facts(ranked: list[Fit], views: Views, name: str) -> Diagnosis:
 
 def _only_here(locator: Locator) -> Diagnosis:
     """No twin is wrong, or none would run: what is wrong is bound to these numbers or this size."""
-    if not all(np.isfinite(G).all() for G in locator.gradient):
+    finite = [np.isfinite(G) for G in locator.gradient]
+    if not all(part.all() for part in finite):
+        if any(part.any() for part in finite):
+            count = sum(int((~part).sum()) for part in finite)
+            text = f"{count} entries of the gradient are not finite, and the others are."
+            return Diagnosis("subset", text, None, "the forward is finite", None)
         return _unnamed("Entries of the gradient are not finite.", "the forward is finite")
     evidence = "on a small twin of the inputs the backward is right, or it does not run"
+    for where in locator.wrong_inputs():
+        c, place = locator.factor(where), locator.subject.floating[where]
+        if c is None or abs(c - 1) < 1e-3:
+            continue
+        text = f"At these sizes the gradient of input {place} is {c:.6g} times what it must be."
+        code = "sign" if abs(c + 1) < 1e-3 else "scale" if c else "zero"
+        return Diagnosis(code, text, None, evidence, None)
     return _unnamed("The gradient is wrong, in a way that has no name here.", evidence)
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from softgrad.checker.diagnosis.hypotheses.additions import (
+    CENTRED,
+    INNER_PRODUCT,
+    PLUS_IDENTITY,
+)
 from softgrad.checker.diagnosis.hypotheses.attention import (
     ATTENTION_DIAGONAL,
     ATTENTION_IDENTITY,
@@ -20,7 +25,7 @@ from softgrad.checker.diagnosis.hypotheses.behind import (
     BEHIND_IDENTITY,
     BEHIND_PROJECTION,
 )
-from softgrad.checker.diagnosis.hypotheses.cotangents import IN_PART, OUTPUT_FORGOTTEN
+from softgrad.checker.diagnosis.hypotheses.cotangents import IN_PART, OUTPUT_FORGOTTEN, SPREAD_OUT
 from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_MISSING, DIAGONAL_ONLY
 from softgrad.checker.diagnosis.hypotheses.factors import DERIVATIVE, FACTOR, HALF, RAW
 from softgrad.checker.diagnosis.hypotheses.leftovers import NARROW, SLICES
@@ -38,6 +43,7 @@ from softgrad.checker.diagnosis.hypotheses.other_losses import (
     SQUARED_DIAGONAL,
     SQUARED_TERMS,
 )
+from softgrad.checker.diagnosis.hypotheses.points import ANOTHER_POINT
 from softgrad.checker.diagnosis.hypotheses.projection import (
     OTHER_MAP,
     OUTER_FACTOR,
@@ -105,6 +111,9 @@ TABLE = (
     SLICES,
     OUTPUT_FORGOTTEN,
     IN_PART,
+    SPREAD_OUT,
+    PLUS_IDENTITY,
+    CENTRED,
     SCALE,
     MEAN_OF_USES,
     FACTOR,
@@ -114,5 +123,7 @@ TABLE = (
     BEHIND_DIAGONAL,
     BEHIND_PROJECTION,
     BEHIND_IDENTITY,
+    INNER_PRODUCT,
+    ANOTHER_POINT,
     NARROW,
 )
