@@ -94,12 +94,6 @@ CASES = {
         "float32",
     ),
     "tail block": (softmax, without_block, "subset", "indices 32 to 36"),
-    "two-fold when large": (
-        softmax,
-        lambda z, g: (2 if z.size > 120 else 1) * right(z, g),
-        "scale",
-        "At these sizes",
-    ),
     "summed away": (softmax, lambda z, g: right(z, g).sum(axis=0), "axis", "lacks axis 0"),
     "not broadcast": (
         lambda x: x.mean(axis=-1),
@@ -130,6 +124,14 @@ def test_mistakes_are_named(name):
     assert diagnosis is not None
     assert diagnosis.code == code, str(diagnosis)
     assert words in diagnosis.message
+
+
+def test_what_is_wrong_at_some_sizes_alone_is_named():
+    z = np.random.default_rng(0).normal(size=(8, 37))
+    backward = lambda z, g: (2 if z.size > 250 else 1) * right(z, g)  # noqa: E731
+    diagnosis = sg.check(softmax, backward, z).diagnosis
+    assert diagnosis is not None
+    assert (diagnosis.code, "At these sizes" in diagnosis.message) == ("scale", True)
 
 
 @pytest.mark.parametrize(
