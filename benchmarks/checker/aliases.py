@@ -35,9 +35,10 @@ def other_names(right: Answers, found: Answers, cotangents: list[Any]) -> Codes:
 
 def _names_of(A: Array, J: Array, cotangents: list[Any]) -> set[str]:
     if _is_small(A, J):
-        return {"zero"}
+        # What cancels is what a row-summed Jacobian gives, too.
+        return {"zero", "projection-term"} if A.any() else {"zero"}
     names = set()
-    factor = (A * J).sum() / (J * J).sum()
+    factor = (A * J).sum() / ((J * J).sum() or 1)
     if _is_small(A - factor * J, A):
         names.add("sign" if factor < 0 and _is_small(A + J, A) else "scale")
     if not isinstance(cotangents[0], tuple):

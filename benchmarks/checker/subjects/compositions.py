@@ -165,7 +165,7 @@ MIXTURE = Subject(
         edit("softmax-skipped", "chain-term wrong-variable identity", _mixture(
             z_bar=lambda p, g: g)),
         edit("gates-detached", "severed zero", _mixture(z_bar=lambda p, g: 0 * p)),
-        edit("experts-not-weighted", "chain-term", _mixture(
+        edit("experts-not-weighted", "chain-term identity", _mixture(
             values_bar=lambda p, g: 0 * p[..., None] + g[:, None, :])),
         edit("gates-mean", "scale", _mixture(
             gates_bar=lambda v, g: (v * g[:, None, :]).mean(axis=-1))),
@@ -179,7 +179,8 @@ FAN_OUT = Subject(
     "gated-by-softmax", lambda x: x * softmax(x),
     lambda x, g: g * (p := softmax(x)) + _through(p, g * x), logits, ROWS, scales=(0.02, 1.0, 8.0),
     edits=(
-        edit("gate-alone", "chain-term unreduced-broadcast", lambda x, g: g * softmax(x)),
+        edit("gate-alone", "projection-term chain-term unreduced-broadcast", lambda x, g: (
+            g * softmax(x))),
         edit("softmax-alone", "chain-term unreduced-broadcast", lambda x, g: (
             _through(softmax(x), g * x))),
         edit("x-forgotten", "chain-term", lambda x, g: (

@@ -50,6 +50,7 @@ CROSS_ENTROPY = Subject(
     "cross_entropy", _cross_entropy, _p_minus_t, _labelled, SHAPES,
     extremes=(1e-8, 1e4),
     also_right={"in place": _subtracted},
+    accepts={"clipped": "subset"},  # linear in a number
     edits=(
         edit("sum-not-mean", "scale", lambda z, y, g: (softmax(z) - one_hot(y, z)) * g),
         edit("over-K", "scale", lambda z, y, g: (softmax(z) - one_hot(y, z)) * g / z.shape[-1]),
@@ -124,6 +125,7 @@ def _ignored_labels(rng: Rng, shape: Shape, scale: float) -> tuple[Any, ...]:
 SMOOTHED = Subject(
     "smoothed-weighted-cross_entropy", _smoothed,
     _smoothed_edit(lambda z, y, w, p, t, factor: (p - t) * factor), _ignored_labels, SHAPES[2:7],
+    accepts={"clipped": "subset"},  # linear in a number
     edits=(
         edit("no-smoothing", "subset chain-term", _smoothed_edit(
             lambda z, y, w, p, t, factor: (p - one_hot(y, z)) * factor)),
@@ -184,6 +186,7 @@ def _likelihood(log_p: Array, y: Array) -> Any:
 LIKELIHOOD = Subject(
     "negative-log-likelihood", _likelihood,
     lambda log_p, y, g: -one_hot(y, log_p) * g / len(log_p), _labelled, SHAPES[:7],
+    accepts={"clipped": "subset"},  # linear in a number
     edits=(
         edit("fused", "wrong-variable", lambda x, y, g: _p_minus_t(x, y, g)),
         edit("of-probabilities", "wrong-variable chain-term", lambda x, y, g: (
@@ -214,6 +217,7 @@ BINARY = Subject(
     "binary_cross_entropy", _binary,
     lambda x, t, g: (_logistic(x) - t).astype(x.dtype) * g / x.size, _binary_labels, SHAPES[:7],
     extremes=(1e-8, 100.0),
+    accepts={"clipped": "subset"},  # linear in a number
     edits=(
         edit("sum-not-mean", "scale", lambda x, t, g: (_logistic(x) - t).astype(x.dtype) * g),
         edit("over-rows", "scale", lambda x, t, g: (
@@ -250,13 +254,14 @@ BRIER = Subject(
     "squared-error-of-softmax", _brier,
     _brier_edit(lambda p, p_bar: p * (p_bar - total(p * p_bar))), _labelled, SHAPES[:7],
     scales=(0.02, 1.0, 4.0),
+    accepts={"clipped": "subset"},  # linear in a number
     edits=(
         edit("softmax-skipped", "wrong-variable chain-term", _brier_edit(lambda p, p_bar: p_bar)),
         edit("diagonal", "diagonal-only", _brier_edit(lambda p, p_bar: p * (1 - p) * p_bar)),
         edit("no-inner-product", "projection-term", _brier_edit(lambda p, p_bar: p * p_bar)),
         edit("no-two", "scale", _brier_edit(
             lambda p, p_bar: p * (p_bar - total(p * p_bar)) / 2)),
-        edit("log-softmax's", "wrong-variable projection-term", _brier_edit(
+        edit("log-softmax's", "wrong-variable projection-term chain-term", _brier_edit(
             lambda p, p_bar: p_bar - p * total(p_bar))),
         edit("cross-entropy's", "wrong-variable", _p_minus_t),
         edit("softmax-again", "wrong-variable", _brier_edit(

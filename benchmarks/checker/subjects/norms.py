@@ -88,7 +88,7 @@ def _edits(axis: int) -> tuple[Edit, ...]:
         edit("gain-not-summed", "unreduced-broadcast", _backward(
             axis, gain_bar=lambda n: n.g * n.xhat)),
         edit("gain-mean", "scale", _backward(axis, gain_bar=lambda n: (n.g * n.xhat).mean(axis=0))),
-        edit("gain-no-xhat", "chain-term wrong-variable identity", _backward(
+        edit("gain-no-xhat", "chain-term wrong-variable identity axis", _backward(
             axis, gain_bar=lambda n: n.g.sum(axis=0))),
         edit("gain-last-row", "unreduced-broadcast subset", _backward(
             axis, gain_bar=lambda n: (n.g * n.xhat)[-1])),
@@ -164,6 +164,7 @@ UNIT = Subject(
     "unit-length", lambda x: x / _length(x),
     lambda x, g: (g - (y := x / (r := _length(x))) * total(g * y)) / r,
     logits, ((3,), *SHAPES), scales=(0.1, 1.0, 30.0), extremes=(1e-3,),
+    accepts={"at-output": "chain-term"},  # of length 1, it lacks 1/‖x‖ there
     also_right={"over r³": lambda x, g: g / (r := _length(x)) - x / r * total(g * x / r) / r},
     edits=(
         edit("no-projection", "chain-term projection-term", lambda x, g: g / _length(x)),

@@ -192,7 +192,7 @@ def _linearity(subject: Subject, first: list[Any], locator: Locator) -> Diagnosi
     parts = zip(first, raw_answer(subject, points, other), strict=True)
     wanted = [None if a is None or b is None else _wide(a) + _wide(b) for a, b in parts]
     gap = _gap(raw_answer(subject, points, both), wanted, points)
-    if gap > max(_LINEAR, _slack(points)):
+    if gap > max(_LINEAR, _slack(points), _cancelled(first, locator)):
         text = "The answer to a sum of incoming gradients is not the sum of the answers."
         more = " It must be linear in them."
         return _said("cotangent", text + more, f"relative difference {number(gap)}")
@@ -201,6 +201,17 @@ def _linearity(subject: Subject, first: list[Any], locator: Locator) -> Diagnosi
         text = "The incoming gradient is read by its place in memory, and not by its indices."
         return _said("cotangent", text, f"relative difference {number(result)}, not contiguous")
     return None
+
+
+def _cancelled(entries: list[Any], locator: Locator) -> float:
+    """Return what is left of terms that cancel, as in saturated rows, relative to the answer."""
+    largest = max(float(np.abs(_wide(e)).max(initial=0)) for e in entries if e is not None)
+    g, y = (
+        max(float(np.abs(_wide(a)).max(initial=0)) for a in arrays)
+        for arrays in (locator.cotangent, locator.outputs)
+    )
+    epsilon = max(limits(point.dtype).epsilon for point in locator.subject.points)
+    return 64 * epsilon * g * max(y, 1.0) / largest if largest else np.inf
 
 
 def _coarse(entries: list[Any], locator: Locator) -> Diagnosis | None:

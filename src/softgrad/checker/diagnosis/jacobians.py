@@ -33,6 +33,8 @@ class Spot:
     """One point of a twin. `where` counts floating-point inputs, from 0."""
 
     subject: Subject
+    most: int = 75
+    """The most calls of the forward that take complex numbers; differences take four times that."""
 
     @property
     def points(self) -> Arrays:
@@ -102,6 +104,7 @@ class Spot:
             K = shape[-1]
             pattern = np.asarray(np.kron(np.eye(size // K), np.ones((K, K))), np.float64)
         groups = [[j] for j in range(size)] if pattern is None else _groups(pattern != 0)
+        self._demand(len(groups))
         J = np.zeros((flat(self.outputs).size, size))
         open_yet = np.zeros_like(J)
         for group in groups:
@@ -128,6 +131,12 @@ class Spot:
             if error > 32 * rms(bar) + 1e-6 * rms(slope):
                 found.append(where)
         return found
+
+    def _demand(self, directions: int) -> None:
+        """Refuse to spend more on a Jacobian than a name is worth."""
+        most, each = (self.most, 1) if self._is_analytic else (4 * self.most, 4)
+        if self.subject.forward_calls + each * directions > most:
+            raise Unusable
 
     def _same_shape(self, shape: tuple[int, ...]) -> bool:
         return len(self.outputs) == 1 and flat(self.outputs).size == int(np.prod(shape))
@@ -188,7 +197,8 @@ class Spot:
 
     def _differences(self, where: int, points: Arrays, direction: Vector) -> tuple[Vector, Vector]:
         """Return differences at h and h/4, extrapolated, and their error bars."""
-        size = rms(flat([points[where]]))
+        entries = flat([points[where]])
+        size = rms(entries[np.isfinite(entries)])
         scale = 2.0 ** round(np.log2(min(max(size, 2.0**-13), 1.0)))
         h = 2.0 ** round(np.log2(self.epsilon) / 8) * scale
         wide, near = (self._central(where, points, direction * step) for step in (h, h / 4))

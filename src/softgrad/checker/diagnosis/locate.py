@@ -22,7 +22,7 @@ from softgrad.checker.subject import Arrays, Subject, Vector, flat
 __all__ = ["Locator", "named_sets"]
 
 Mask = NDArray[np.bool_]
-_CALLS = 160
+_CALLS = 80
 """The most forward calls that are spent on finding the place."""
 
 

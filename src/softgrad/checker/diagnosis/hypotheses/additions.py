@@ -20,6 +20,8 @@ def _plus_identity(view: View) -> Iterator[Guess]:
     if not view.elementwise:
         return
     eye = np.eye(view.x.size)
+    if view.is_multiple(eye):
+        return  # what is wrong is the factor
     more = "The incoming gradient itself is added once too often: a branch around the map."
     less = "The incoming gradient itself is missing in the sum: the branch around the map."
     yield Guess("plus g", view.J + eye, more)
@@ -55,15 +57,17 @@ def _inner_product(view: View) -> Iterator[Guess]:
         if x.shape[axis] < 3:
             continue  # among two, every term looks like this one
         same = view.same((axis,))
-        s = _softmax(x, axis).ravel()
-        u = (R * same) @ s / (same @ (s * s))  # the best left factor, an entry for every row
-        term = u[:, None] * s[None, :] * same
-        if rms(R - term) <= 1e-6 * rms(R):
-            text = (
-                f"The term with the inner product ⟨g, s⟩ of a softmax along axis {axis} is "
-                "missing or wrong."
-            )
-            yield Guess(f"s along {axis}", view.J + term, text)
+        support = (np.diag(view.J) != 0).astype(np.float64)
+        for name, s in (("softmax", _softmax(x, axis).ravel()), ("sparse softmax", support)):
+            # The best left factor has an entry for every row.
+            u = (R * same) @ s / np.maximum(same @ (s * s), 1e-300)
+            term = u[:, None] * s[None, :] * same
+            if s.any() and rms(R - term) <= 1e-6 * rms(R):
+                text = (
+                    f"The term with the inner product of g, in a {name} along axis {axis}, is "
+                    "missing or wrong."
+                )
+                yield Guess(f"{name} along {axis}", view.J + term, text)
 
 
 def _softmax(x: Vector, axis: int) -> Vector:

@@ -11,7 +11,7 @@ from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.subject import AnyArray
 
-__all__ = ["IN_PART", "OUTPUT_FORGOTTEN", "SPREAD_OUT"]
+__all__ = ["IN_PART", "MEAN_FOR_ALL", "OUTPUT_FORGOTTEN", "SLICE_FOR_ALL"]
 
 
 def _in_part(view: View) -> Iterator[Guess]:
@@ -21,9 +21,9 @@ def _in_part(view: View) -> Iterator[Guess]:
         return
     for name, B in _mixtures(y):
         text = f"The incoming gradient is not used entry by entry: {name} is used for all."
-        yield Guess(name, B.T @ view.J, text)
-    # Where x has y's shape, that is a slice of the gradient, too.
-    for axis, length in () if view.elementwise else enumerate(y.shape):
+        if not view.is_multiple(B.T @ view.J):  # what is wrong would be the factor
+            yield Guess(name, B.T @ view.J, text)
+    for axis, length in enumerate(y.shape):
         if length < 2:
             continue
         along = np.indices(y.shape)[axis].ravel()
@@ -36,11 +36,20 @@ def _in_part(view: View) -> Iterator[Guess]:
             yield Guess(f"not the {name} of axis {axis}", without, text)
 
 
+def _slice_for_all(view: View) -> Iterator[Guess]:
+    yield from (guess for guess in _spread_out(view) if "slice" in guess.name)
+
+
+def _mean_for_all(view: View) -> Iterator[Guess]:
+    yield from (guess for guess in _spread_out(view) if "slice" not in guess.name)
+
+
 def _spread_out(view: View) -> Iterator[Guess]:
-    """A = J·Bᵀ: one slice of the gradient, or its mean, is returned for all slices."""
-    for name, B in _mixtures(view.x) if view.x.size > 1 else ():
+    """A = J·Bᵀ: one slice of the gradient, its mean or its sum is returned for all slices."""
+    for name, B in _mixtures(view.x) if view.elementwise and view.x.size > 1 else ():
         text = f"The gradient is not its own in every entry: {name} is returned for all."
-        yield Guess(f"gradient: {name}", view.J @ B.T, text)
+        if not view.is_multiple(view.J @ B.T):
+            yield Guess(f"gradient: {name}", view.J @ B.T, text)
 
 
 def _mixtures(array: AnyArray) -> Iterator[tuple[str, Matrix]]:
@@ -92,6 +101,9 @@ IN_PART = Hypothesis(
 OUTPUT_FORGOTTEN = Hypothesis(
     "cotangent", "A = J but 0 for an output", "an entry for that output", _output_forgotten
 )
-SPREAD_OUT = Hypothesis(
-    "axis", "A = J·Bᵀ, B a slice or a mean", "slices that differ", _spread_out, factor=False
+SLICE_FOR_ALL = Hypothesis(
+    "subset", "A = J·Bᵀ, B a slice", "slices that differ", _slice_for_all, factor=False
+)
+MEAN_FOR_ALL = Hypothesis(
+    "axis", "A = J·Bᵀ, B a mean or a sum", "slices that differ", _mean_for_all, factor=False
 )

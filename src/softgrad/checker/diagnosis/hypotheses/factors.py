@@ -11,19 +11,11 @@ from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.subject import AnyArray, Vector
 
-__all__ = ["DERIVATIVE", "FACTOR", "HALF", "RAW"]
+__all__ = ["DERIVATIVE", "FACTOR", "HALF", "OUTPUT_FACTOR", "RAW"]
 
 
 def _factor(view: View) -> Iterator[Guess]:
-    """A = J·w or J/w, w the output, or another input that fits the output or this input."""
-    y = view.y
-    if y is not None and y.size > 1:
-        for how, matrix in (
-            ("doubled", view.J * y.reshape(-1, 1)),
-            ("missing", view.J / y.reshape(-1, 1)),
-        ):
-            if np.isfinite(matrix).all():
-                yield Guess(f"output {how}", matrix, f"The output as a factor is {how}.")
+    """A = J·w or J/w, w another input that fits the output or this input."""
     for place, w in view.others.items():
         if w.size < 2 or w.dtype.kind not in "bf":
             continue
@@ -41,6 +33,15 @@ def _factor(view: View) -> Iterator[Guess]:
             for name, c in (("", 1.0), (" but scaled", float(kept[0]) if kept.size else 1.0)):
                 if kept.size and np.ptp(kept) <= 1e-6 * abs(c):
                     yield Guess(f"mask {place}{name}", c * np.eye(w.size), text)
+
+
+def _output_factor(view: View) -> Iterator[Guess]:
+    """A = J·y or J/y: the output is no constant, and a multiple of J at no two points."""
+    if view.y is not None:
+        y = view.y.reshape(-1, 1)
+        for how, matrix in (("doubled", view.J * y), ("missing", view.J / y)):
+            if np.isfinite(matrix).all():
+                yield Guess(f"output {how}", matrix, f"The output as a factor is {how}.")
 
 
 def _aligned(view: View, w: AnyArray, side: str) -> Matrix | None:
@@ -136,6 +137,9 @@ def _raw(view: View) -> Iterator[Guess]:
 
 _UNPROCESSED = "and not by what the input is multiplied by"
 
+OUTPUT_FACTOR = Hypothesis(
+    "chain-term", "A = J·y or J/y", "A/J that is not y", _output_factor, factor=False
+)
 HALF = Hypothesis("chain-term", "A = diag(y/x)", "another ratio", _half)
 RAW = Hypothesis("wrong-variable", "A = x for J = x̂", "another multiplier", _raw)
 FACTOR = Hypothesis("chain-term", "A = J·w or J/w", "A/J that is not w", _factor)

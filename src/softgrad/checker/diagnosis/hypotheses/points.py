@@ -26,6 +26,9 @@ _MOVES: dict[str, Callable[[AnyArray], AnyArray]] = {
 
 
 def _another_point(view: View) -> Iterator[Guess]:
+    slopes = np.abs(view.J[view.pattern != 0])
+    if slopes.size == 0 or np.ptp(slopes) <= 1e-6 * slopes.max():
+        return  # a map made of pieces of one slope: its points are told apart by the pieces alone
     for name, move in _MOVES.items():
         everywhere = tuple(map(move, view.spot.points))
         for whose, points in (("", everywhere), (" alone", view.at(move(view.x)))):
