@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from softgrad.bench.measurement import Measured, Measurement, best, named
@@ -11,7 +11,7 @@ from softgrad.bench.result import Benchmark
 from softgrad.bench.tables import ABSENT, verdict_text
 from softgrad.files import rewrite_between
 
-__all__ = ["END", "START", "markdown", "rewrite"]
+__all__ = ["END", "START", "markdown", "rewrite", "table"]
 
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
@@ -45,8 +45,8 @@ def markdown(result: Benchmark) -> str:
     missed = [f"- {line}" for line in _missed(result)]
     parts = [
         f"Measured on {result.machine}. Medians, float32. {_ERRORS}",
-        *([_table(_TIMES, timed)] if timed else []),
-        *([_table(_MEMORY, memory)] if memory else []),
+        *([table(_TIMES, timed)] if timed else []),
+        *([table(_MEMORY, memory)] if memory else []),
         *(["Goals that are missed:", "\n".join(missed)] if missed else []),
     ]
     return "\n\n".join(parts)
@@ -88,7 +88,8 @@ def _missed(result: Benchmark) -> Iterator[str]:
                 yield f"{case.suite}, {case.shape}: {verdict_text(verdict)}"
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table as a page shows it."""
     lines = [columns, ("---",) * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -24,8 +24,11 @@ __all__ = [
 
 LEVELS = 6
 FINEST = 4.0 ** (1 - LEVELS)
-SIZE = 1.5
-"""The RMS of a cotangent's entries."""
+SIZE = math.sqrt(2.3)
+"""The RMS of a cotangent's entries; a scalar cotangent has this size, all digits in use.
+
+At 1.5 a backward that rounds it to tenths, or to float16, would look right.
+"""
 
 
 def coarsest_epsilon(arrays: Arrays) -> float:

@@ -14,7 +14,7 @@ from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator, named_sets
 from softgrad.checker.diagnosis.scales import agreed
 from softgrad.checker.diagnosis.selection import Fit, Views, best, rank
-from softgrad.checker.diagnosis.twin import draw, plans
+from softgrad.checker.diagnosis.twin import draw, one_output, plans
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.formats import is_floating, limits
 from softgrad.checker.report import Diagnosis, Where
@@ -25,6 +25,8 @@ __all__ = ["diagnose"]
 
 PASSED_OVER: tuple[type[Exception], ...] = (Ended, Exception)
 """What may go wrong here without costing the verdict. The tests take out all but the first."""
+_CALLS = 150
+"""The most forward calls on all twins together, where the forward takes complex numbers."""
 _LARGEST = 250
 """The most outputs of a twin: each takes a call of the backward."""
 
@@ -43,6 +45,8 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
         twin = found is not None
         if found is None:
             found = _by_jacobians(subject, locator, rng)
+            if found is None or found.code == "unnamed":
+                found = _by_output(locator, rng) or found
             twin = found is not None
             found = found or _only_here(locator)
         wrong = locator.wrong_inputs()
@@ -104,25 +108,60 @@ def _differ(narrow: Vector, wide: Vector, epsilon: float) -> bool:
     return rms(narrow - wide) > 32 * epsilon * rms(wide)
 
 
+def _by_output(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
+    """Explain what comes from one output of several, where the others' part is right."""
+    subject, outputs = locator.subject, locator.outputs
+    wrong: list[tuple[int, Locator]] = []
+    for place, output in enumerate(outputs if len(outputs) > 1 else ()):
+        if is_floating(output):
+            alone = Locator(one_output(subject, place), (output,), rng)
+            if False in alone.right:
+                wrong.append((place, alone))
+            subject.forward_calls += alone.subject.forward_calls
+            subject.backward_calls += alone.subject.backward_calls
+    if len(wrong) != 1:
+        return None
+    (place, alone) = wrong[0]
+    before = alone.subject.forward_calls, alone.subject.backward_calls
+    found = _by_jacobians(alone.subject, alone, rng)
+    subject.forward_calls += alone.subject.forward_calls - before[0]
+    subject.backward_calls += alone.subject.backward_calls - before[1]
+    if found is None or found.code == "unnamed":
+        return None
+    text = f"For the incoming gradient of output {place} alone: {found.message}"
+    return replace(found, message=text)
+
+
+def _is_not_so(found: Diagnosis, locator: Locator) -> bool:
+    """Whether the inputs as they are refute what a twin shows."""
+    # What is cut off behind a block of 16 leaves nothing of a shorter row.
+    wrong = locator.wrong_inputs(or_open=True)
+    return found.code == "zero" and all(locator.gradient[where].any() for where in wrong)
+
+
 def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
     """Return what the first twin shows on which the backward is wrong, None where it never is."""
     known = locator.wrong_inputs(or_open=True)
+    left = _CALLS
     for plan in plans(subject):
         first, second = (draw(subject, plan, rng) for _ in range(2))
         if first is None or second is None:
             continue
-        spots = Spot(first), Spot(second)
+        spots = Spot(first, left // 2), Spot(second, left // 2)
         try:
             wrong = _wrong(spots, rng)
             # Numbers written for one shape are wrong at another: such a twin shows what is not so.
             if wrong and set(wrong) <= set(known):
-                return _named(spots, wrong, locator)
+                found = _named(spots, wrong, locator)
+                if not _is_not_so(found, locator):
+                    return found
         except (Unusable, Ended):
             continue
         finally:
             for twin in (first, second):
                 subject.forward_calls += twin.forward_calls
                 subject.backward_calls += twin.backward_calls
+                left -= twin.forward_calls
     return None
 
 
@@ -241,11 +280,12 @@ def _row_sums(view: View) -> str | None:
 
 def _confined(views: Views) -> Diagnosis | None:
     """An error in a few columns of the Jacobian, all else being right."""
-    shown = []
+    shown, live = [], []
     for view in views:
-        error = np.abs(view.A - view.J).max(axis=0)
-        size = float(np.abs(view.J).max())
-        shown.append(error > max(1e-5 * size, 64 * view.bar))
+        error, own = (np.abs(M).max(axis=0) for M in (view.A - view.J, view.J))
+        least = max(1e-5 * float(own.max()), 64 * view.bar)
+        shown.append(error > least)
+        live.append((own > least) | shown[-1])  # that nothing is right says nothing
     names = []
     for view, columns in zip(views, shown, strict=True):
         support = columns.reshape(view.x.shape)
@@ -260,7 +300,7 @@ def _confined(views: Views) -> Diagnosis | None:
     common = [name for name in names[0] if name in names[1]]
     view = views[0]
     counts = [int(columns.sum()) for columns in shown]
-    few = all(2 * count <= columns.size for count, columns in zip(counts, shown, strict=True))
+    few = all(2 * count <= seen.sum() for count, seen in zip(counts, live, strict=True))
     if not counts[0] or not (few or common):
         return None
     evidence = f"{counts[0]} of {view.x.size} entries are wrong on a twin, and the others right"
@@ -299,9 +339,21 @@ def _facts(ranked: list[Fit], views: Views, name: str) -> Diagnosis:
 
 def _only_here(locator: Locator) -> Diagnosis:
     """No twin is wrong, or none would run: what is wrong is bound to these numbers or this size."""
-    if not all(np.isfinite(G).all() for G in locator.gradient):
+    finite = [np.isfinite(G) for G in locator.gradient]
+    if not all(part.all() for part in finite):
+        if any(part.any() for part in finite):
+            count = sum(int((~part).sum()) for part in finite)
+            text = f"{count} entries of the gradient are not finite, and the others are."
+            return Diagnosis("subset", text, None, "the forward is finite", None)
         return _unnamed("Entries of the gradient are not finite.", "the forward is finite")
     evidence = "on a small twin of the inputs the backward is right, or it does not run"
+    for where in locator.wrong_inputs():
+        c, name = locator.factor(where), locator.subject.floating_names[where]
+        if c is None or abs(c - 1) < 1e-3:
+            continue
+        text = f"At these sizes the gradient of {name} is {c:.6g} times what it must be."
+        code = "sign" if abs(c + 1) < 1e-3 else "scale" if c else "zero"
+        return Diagnosis(code, text, None, evidence, None)
     return _unnamed("The gradient is wrong, in a way that has no name here.", evidence)
 
 

@@ -12,6 +12,7 @@ from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.answers import raw_answer
 from softgrad.checker.diagnosis.locate import Locator
 from softgrad.checker.formats import limits
+from softgrad.checker.probes import cotangents
 from softgrad.checker.report import Diagnosis, Formula
 from softgrad.checker.subject import AnyArray, Arrays, Subject, Vector, is_floating, strided
 from softgrad.results import number
@@ -36,7 +37,7 @@ def fact(subject: Subject, outputs: Arrays, locator: Locator) -> Diagnosis | Non
     if found is None and all(
         _usable(entry, p) for entry, p in zip(first, subject.points, strict=True)
     ):
-        found = _linearity(subject, first, cotangent)
+        found = _linearity(subject, first, locator) or _coarse(first, locator)
     return found
 
 
@@ -102,7 +103,21 @@ def _shape(subject: Subject, where: int, array: AnyArray, locator: Locator) -> D
         if alike and locator.agrees(other, gradient=_wide(array)):
             text = f"The gradients of {name} and {names[other]} are swapped."
             return _said("axis", text, f"{evidence}; it is right for the other input")
+    if number_like and _broadcasts(array, shape):
+        spread = np.array(np.broadcast_to(_wide(array), shape))
+        if locator.agrees(where, gradient=spread):
+            text = f"The gradient of {name} is not broadcast to its input's shape."
+            return _said("unreduced-broadcast", text, f"{evidence}; broadcast it is right")
+    for axis in range(len(shape)):
+        if array.shape == shape[:axis] + shape[axis + 1 :]:
+            text = f"The gradient of {name} lacks axis {axis} of its input: it was summed"
+            return _said("axis", f"{text} over, or left out.", evidence)
     return _said("unnamed", f"The gradient of {name} has the wrong shape.", evidence)
+
+
+def _broadcasts(array: AnyArray, shape: tuple[int, ...]) -> bool:
+    pairs = zip(array.shape[::-1], shape[::-1], strict=False)
+    return array.ndim <= len(shape) and all(n in (1, wanted) for n, wanted in pairs)
 
 
 def _wide(array: AnyArray) -> Vector:
@@ -141,8 +156,8 @@ def _state(subject: Subject, first: list[Any], kept: Any, cotangent: Arrays) -> 
     return None
 
 
-def _linearity(subject: Subject, first: list[Any], cotangent: Arrays) -> Diagnosis | None:
-    points = subject.points
+def _linearity(subject: Subject, first: list[Any], locator: Locator) -> Diagnosis | None:
+    points, cotangent = subject.points, locator.cotangent
 
     def at(factor: float) -> list[Any]:
         return raw_answer(subject, points, tuple((c * factor).astype(c.dtype) for c in cotangent))
@@ -172,11 +187,60 @@ def _linearity(subject: Subject, first: list[Any], cotangent: Arrays) -> Diagnos
                 text = f"The answer does not grow {factor:g}-fold with the incoming gradient."
             more = " It must be linear in it."
             return _said("cotangent", text + more, f"relative difference {number(gap)}")
+    other = cotangents(locator.rng, locator.outputs, 1)[0]
+    both = tuple((c + d).astype(c.dtype) for c, d in zip(cotangent, other, strict=True))
+    parts = zip(first, raw_answer(subject, points, other), strict=True)
+    wanted = [None if a is None or b is None else _wide(a) + _wide(b) for a, b in parts]
+    gap = _gap(raw_answer(subject, points, both), wanted, points)
+    if gap > max(_LINEAR, _slack(points), _cancelled(first, locator)):
+        text = "The answer to a sum of incoming gradients is not the sum of the answers."
+        more = " It must be linear in them."
+        return _said("cotangent", text + more, f"relative difference {number(gap)}")
     result = _gap(_scattered(subject, cotangent), first, points)
     if result > _slack(points):
         text = "The incoming gradient is read by its place in memory, and not by its indices."
         return _said("cotangent", text, f"relative difference {number(result)}, not contiguous")
     return None
+
+
+def _cancelled(entries: list[Any], locator: Locator) -> float:
+    """Return what is left of terms that cancel, as in saturated rows, relative to the answer."""
+    largest = max(float(np.abs(_wide(e)).max(initial=0)) for e in entries if e is not None)
+    g, y = (
+        max(float(np.abs(_wide(a)).max(initial=0)) for a in arrays)
+        for arrays in (locator.cotangent, locator.outputs)
+    )
+    epsilon = max(limits(point.dtype).epsilon for point in locator.subject.points)
+    return 64 * epsilon * g * max(y, 1.0) / largest if largest else np.inf
+
+
+def _coarse(entries: list[Any], locator: Locator) -> Diagnosis | None:
+    """Numbers of a narrower dtype than the inputs', near to what they should be."""
+    points = locator.subject.points
+    for dtype in (np.float16, np.float32):
+        epsilon = float(np.finfo(dtype).eps)
+        rounded = [
+            entry is not None
+            and limits(point.dtype).epsilon < epsilon
+            and _is_rounded(_wide(entry), dtype)
+            for entry, point in zip(entries, points, strict=True)
+        ]
+        if any(rounded) and all(
+            locator.is_near(where, 4 * epsilon) if is_rounded else locator.right[where] is not False
+            for where, is_rounded in enumerate(rounded)
+        ):
+            text = f"The formula is right, and its numbers are rounded to {np.dtype(dtype).name}."
+            places = ", ".join(
+                str(p) for p, r in zip(locator.subject.floating, rounded, strict=True) if r
+            )
+            evidence = f"every entry of the gradient of input {places} is a number of that dtype"
+            return _said("arithmetic", text, evidence)
+    return None
+
+
+def _is_rounded(array: Vector, dtype: Any) -> bool:
+    plain = np.isin(array, (-1.0, 0.0, 0.5, 1.0)).all()  # exact in every dtype
+    return bool((array.astype(dtype) == array).all() and not plain)
 
 
 def _in_half_precision(entries: list[Any], points: Arrays) -> bool:
@@ -196,7 +260,8 @@ def _scattered(subject: Subject, cotangent: Arrays) -> list[Any]:
 
 def _slack(points: Arrays) -> float:
     """Return the relative difference that threads and layouts may make."""
-    return 256 * max(limits(point.dtype).epsilon for point in points)
+    epsilon = max(limits(point.dtype).epsilon for point in points)
+    return 256 * epsilon if epsilon <= 2.0**-23 else 16 * epsilon
 
 
 def _gap(got: list[Any], wanted: list[Any], points: Arrays) -> float:

@@ -22,7 +22,7 @@ from softgrad.checker.subject import Arrays, Subject, Vector, flat
 __all__ = ["Locator", "named_sets"]
 
 Mask = NDArray[np.bool_]
-_CALLS = 160
+_CALLS = 80
 """The most forward calls that are spent on finding the place."""
 
 
@@ -71,6 +71,25 @@ class Locator:
         self, where: int, mask: Mask | None = None, gradient: Vector | None = None
     ) -> bool | None:
         """Whether a gradient is right along a random direction within `mask`; None: not to say."""
+        seen = self._compared(where, mask, gradient)
+        if seen is None:
+            return None
+        error, bar, slope, size = seen
+        if not np.isfinite(error):
+            return False
+        if error > 8 * bar + 1e-9 * abs(slope):
+            return False
+        return True if 8 * bar <= 0.02 * max(size, abs(slope)) or not error else None
+
+    def is_near(self, where: int, part: float) -> bool:
+        """Whether a gradient is wrong by no more than a part of its size."""
+        seen = self._compared(where, None, None)
+        return seen is not None and seen[0] <= 8 * seen[1] + part * seen[3]
+
+    def _compared(
+        self, where: int, mask: Mask | None, gradient: Vector | None
+    ) -> tuple[float, float, float, float] | None:
+        """Return error, its bar, slope and size along a direction; None where there is no slope."""
         point = self.points[where]
         G = self.gradient[where] if gradient is None else gradient
         signs = self.rng.choice([-1.0, 1.0], point.shape)
@@ -86,17 +105,14 @@ class Locator:
         parts = np.where(direction != 0, G, 0.0) * direction
         if not np.isfinite(slopes).all():
             return None
-        if not np.isfinite(parts).all():
-            return False
         slope = slopes[1] + (slopes[1] - slopes[0]) / 15
         weights = flat(self.cotangent) * flat(self.outputs)
         bar = abs(slopes[1] - slopes[0]) / 64 + 8 * self.epsilon * norm(weights) / step
         epsilon = max(coarsest_epsilon(self.subject.points), 2.0**-52)
-        bar += 32 * epsilon * norm(parts)
-        error = abs(float(parts.sum()) - slope)
-        if error > 8 * bar + 1e-9 * abs(slope):
-            return False
-        return True if 8 * bar <= 0.02 * max(norm(parts), abs(slope)) or not error else None
+        if not np.isfinite(parts).all():
+            return np.inf, bar, slope, np.inf
+        size = norm(parts)
+        return abs(float(parts.sum()) - slope), bar + 32 * epsilon * size, slope, size
 
     def wrong_inputs(self, or_open: bool = False) -> list[int]:
         """Return the inputs (counted among the floating-point ones) whose gradient is wrong."""
@@ -176,7 +192,7 @@ class Locator:
                 middle = (low + high) // 2
                 low, high = (low, middle) if right(middle, length) else (middle, high)
             stop = high
-        return start, stop
+        return (start, stop) if start < stop else (0, length)
 
     def _central(self, where: int, move: Vector) -> float:
         values = []

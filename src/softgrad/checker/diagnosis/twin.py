@@ -13,7 +13,7 @@ import numpy as np
 
 from softgrad.checker.subject import AnyArray, Subject, Vector
 
-__all__ = ["Plan", "draw", "plans"]
+__all__ = ["Plan", "draw", "one_output", "plans"]
 
 LARGEST = 250
 """The most entries that a twin's inputs may have together."""
@@ -73,6 +73,32 @@ def draw(subject: Subject, plan: Plan, rng: np.random.Generator) -> Subject | No
     masks = subject.masks if masked else (None,) * len(subject.floating)
     return replace(
         subject, values=values, masks=masks, forward_calls=0, backward_calls=0, damage=set()
+    )
+
+
+def one_output(subject: Subject, place: int) -> Subject:
+    """Return a subject that has one output of several alone; the others' cotangents are zero."""
+
+    def forward(*arguments: Any) -> Any:
+        return subject.forward(*arguments)[place]
+
+    def vjp(*arguments: Any) -> Any:
+        outputs = subject.forward(*arguments[:-1])
+        g = [np.zeros_like(output) for output in outputs]
+        g[place] = arguments[-1]
+        return subject.vjp(*arguments[:-1], tuple(g))
+
+    return replace(
+        subject,
+        forward=forward,
+        vjp=vjp,
+        kept_vjp=None,
+        reference=None,
+        forwards_per_vjp=subject.forwards_per_vjp + 1,
+        several_outputs=False,
+        forward_calls=0,
+        backward_calls=0,
+        damage=set(),
     )
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from softgrad.checker.diagnosis.hypotheses.additions import (
+    CENTRED,
+    INNER_PRODUCT,
+    PLUS_IDENTITY,
+)
 from softgrad.checker.diagnosis.hypotheses.attention import (
     ATTENTION_DIAGONAL,
     ATTENTION_IDENTITY,
@@ -20,9 +25,20 @@ from softgrad.checker.diagnosis.hypotheses.behind import (
     BEHIND_IDENTITY,
     BEHIND_PROJECTION,
 )
-from softgrad.checker.diagnosis.hypotheses.cotangents import IN_PART, OUTPUT_FORGOTTEN
+from softgrad.checker.diagnosis.hypotheses.cotangents import (
+    IN_PART,
+    MEAN_FOR_ALL,
+    OUTPUT_FORGOTTEN,
+    SLICE_FOR_ALL,
+)
 from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_MISSING, DIAGONAL_ONLY
-from softgrad.checker.diagnosis.hypotheses.factors import DERIVATIVE, FACTOR, HALF, RAW
+from softgrad.checker.diagnosis.hypotheses.factors import (
+    DERIVATIVE,
+    FACTOR,
+    HALF,
+    OUTPUT_FACTOR,
+    RAW,
+)
 from softgrad.checker.diagnosis.hypotheses.leftovers import NARROW, SLICES
 from softgrad.checker.diagnosis.hypotheses.losses import (
     LABELS_ALONE,
@@ -37,7 +53,9 @@ from softgrad.checker.diagnosis.hypotheses.other_losses import (
     LOG_SUM_EXP,
     SQUARED_DIAGONAL,
     SQUARED_TERMS,
+    SQUARED_VARIABLE,
 )
+from softgrad.checker.diagnosis.hypotheses.points import ANOTHER_POINT
 from softgrad.checker.diagnosis.hypotheses.projection import (
     OTHER_MAP,
     OUTER_FACTOR,
@@ -78,6 +96,7 @@ TABLE = (
     OTHER_MAP,
     LOSS_VARIABLE,
     SQUARED_TERMS,
+    SQUARED_VARIABLE,
     LABELS_ALONE,
     LOSS_FACTOR,
     LOSS_OTHER,
@@ -105,14 +124,21 @@ TABLE = (
     SLICES,
     OUTPUT_FORGOTTEN,
     IN_PART,
+    SLICE_FOR_ALL,
+    MEAN_FOR_ALL,
+    PLUS_IDENTITY,
+    CENTRED,
     SCALE,
     MEAN_OF_USES,
     FACTOR,
+    OUTPUT_FACTOR,
     DERIVATIVE,
     HALF,
     RAW,
     BEHIND_DIAGONAL,
     BEHIND_PROJECTION,
     BEHIND_IDENTITY,
+    INNER_PRODUCT,
+    ANOTHER_POINT,
     NARROW,
 )

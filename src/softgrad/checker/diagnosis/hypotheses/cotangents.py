@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.diagnosis.view import View
+from softgrad.checker.subject import AnyArray
 
-__all__ = ["IN_PART", "OUTPUT_FORGOTTEN"]
+__all__ = ["IN_PART", "MEAN_FOR_ALL", "OUTPUT_FORGOTTEN", "SLICE_FOR_ALL"]
 
 
 def _in_part(view: View) -> Iterator[Guess]:
@@ -17,41 +19,59 @@ def _in_part(view: View) -> Iterator[Guess]:
     y = view.y
     if y is None or y.size < 2:
         return
-    size = y.size
+    for name, B in _mixtures(y):
+        text = f"The incoming gradient is not used entry by entry: {name} is used for all."
+        if not view.is_multiple(B.T @ view.J):  # what is wrong would be the factor
+            yield Guess(name, B.T @ view.J, text)
     for axis, length in enumerate(y.shape):
         if length < 2:
             continue
-        index = np.indices(y.shape).reshape(y.ndim, -1)
-        along = index[axis]
-        rest = np.ones((size, size), dtype=bool)
-        for other in range(y.ndim):
-            if other != axis:
-                rest &= index[other][:, None] == index[other][None, :]
-        variants = {
-            f"g[0] along axis {axis} is used for all": rest * (along == 0)[None, :],
-            f"g[-1] along axis {axis} is used for all": rest * (along == length - 1)[None, :],
-            f"its mean along axis {axis} is used for all": rest / length,
-            f"its sum along axis {axis} is used for all": rest * 1.0,
-        }
-        for name, B in variants.items():
-            yield Guess(
-                name, B.T @ view.J, f"The incoming gradient is not used entry by entry: {name}."
-            )
-        # Where x has y's shape, that is a slice of the gradient, too.
-        for name, at in () if view.elementwise else (("first", 0), ("last", length - 1)):
+        along = np.indices(y.shape)[axis].ravel()
+        for name, at in (("first", 0), ("last", length - 1)):
             only = view.J * (along == at)[:, None]
             text = f"Only the {name} slice of the incoming gradient along axis {axis} is used."
             yield Guess(f"only the {name} of axis {axis}", only, text)
             without = view.J * (along != at)[:, None]
             text = f"The {name} slice of the incoming gradient along axis {axis} is not used."
             yield Guess(f"not the {name} of axis {axis}", without, text)
-    ones = np.ones((size, size))
-    for name, B in (("its sum", ones), ("its mean", ones / size), ("its first entry", None)):
-        if B is None:
-            B = np.zeros((size, size))
-            B[:, 0] = 1
-        text = f"The incoming gradient is not used entry by entry: {name} is used for all."
-        yield Guess(f"{name} for all", B.T @ view.J, text)
+
+
+def _slice_for_all(view: View) -> Iterator[Guess]:
+    yield from (guess for guess in _spread_out(view) if "slice" in guess.name)
+
+
+def _mean_for_all(view: View) -> Iterator[Guess]:
+    yield from (guess for guess in _spread_out(view) if "slice" not in guess.name)
+
+
+def _spread_out(view: View) -> Iterator[Guess]:
+    """A = J·Bᵀ: one slice of the gradient, its mean or its sum is returned for all slices."""
+    for name, B in _mixtures(view.x) if view.elementwise and view.x.size > 1 else ():
+        text = f"The gradient is not its own in every entry: {name} is returned for all."
+        if not view.is_multiple(view.J @ B.T):
+            yield Guess(f"gradient: {name}", view.J @ B.T, text)
+
+
+def _mixtures(array: AnyArray) -> Iterator[tuple[str, Matrix]]:
+    """Yield matrices that put a slice, a mean or a sum in the place of all slices."""
+    size = array.size
+    eye = np.eye(size).reshape(*array.shape, size)
+    for axis, length in enumerate(array.shape):
+        if length < 2:
+            continue
+        variants = {
+            "its first slice": np.take(eye, [0], axis),
+            "its last slice": np.take(eye, [-1], axis),
+            "its mean": eye.mean(axis=axis, keepdims=True),
+            "its sum": eye.sum(axis=axis, keepdims=True),
+        }
+        for name, B in variants.items():
+            spread = np.broadcast_to(B, eye.shape).reshape(size, size)
+            yield f"{name} along axis {axis}", spread
+    rows = np.eye(size)
+    yield "its sum", np.ones((size, size))
+    yield "its mean", np.full((size, size), 1 / size)
+    yield "its first entry", np.broadcast_to(rows[:1], (size, size))
 
 
 def _output_forgotten(view: View) -> Iterator[Guess]:
@@ -80,4 +100,10 @@ IN_PART = Hypothesis(
 )
 OUTPUT_FORGOTTEN = Hypothesis(
     "cotangent", "A = J but 0 for an output", "an entry for that output", _output_forgotten
+)
+SLICE_FOR_ALL = Hypothesis(
+    "subset", "A = J·Bᵀ, B a slice", "slices that differ", _slice_for_all, factor=False
+)
+MEAN_FOR_ALL = Hypothesis(
+    "axis", "A = J·Bᵀ, B a mean or a sum", "slices that differ", _mean_for_all, factor=False
 )

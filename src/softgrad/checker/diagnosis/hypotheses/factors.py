@@ -11,7 +11,7 @@ from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.subject import AnyArray, Vector
 
-__all__ = ["DERIVATIVE", "FACTOR", "HALF", "RAW"]
+__all__ = ["DERIVATIVE", "FACTOR", "HALF", "OUTPUT_FACTOR", "RAW"]
 
 
 def _factor(view: View) -> Iterator[Guess]:
@@ -33,6 +33,15 @@ def _factor(view: View) -> Iterator[Guess]:
             for name, c in (("", 1.0), (" but scaled", float(kept[0]) if kept.size else 1.0)):
                 if kept.size and np.ptp(kept) <= 1e-6 * abs(c):
                     yield Guess(f"mask {place}{name}", c * np.eye(w.size), text)
+
+
+def _output_factor(view: View) -> Iterator[Guess]:
+    """A = J·y or J/y: the output is no constant, and a multiple of J at no two points."""
+    if view.y is not None:
+        y = view.y.reshape(-1, 1)
+        for how, matrix in (("doubled", view.J * y), ("missing", view.J / y)):
+            if np.isfinite(matrix).all():
+                yield Guess(f"output {how}", matrix, f"The output as a factor is {how}.")
 
 
 def _aligned(view: View, w: AnyArray, side: str) -> Matrix | None:
@@ -72,15 +81,27 @@ def _products(x: Vector, y: Vector) -> Iterator[tuple[str, Vector, dict[str, Vec
         },
     )
     yield "tanh", 1 - y * y, {"1 − y without the square": 1 - y, "1 + y²": 1 + y * y, "y²": y * y}
-    for c in (0.5, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0):
+    c = _cap(x, y)
+    if c is not None:
         t = np.tanh(x / c)
-        if np.allclose(c * t, y, rtol=1e-9):
-            wrong = {
-                "tanh of x and not of x/c": 1 - np.tanh(x) ** 2,
-                "1 − tanh without the square": 1 - t,
-                "the cap is not divided by": 1 - y * y,
-            }
-            yield f"the soft cap {c:g}·tanh(x/{c:g})", 1 - t * t, wrong
+        wrong = {
+            "tanh of x and not of x/c": 1 - np.tanh(x) ** 2,
+            "1 − tanh without the square": 1 - t,
+            "the cap is not divided by": 1 - y * y,
+        }
+        yield f"the soft cap {c:.6g}·tanh(x/{c:.6g})", 1 - t * t, wrong
+
+
+def _cap(x: Vector, y: Vector) -> float | None:
+    """Return the c of y = c·tanh(x/c), None where there is none."""
+    i = int(np.abs(x).argmax())
+    low, high = np.log(2.0**-10), np.log(2.0**20)
+    for _ in range(60):  # c·tanh(x/c) grows with c
+        c = float(np.exp((low + high) / 2))
+        low, high = (
+            (low, np.log(c)) if c * np.tanh(abs(x[i]) / c) > abs(y[i]) else (np.log(c), high)
+        )
+    return c if np.allclose(c * np.tanh(x / c), y, rtol=1e-9, atol=0) else None
 
 
 def _half(view: View) -> Iterator[Guess]:
@@ -89,8 +110,14 @@ def _half(view: View) -> Iterator[Guess]:
         return
     h = np.diag((view.y / view.x).ravel())
     text = "Of the product rule for x·h(x) {} is missing."
+    slope = view.J - h
     yield Guess("h alone", h, text.format("the term with the derivative of h"))
-    yield Guess("h' alone", view.J - h, text.format("the term h itself"))
+    yield Guess("h' alone", slope, text.format("the term h itself"))
+    text = "Of the product rule for x·h(x) {}."
+    yield Guess("−h'", h - slope, text.format("the term with the derivative of h is subtracted"))
+    yield Guess("−h", slope - h, text.format("the term h itself is subtracted"))
+    yield Guess("2h'", h + 2 * slope, text.format("the term with the derivative of h is doubled"))
+    yield Guess("2h", 2 * h + slope, text.format("the term h itself is doubled"))
 
 
 def _raw(view: View) -> Iterator[Guess]:
@@ -110,6 +137,9 @@ def _raw(view: View) -> Iterator[Guess]:
 
 _UNPROCESSED = "and not by what the input is multiplied by"
 
+OUTPUT_FACTOR = Hypothesis(
+    "chain-term", "A = J·y or J/y", "A/J that is not y", _output_factor, factor=False
+)
 HALF = Hypothesis("chain-term", "A = diag(y/x)", "another ratio", _half)
 RAW = Hypothesis("wrong-variable", "A = x for J = x̂", "another multiplier", _raw)
 FACTOR = Hypothesis("chain-term", "A = J·w or J/w", "A/J that is not w", _factor)

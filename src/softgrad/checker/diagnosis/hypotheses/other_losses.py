@@ -12,7 +12,7 @@ from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
 from softgrad.checker.subject import Vector
 
-__all__ = ["BINARY", "LOG_SUM_EXP", "SQUARED_DIAGONAL", "SQUARED_TERMS"]
+__all__ = ["BINARY", "LOG_SUM_EXP", "SQUARED_DIAGONAL", "SQUARED_TERMS", "SQUARED_VARIABLE"]
 
 
 def _squared_error(view: View) -> tuple[Vector, Vector] | None:
@@ -50,6 +50,22 @@ def _terms(view: View) -> Iterator[Guess]:
         _, slope = squared
         text = "The Jacobian of softmax is missing: this is the gradient at the probabilities."
         yield Guess("squared error at p", slope.reshape(1, -1), text)
+
+
+def _fused(view: View) -> Iterator[Guess]:
+    """Squared error over softmax: p − t, the gradient of cross-entropy, in its place."""
+    squared = _squared_error(view)
+    if squared is not None:
+        p, _ = squared
+        rows = p.size // p.shape[-1]
+        text = (
+            "This is the gradient of cross-entropy over softmax, and the loss is a squared error."
+        )
+        for name, count in (("sum", 1), ("mean", rows), ("mean of all", p.size)):
+            for t in targets(view):
+                inner = (p - t.reshape(p.shape)) / count
+                formula = Formula("p - t", "the softmax's Jacobian times 2 * (p - t)")
+                yield Guess(f"p − t, {name}", inner.reshape(1, -1), text, formula)
 
 
 def _logsumexp(view: View) -> Iterator[Guess]:
@@ -107,3 +123,6 @@ SQUARED_DIAGONAL = Hypothesis(
 SQUARED_TERMS = Hypothesis("chain-term", "A = dloss/ds", "a row of A that sums to 0", _terms)
 LOG_SUM_EXP = Hypothesis("wrong-variable", "A = h(x) for softmax(x)", "another h", _logsumexp)
 BINARY = Hypothesis("wrong-variable", "A = h(x) for σ(x) − t", "another h", _binary)
+SQUARED_VARIABLE = Hypothesis(
+    "wrong-variable", "A = p − t", "softmax's Jacobian in A", _fused, factor=False
+)

@@ -1,0 +1,41 @@
+"""Batches: subjects that were written together, and before or after what was learnt of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.checker import second_batch, subjects
+from benchmarks.checker.operators import OPERATORS
+from benchmarks.checker.subject import Subject
+
+__all__ = ["BATCHES", "SUBJECTS", "Batch", "batch_of"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Subjects, and the operators that are tried on each beside its edits."""
+
+    name: str
+    told: str
+    """What a reader has to know of it."""
+    subjects: Mapping[str, Subject]
+    operators: Iterable[str] = ()
+
+
+BATCHES = (
+    Batch("first", "first batch", subjects.SUBJECTS, tuple(OPERATORS)),
+    Batch(
+        "second",
+        "second batch: written after the hypotheses of the first were mended",
+        second_batch.SUBJECTS,
+    ),
+)
+
+SUBJECTS = {name: subject for batch in BATCHES for name, subject in batch.subjects.items()}
+"""Of all batches; no name is in two of them."""
+
+
+def batch_of(case: str) -> Batch:
+    """Return the batch of a case's name."""
+    return next(batch for batch in BATCHES if case.split("/")[0] in batch.subjects)

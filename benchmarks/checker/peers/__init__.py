@@ -1,0 +1,1 @@
+"""Other checkers, asked about the same cases."""
