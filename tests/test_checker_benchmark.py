@@ -57,6 +57,12 @@ def test_no_subject_is_in_two_batches():
     assert all(batch_of(f"{name}/right") is b for b in BATCHES for name in b.subjects)
 
 
+def test_no_right_form_has_the_name_of_a_mistake():
+    for subject in SUBJECTS.values():
+        wrong = {*OPERATORS, *(edit.name for edit in subject.edits)}
+        assert not wrong & {*FORMS, *subject.also_right}, subject.name
+
+
 def test_what_a_subject_accepts_belongs_to_an_operator():
     for subject in SUBJECTS.values():
         assert set(subject.accepts) <= set(OPERATORS), subject.name

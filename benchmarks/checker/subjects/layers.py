@@ -75,7 +75,7 @@ ADD = Subject(
 MULTIPLY = Subject(
     "broadcast-multiply", lambda x, a: x * a, lambda x, a, g: (g * a, (g * x).sum(axis=0)),
     _row_and, ROWS,
-    also_right={"by matrices": lambda x, a, g: (g @ np.diag(a), np.diag(g.T @ x))},
+    also_right={"factors first": lambda x, a, g: ((a[:, None] * g.T).T, (g * x).T.sum(axis=1))},
     accepts={"identity": "chain-term", "plus-g": "chain-term"},
     edits=(
         edit("not-summed", "unreduced-broadcast", lambda x, a, g: (g * a, g * x)),

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.facts import fact
+from softgrad.checker.diagnosis.here import only_here, placed, refuted, rounding, unnamed
 from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator, named_sets
 from softgrad.checker.diagnosis.scales import agreed
 from softgrad.checker.diagnosis.selection import Fit, Views, best, rank
 from softgrad.checker.diagnosis.twin import draw, one_output, plans
 from softgrad.checker.diagnosis.view import View
-from softgrad.checker.formats import is_floating, limits
+from softgrad.checker.formats import is_floating
 from softgrad.checker.report import Diagnosis, Where
 from softgrad.checker.richardson import rms
-from softgrad.checker.subject import Subject, Vector, flat
+from softgrad.checker.subject import Subject, flat
 
 __all__ = ["diagnose"]
 
@@ -39,16 +39,16 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
     try:
         outputs = subject.first_outputs()
         if not np.isfinite(flat(outputs)).all():
-            return _unnamed("The forward's outputs are not finite.", ""), None
+            return unnamed("The forward's outputs are not finite.", ""), None
         locator = Locator(subject, outputs, rng)
-        found = fact(subject, outputs, locator) or _rounding(locator)
+        found = fact(subject, outputs, locator) or rounding(locator)
         twin = found is not None
         if found is None:
             found = _by_jacobians(subject, locator, rng)
             if found is None or found.code == "unnamed":
                 found = _by_output(locator, rng) or found
             twin = found is not None
-            found = found or _only_here(locator)
+            found = found or only_here(locator)
         wrong = locator.wrong_inputs()
         if wrong and found.code != "aliasing":
             where = locator.place(wrong[0], sets=found.code == "subset" or not twin)
@@ -56,56 +56,12 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
                 others = ", ".join(subject.floating_names[i] for i in wrong[1:])
                 where = replace(where, text=f"{where.text}; also {others}")
         if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
-            found = _placed(found, where)
+            found = placed(found, where)
     except PASSED_OVER as error:
         # The verdict stands, whatever these functions do on a twin.
         reason = f"{type(error).__name__}: {error}"
-        found = found or _unnamed("What is wrong could not be looked into.", reason)
+        found = found or unnamed("What is wrong could not be looked into.", reason)
     return found, where
-
-
-def _unnamed(message: str, evidence: str, runner_up: str | None = None) -> Diagnosis:
-    return Diagnosis("unnamed", message, None, evidence, runner_up)
-
-
-def _rounding(locator: Locator) -> Diagnosis | None:
-    """Run the backward in wider dtypes, at the inputs as they are."""
-    dtype = max((point.dtype for point in locator.subject.points), key=lambda d: d.itemsize)
-    for wide in (np.float64, np.longdouble):
-        if np.dtype(wide).itemsize > dtype.itemsize and _right_in(wide, locator):
-            what = "numbers in it overflow in"
-            if all(np.isfinite(G).all() for G in locator.gradient):
-                what = "its numbers are too coarse in"
-            name = "float64" if wide is np.float64 else "extended precision"
-            evidence = f"the same backward in {name} agrees with the differences of the forward"
-            text = f"The formula is right, and {what} {dtype}."
-            return Diagnosis("arithmetic", text, None, evidence, None)
-    return None
-
-
-def _right_in(wide: type[np.floating[Any]], locator: Locator) -> bool:
-    """Whether a wider dtype mends every gradient that is wrong, and there is one."""
-    points = tuple(point.astype(wide) for point in locator.subject.points)
-    cotangent = tuple(c.astype(wide) if is_floating(c) else c for c in locator.cotangent)
-    gradient = locator.answer(points, cotangent)
-    epsilon = max(limits(point.dtype).epsilon for point in locator.subject.points)
-    if False not in locator.right:
-        return False
-    for where, before in enumerate(locator.right):
-        if before is False:
-            after = locator.agrees(where, gradient=gradient[where])
-            overflowed = not np.isfinite(locator.gradient[where]).all()
-            # Saturated rows have no slope to compare with: that they are finite must do.
-            mended = after is None and overflowed and np.isfinite(gradient[where]).all()
-            changed = overflowed or _differ(locator.gradient[where], gradient[where], epsilon)
-            if not (changed and (after or mended)):
-                return False
-    return True
-
-
-def _differ(narrow: Vector, wide: Vector, epsilon: float) -> bool:
-    """Whether a gradient moved by more than its last digits when its dtype was made wider."""
-    return rms(narrow - wide) > 32 * epsilon * rms(wide)
 
 
 def _by_output(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
@@ -132,13 +88,6 @@ def _by_output(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
     return replace(found, message=text)
 
 
-def _is_not_so(found: Diagnosis, locator: Locator) -> bool:
-    """Whether the inputs as they are refute what a twin shows."""
-    # What is cut off behind a block of 16 leaves nothing of a shorter row.
-    wrong = locator.wrong_inputs(or_open=True)
-    return found.code == "zero" and all(locator.gradient[where].any() for where in wrong)
-
-
 def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
     """Return what the first twin shows on which the backward is wrong, None where it never is."""
     known = locator.wrong_inputs(or_open=True)
@@ -153,7 +102,7 @@ def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) 
             # Numbers written for one shape are wrong at another: such a twin shows what is not so.
             if wrong and set(wrong) <= set(known):
                 found = _named(spots, wrong, locator)
-                if not _is_not_so(found, locator):
+                if not refuted(found, locator):
                     return found
         except (Unusable, Ended):
             continue
@@ -334,32 +283,4 @@ def _facts(ranked: list[Fit], views: Views, name: str) -> Diagnosis:
     near = sorted(ranked, key=lambda fit: fit.misfit)[:1]
     runner_up = f"{near[0].code}, which leaves {near[0].misfit:.1%} of the error" if near else None
     text = f"The gradient of {name} is wrong, in a way that has no name here."
-    return _unnamed(text, evidence, runner_up)
-
-
-def _only_here(locator: Locator) -> Diagnosis:
-    """No twin is wrong, or none would run: what is wrong is bound to these numbers or this size."""
-    finite = [np.isfinite(G) for G in locator.gradient]
-    if not all(part.all() for part in finite):
-        if any(part.any() for part in finite):
-            count = sum(int((~part).sum()) for part in finite)
-            text = f"{count} entries of the gradient are not finite, and the others are."
-            return Diagnosis("subset", text, None, "the forward is finite", None)
-        return _unnamed("Entries of the gradient are not finite.", "the forward is finite")
-    evidence = "on a small twin of the inputs the backward is right, or it does not run"
-    for where in locator.wrong_inputs():
-        c, name = locator.factor(where), locator.subject.floating_names[where]
-        if c is None or abs(c - 1) < 1e-3:
-            continue
-        text = f"At these sizes the gradient of {name} is {c:.6g} times what it must be."
-        code = "sign" if abs(c + 1) < 1e-3 else "scale" if c else "zero"
-        return Diagnosis(code, text, None, evidence, None)
-    return _unnamed("The gradient is wrong, in a way that has no name here.", evidence)
-
-
-def _placed(found: Diagnosis, where: Where) -> Diagnosis:
-    """Name a mistake by its place, if that is a part of the input."""
-    if where.subset is None and where.axis is None:
-        return found
-    text = f"The gradient is right but in a part: it is wrong in {where.text}."
-    return replace(found, code="subset", message=text)
+    return unnamed(text, evidence, runner_up)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def _in_part(view: View) -> Iterator[Guess]:
     y = view.y
     if y is None or y.size < 2:
         return
-    for name, B in _mixtures(y):
+    for name, B in (*_mixtures(y, range(y.ndim)), *_of_all(y.size)):
         text = f"The incoming gradient is not used entry by entry: {name} is used for all."
         if not view.is_multiple(B.T @ view.J):  # what is wrong would be the factor
             yield Guess(name, B.T @ view.J, text)
@@ -46,18 +46,22 @@ def _mean_for_all(view: View) -> Iterator[Guess]:
 
 def _spread_out(view: View) -> Iterator[Guess]:
     """A = J·Bᵀ: one slice of the gradient, its mean or its sum is returned for all slices."""
-    for name, B in _mixtures(view.x) if view.elementwise and view.x.size > 1 else ():
+    y, shape = view.y, view.x.shape
+    # The last axis is no batch: a mean over it is another derivative, and no slice of this one.
+    is_batch = y is not None and y.shape == shape[: y.ndim]
+    axes = range(len(shape) if view.elementwise else is_batch * (len(shape) - 1))
+    for name, B in _mixtures(view.x, axes):
         text = f"The gradient is not its own in every entry: {name} is returned for all."
         if not view.is_multiple(view.J @ B.T):
             yield Guess(f"gradient: {name}", view.J @ B.T, text)
 
 
-def _mixtures(array: AnyArray) -> Iterator[tuple[str, Matrix]]:
+def _mixtures(array: AnyArray, axes: Iterable[int]) -> Iterator[tuple[str, Matrix]]:
     """Yield matrices that put a slice, a mean or a sum in the place of all slices."""
     size = array.size
     eye = np.eye(size).reshape(*array.shape, size)
-    for axis, length in enumerate(array.shape):
-        if length < 2:
+    for axis in axes:
+        if array.shape[axis] < 2:
             continue
         variants = {
             "its first slice": np.take(eye, [0], axis),
@@ -68,10 +72,13 @@ def _mixtures(array: AnyArray) -> Iterator[tuple[str, Matrix]]:
         for name, B in variants.items():
             spread = np.broadcast_to(B, eye.shape).reshape(size, size)
             yield f"{name} along axis {axis}", spread
-    rows = np.eye(size)
+
+
+def _of_all(size: int) -> Iterator[tuple[str, Matrix]]:
+    """Yield matrices that put one number in the place of all."""
     yield "its sum", np.ones((size, size))
     yield "its mean", np.full((size, size), 1 / size)
-    yield "its first entry", np.broadcast_to(rows[:1], (size, size))
+    yield "its first entry", np.broadcast_to(np.eye(size)[:1], (size, size))
 
 
 def _output_forgotten(view: View) -> Iterator[Guess]:

@@ -1,0 +1,96 @@
+"""What the inputs as they are show, where no twin is asked, or none is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from softgrad.checker.diagnosis.locate import Locator
+from softgrad.checker.formats import is_floating, limits
+from softgrad.checker.report import Diagnosis, Where
+from softgrad.checker.richardson import rms
+from softgrad.checker.subject import Vector
+
+__all__ = ["only_here", "placed", "refuted", "rounding", "unnamed"]
+
+
+def unnamed(message: str, evidence: str, runner_up: str | None = None) -> Diagnosis:
+    """Return the report of facts without a name."""
+    return Diagnosis("unnamed", message, None, evidence, runner_up)
+
+
+def rounding(locator: Locator) -> Diagnosis | None:
+    """Run the backward in wider dtypes, at the inputs as they are."""
+    dtype = max((point.dtype for point in locator.subject.points), key=lambda d: d.itemsize)
+    for wide in (np.float64, np.longdouble):
+        if np.dtype(wide).itemsize > dtype.itemsize and _right_in(wide, locator):
+            what = "numbers in it overflow in"
+            if all(np.isfinite(G).all() for G in locator.gradient):
+                what = "its numbers are too coarse in"
+            name = "float64" if wide is np.float64 else "extended precision"
+            evidence = f"the same backward in {name} agrees with the differences of the forward"
+            text = f"The formula is right, and {what} {dtype}."
+            return Diagnosis("arithmetic", text, None, evidence, None)
+    return None
+
+
+def _right_in(wide: type[np.floating[Any]], locator: Locator) -> bool:
+    """Whether a wider dtype mends every gradient that is wrong, and there is one."""
+    points = tuple(point.astype(wide) for point in locator.subject.points)
+    cotangent = tuple(c.astype(wide) if is_floating(c) else c for c in locator.cotangent)
+    gradient = locator.answer(points, cotangent)
+    epsilon = max(limits(point.dtype).epsilon for point in locator.subject.points)
+    if False not in locator.right:
+        return False
+    for where, before in enumerate(locator.right):
+        if before is False:
+            after = locator.agrees(where, gradient=gradient[where])
+            overflowed = not np.isfinite(locator.gradient[where]).all()
+            # Saturated rows have no slope to compare with: that they are finite must do.
+            mended = after is None and overflowed and np.isfinite(gradient[where]).all()
+            changed = overflowed or _differ(locator.gradient[where], gradient[where], epsilon)
+            if not (changed and (after or mended)):
+                return False
+    return True
+
+
+def _differ(narrow: Vector, wide: Vector, epsilon: float) -> bool:
+    """Whether a gradient moved by more than its last digits when its dtype was made wider."""
+    return rms(narrow - wide) > 32 * epsilon * rms(wide)
+
+
+def refuted(found: Diagnosis, locator: Locator) -> bool:
+    """Whether the inputs as they are refute what a twin shows."""
+    # What is cut off behind a block of 16 leaves nothing of a shorter row.
+    wrong = locator.wrong_inputs(or_open=True)
+    return found.code == "zero" and all(locator.gradient[where].any() for where in wrong)
+
+
+def only_here(locator: Locator) -> Diagnosis:
+    """No twin is wrong, or none would run: what is wrong is bound to these numbers or this size."""
+    finite = [np.isfinite(G) for G in locator.gradient]
+    if not all(part.all() for part in finite):
+        if any(part.any() for part in finite):
+            count = sum(int((~part).sum()) for part in finite)
+            text = f"{count} entries of the gradient are not finite, and the others are."
+            return Diagnosis("subset", text, None, "the forward is finite", None)
+        return unnamed("Entries of the gradient are not finite.", "the forward is finite")
+    evidence = "on a small twin of the inputs the backward is right, or it does not run"
+    for where in locator.wrong_inputs():
+        c, name = locator.factor(where), locator.subject.floating_names[where]
+        if c is None or abs(c - 1) < 1e-3:
+            continue
+        text = f"At these sizes the gradient of {name} is {c:.6g} times what it must be."
+        code = "sign" if abs(c + 1) < 1e-3 else "scale" if c else "zero"
+        return Diagnosis(code, text, None, evidence, None)
+    return unnamed("The gradient is wrong, in a way that has no name here.", evidence)
+
+
+def placed(found: Diagnosis, where: Where) -> Diagnosis:
+    """Name a mistake by its place, if that is a part of the input."""
+    if where.subset is None and where.axis is None:
+        return found
+    text = f"The gradient is right but in a part: it is wrong in {where.text}."
+    return replace(found, code="subset", message=text)
