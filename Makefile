@@ -9,12 +9,13 @@ BIN    := $(VENV)/bin
 demo: $(VENV)/.demo
 	$(BIN)/softgrad demo
 
+# Work is stolen, not dealt out: two workers seldom compile the same kernel.
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/python -m pytest --doctest-modules src/softgrad -p no:cacheprovider -q
 
 test-all: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n auto -m "slow or not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow"
 	$(BIN)/python -m pytest --doctest-modules src/softgrad -p no:cacheprovider -q
 
 lint: $(VENV)/.test

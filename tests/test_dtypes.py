@@ -10,7 +10,7 @@ import pytest
 
 import softgrad as sg
 from asserts import as_numpy, assert_same_bits
-from specs import Spec, each_way, probe, sample
+from specs import Spec, each, each_way, probe, sample
 
 HALVES = pytest.mark.parametrize(
     "half", [np.float16, ml_dtypes.bfloat16], ids=["float16", "bfloat16"]
@@ -30,10 +30,10 @@ def products(spec: Spec, x: Any, x_dot: Any, y_bar: Any) -> dict[str, Any]:
     }
 
 
-@each_way
+@each
 @HALVES
 def test_half_precision_is_the_rounded_float32_result(spec: Spec, half: Any) -> None:
-    """A-12: in and out; every product is rounded once, at its end."""
+    """A-12: in and out; every product is rounded once, at its end. Kernels: test_kernels_half."""
     given = [(2 * probe(SHAPE, 1)), probe(SHAPE, 2), probe(spec.out_shape(SHAPE), 3)]
     narrow = [a.astype(half) for a in given]
     wide = [a.astype(np.float32) for a in narrow]

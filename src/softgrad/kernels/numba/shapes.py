@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import overload
 
 from softgrad.kernels.numba.cache import KernelCache
@@ -86,6 +86,8 @@ def kernel(missing: float | tuple[float, ...]) -> Callable[[Body], Body]:
 
 def compiled(name: str) -> Callable[[Callable[..., None]], Any]:
     """Compile a function at its first call, to run without the interpreter's lock; keep it."""
+    if config.DISABLE_JIT:
+        raise NotImplementedError("NUMBA_DISABLE_JIT is set")
 
     def compile_lazily(function: Callable[..., None]) -> Any:
         dispatcher = njit(nogil=True, error_model="numpy")(function)
