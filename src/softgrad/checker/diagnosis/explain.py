@@ -12,6 +12,7 @@ from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.facts import fact
 from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator, named_sets
+from softgrad.checker.diagnosis.metered import Metered, Spent
 from softgrad.checker.diagnosis.scales import agreed
 from softgrad.checker.diagnosis.selection import Fit, Views, best, rank
 from softgrad.checker.diagnosis.twin import draw, one_output, plans
@@ -25,15 +26,21 @@ __all__ = ["diagnose"]
 
 PASSED_OVER: tuple[type[Exception], ...] = (Ended, Exception)
 """What may go wrong here without costing the verdict. The tests take out all but the first."""
-_CALLS = 150
-"""The most forward calls on all twins together, where the forward takes complex numbers."""
-_LARGEST = 250
-"""The most outputs of a twin: each takes a call of the backward."""
+_KEPT = 40
+"""The calls of the forward that are kept for finding the place."""
 
 
 def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
     """Say what the mistake of a failed check is, as far as it can be known, and where it is."""
-    rng = np.random.default_rng([seed, 1])
+    metered = Metered.of(subject)
+    try:
+        return _diagnose(metered, np.random.default_rng([seed, 1]))
+    finally:
+        subject.forward_calls += metered.meter.forward
+        subject.backward_calls += metered.meter.backward
+
+
+def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Where | None]:
     found: Diagnosis | None = None
     where: Where | None = None
     try:
@@ -42,26 +49,38 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
             return _unnamed("The forward's outputs are not finite.", ""), None
         locator = Locator(subject, outputs, rng)
         found = fact(subject, outputs, locator) or _rounding(locator)
-        twin = found is not None
-        if found is None:
+        if found is not None:
+            return found, _which(found, locator)
+        with subject.meter.keeping(_KEPT):
             found = _by_jacobians(subject, locator, rng)
             if found is None or found.code == "unnamed":
                 found = _by_output(locator, rng) or found
-            twin = found is not None
-            found = found or _only_here(locator)
+        twin = found is not None
+        found = found or _only_here(locator)
         wrong = locator.wrong_inputs()
-        if wrong and found.code != "aliasing":
+        if wrong:
             where = locator.place(wrong[0], sets=found.code == "subset" or not twin)
             if len(wrong) > 1:
                 others = ", ".join(subject.floating_names[i] for i in wrong[1:])
                 where = replace(where, text=f"{where.text}; also {others}")
         if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
             found = _placed(found, where)
+    except Spent:
+        found = found or _unnamed("The gradient is wrong.", "no call is left to look further")
     except PASSED_OVER as error:
         # The verdict stands, whatever these functions do on a twin.
         reason = f"{type(error).__name__}: {error}"
         found = found or _unnamed("What is wrong could not be looked into.", reason)
     return found, where
+
+
+def _which(found: Diagnosis, locator: Locator) -> Where | None:
+    """Return the inputs that a mistake concerns which is not one of a place within them."""
+    wrong = [] if found.code == "aliasing" else locator.wrong_inputs()
+    if not wrong:
+        return None
+    text = "; also ".join(locator.subject.floating_names[where] for where in wrong)
+    return Where(locator.subject.floating[wrong[0]], None, None, None, None, text)
 
 
 def _unnamed(message: str, evidence: str, runner_up: str | None = None) -> Diagnosis:
@@ -117,15 +136,10 @@ def _by_output(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
             alone = Locator(one_output(subject, place), (output,), rng)
             if False in alone.right:
                 wrong.append((place, alone))
-            subject.forward_calls += alone.subject.forward_calls
-            subject.backward_calls += alone.subject.backward_calls
     if len(wrong) != 1:
         return None
     (place, alone) = wrong[0]
-    before = alone.subject.forward_calls, alone.subject.backward_calls
     found = _by_jacobians(alone.subject, alone, rng)
-    subject.forward_calls += alone.subject.forward_calls - before[0]
-    subject.backward_calls += alone.subject.backward_calls - before[1]
     if found is None or found.code == "unnamed":
         return None
     text = f"For the incoming gradient of output {place} alone: {found.message}"
@@ -139,15 +153,15 @@ def _is_not_so(found: Diagnosis, locator: Locator) -> bool:
     return found.code == "zero" and all(locator.gradient[where].any() for where in wrong)
 
 
-def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
+def _by_jacobians(subject: Metered, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
     """Return what the first twin shows on which the backward is wrong, None where it never is."""
     known = locator.wrong_inputs(or_open=True)
-    left = _CALLS
     for plan in plans(subject):
         first, second = (draw(subject, plan, rng) for _ in range(2))
         if first is None or second is None:
             continue
-        spots = Spot(first, left // 2), Spot(second, left // 2)
+        each = subject.meter.left // 2
+        spots = Spot(first, each), Spot(second, each)
         try:
             wrong = _wrong(spots, rng)
             # Numbers written for one shape are wrong at another: such a twin shows what is not so.
@@ -157,16 +171,12 @@ def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) 
                     return found
         except (Unusable, Ended):
             continue
-        finally:
-            for twin in (first, second):
-                subject.forward_calls += twin.forward_calls
-                subject.backward_calls += twin.backward_calls
-                left -= twin.forward_calls
     return None
 
 
 def _wrong(spots: tuple[Spot, Spot], rng: np.random.Generator) -> list[int]:
-    if flat(spots[0].outputs).size > _LARGEST:
+    meter = spots[0].subject.meter
+    if 2 * flat(spots[0].outputs).size > meter.most_backward - meter.backward:
         raise Unusable
     for spot in spots:
         assert spot.analytic
@@ -174,44 +184,61 @@ def _wrong(spots: tuple[Spot, Spot], rng: np.random.Generator) -> list[int]:
 
 
 def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diagnosis:
-    """Explain every wrong input by itself, and name what the first to be named shows."""
-    open_yet: list[Diagnosis] = []
-    named: list[tuple[str, Diagnosis]] = []
-    seen = {where: _views(spots, where) for where in wrong}
-    swapped = _swapped(seen)
+    """Explain the wrong inputs, the smallest first, and name what the first to be named shows."""
+    swapped = _swapped(spots, wrong)
     if swapped is not None:
         return swapped
-    for where, views in seen.items():
-        ranked = rank(views)
-        fit, runner_up = best(ranked, views)
-        name = spots[0].subject.floating_names[where]
-        if fit is not None:
-            named.append((name, _diagnosis(fit, runner_up, views, locator)))
-        else:
-            open_yet.append(_confined(views) or _facts(ranked, views, name))
-    if not named:
-        confined = [found for found in open_yet if found.code != "unnamed"]
-        return (confined or open_yet)[0]
-    found = named[0][1]
-    also = [f"{name}: {other.code}" for name, other in named[1:]]
-    if also:
-        found = replace(found, evidence=f"{found.evidence}; {', '.join(also)} too")
+    found: Diagnosis | None = None
+    for where in sorted(wrong, key=lambda where: spots[0].points[where].size):
+        try:
+            explained = _explained(spots, where, locator)
+        except Unusable:
+            if found is None or found.code == "unnamed":
+                raise
+            break
+        if found is None or found.code == "unnamed":
+            found = explained
+        elif explained.code != "unnamed":
+            name = spots[0].subject.floating_names[where]
+            found = replace(found, evidence=f"{found.evidence}; {name}: {explained.code} too")
+    assert found is not None
     return found
 
 
-def _swapped(seen: dict[int, Views]) -> Diagnosis | None:
+def _explained(spots: tuple[Spot, Spot], where: int, locator: Locator) -> Diagnosis:
+    views, name = _views(spots, where), spots[0].subject.floating_names[where]
+    ranked = rank(views)
+    if not (ranked and ranked[0].fits):
+        confined = _confined(views)
+        if confined is not None:
+            return confined
+        ranked = rank(views, ranked)
+    fit, runner_up = best(ranked, views)
+    if fit is None:
+        return _facts(ranked, views, name)
+    return _diagnosis(fit, runner_up, views, locator)
+
+
+def _swapped(spots: tuple[Spot, Spot], wrong: list[int]) -> Diagnosis | None:
     """Two wrong gradients, each of which is right for the other input."""
-    for one, other in combinations(seen, 2):
-        pairs = list(zip(seen[one], seen[other], strict=True))
-        if any(a.A.shape != b.A.shape or a.x.shape != b.x.shape for a, b in pairs):
+    for one, other in combinations(wrong, 2):
+        if spots[0].points[one].shape != spots[0].points[other].shape:
             continue
-        left = max(max(rms(a.A - b.J) / a.error, rms(b.A - a.J) / b.error) for a, b in pairs)
+        left = max(_left(spot, *pair) for spot in spots for pair in ((one, other), (other, one)))
         if left < 1e-5:
-            names = pairs[0][0].spot.subject.floating_names
+            names = spots[0].subject.floating_names
             text = f"The gradients of {names[one]} and {names[other]} are swapped."
             evidence = f"each explains the other's error but for {left:.0e} of it"
             return Diagnosis("axis", text, None, evidence, None)
     return None
+
+
+def _left(spot: Spot, one: int, other: int) -> float:
+    """Return what another input's derivative leaves of an error, along a direction."""
+    direction = np.random.default_rng(0).uniform(0.5, 1.5, spot.points[one].size)
+    answer = spot.analytic[one] @ direction
+    own, others = (spot.slope(where, spot.points, direction)[0] for where in (one, other))
+    return rms(answer - others) / (rms(answer - own) or 1.0)
 
 
 def _views(spots: tuple[Spot, Spot], where: int) -> Views:
@@ -361,5 +388,7 @@ def _placed(found: Diagnosis, where: Where) -> Diagnosis:
     """Name a mistake by its place, if that is a part of the input."""
     if where.subset is None and where.axis is None:
         return found
-    text = f"The gradient is right but in a part: it is wrong in {where.text}."
+    text = f"A part of the gradient is not finite: {where.text}."
+    if "only at" in where.text:
+        text = f"The gradient is right but in a part: it is wrong in {where.text}."
     return replace(found, code="subset", message=text)

@@ -11,10 +11,11 @@ import numpy as np
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.answers import raw_answer
 from softgrad.checker.diagnosis.locate import Locator
+from softgrad.checker.diagnosis.metered import Metered
 from softgrad.checker.formats import limits
 from softgrad.checker.probes import cotangents
 from softgrad.checker.report import Diagnosis, Formula
-from softgrad.checker.subject import AnyArray, Arrays, Subject, Vector, is_floating, strided
+from softgrad.checker.subject import AnyArray, Arrays, Vector, is_floating, strided
 from softgrad.results import number
 
 __all__ = ["fact"]
@@ -24,7 +25,7 @@ _LINEAR = 1e-3
 """What is less than linear by this part is left to the Jacobians: it may be rounding."""
 
 
-def fact(subject: Subject, outputs: Arrays, locator: Locator) -> Diagnosis | None:
+def fact(subject: Metered, outputs: Arrays, locator: Locator) -> Diagnosis | None:
     """Return the mistake that exact tests show, None where they show none."""
     cotangent = locator.cotangent
     try:
@@ -50,7 +51,7 @@ def _usable(entry: Any, point: AnyArray) -> bool:
     return entry is None or bool(array is not None and np.isfinite(array).all())
 
 
-def _form(subject: Subject, entries: list[Any], locator: Locator) -> Diagnosis | None:
+def _form(subject: Metered, entries: list[Any], locator: Locator) -> Diagnosis | None:
     """Number, None, shape and dtype of the entries."""
     wanted = len(subject.floating)
     if len(entries) != wanted:
@@ -74,7 +75,7 @@ def _form(subject: Subject, entries: list[Any], locator: Locator) -> Diagnosis |
     return None
 
 
-def _shape(subject: Subject, where: int, array: AnyArray, locator: Locator) -> Diagnosis:
+def _shape(subject: Metered, where: int, array: AnyArray, locator: Locator) -> Diagnosis:
     """A gradient of another shape: not summed, transposed, another input's, or laid flat."""
     names, shape = subject.floating_names, subject.points[where].shape
     name = names[where]
@@ -137,7 +138,7 @@ def _sums(array: AnyArray, shape: tuple[int, ...]) -> Iterator[Vector]:
             yield np.asarray(summed)
 
 
-def _state(subject: Subject, first: list[Any], kept: Any, cotangent: Arrays) -> Diagnosis | None:
+def _state(subject: Metered, first: list[Any], kept: Any, cotangent: Arrays) -> Diagnosis | None:
     """Inputs, cotangents or saved values overwritten; answers that depend on earlier calls."""
     if subject.damage:
         text = sorted(subject.damage)[0]
@@ -156,7 +157,7 @@ def _state(subject: Subject, first: list[Any], kept: Any, cotangent: Arrays) -> 
     return None
 
 
-def _linearity(subject: Subject, first: list[Any], locator: Locator) -> Diagnosis | None:
+def _linearity(subject: Metered, first: list[Any], locator: Locator) -> Diagnosis | None:
     points, cotangent = subject.points, locator.cotangent
 
     def at(factor: float) -> list[Any]:
@@ -230,10 +231,9 @@ def _coarse(entries: list[Any], locator: Locator) -> Diagnosis | None:
             for where, is_rounded in enumerate(rounded)
         ):
             text = f"The formula is right, and its numbers are rounded to {np.dtype(dtype).name}."
-            places = ", ".join(
-                str(p) for p, r in zip(locator.subject.floating, rounded, strict=True) if r
-            )
-            evidence = f"every entry of the gradient of input {places} is a number of that dtype"
+            pairs = zip(locator.subject.floating_names, rounded, strict=True)
+            names = ", ".join(name for name, is_rounded in pairs if is_rounded)
+            evidence = f"every entry of the gradient of {names} is a number of that dtype"
             return _said("arithmetic", text, evidence)
     return None
 
@@ -250,7 +250,7 @@ def _in_half_precision(entries: list[Any], points: Arrays) -> bool:
     return wide and all((a.astype(np.float16) == a).all() for a in arrays)
 
 
-def _scattered(subject: Subject, cotangent: Arrays) -> list[Any]:
+def _scattered(subject: Metered, cotangent: Arrays) -> list[Any]:
     """Return the answer to a cotangent that is not contiguous."""
     try:
         return list(subject.pull_back(subject.points, cotangent, strided))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from softgrad.checker.diagnosis.metered import Metered
 from softgrad.checker.subject import AnyArray, Subject, Vector
 
 __all__ = ["Plan", "draw", "one_output", "plans"]
@@ -58,7 +59,7 @@ def plans(subject: Subject) -> Iterator[Plan]:
     yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
 
 
-def draw(subject: Subject, plan: Plan, rng: np.random.Generator) -> Subject | None:
+def draw(subject: Metered, plan: Plan, rng: np.random.Generator) -> Metered | None:
     """Return the subject at a twin of its inputs in float64; None where that would be large."""
     masked = any(mask is not None for mask in subject.masks)
     if masked and plan.fresh:  # what may be infinite where is known of the original alone
@@ -71,12 +72,10 @@ def draw(subject: Subject, plan: Plan, rng: np.random.Generator) -> Subject | No
         for place, value in enumerate(subject.values)
     )
     masks = subject.masks if masked else (None,) * len(subject.floating)
-    return replace(
-        subject, values=values, masks=masks, forward_calls=0, backward_calls=0, damage=set()
-    )
+    return replace(subject, values=values, masks=masks, damage=set())
 
 
-def one_output(subject: Subject, place: int) -> Subject:
+def one_output(subject: Metered, place: int) -> Metered:
     """Return a subject that has one output of several alone; the others' cotangents are zero."""
 
     def forward(*arguments: Any) -> Any:
@@ -96,8 +95,6 @@ def one_output(subject: Subject, place: int) -> Subject:
         reference=None,
         forwards_per_vjp=subject.forwards_per_vjp + 1,
         several_outputs=False,
-        forward_calls=0,
-        backward_calls=0,
         damage=set(),
     )
 

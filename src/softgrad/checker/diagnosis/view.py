@@ -182,7 +182,8 @@ class View:
     @cached_property
     def pattern(self) -> Matrix:
         """J without what is mere rounding."""
-        return np.where(np.abs(self.J) > 1e-9 * np.abs(self.J).max(), self.J, 0.0)
+        least = max(1e-9 * float(np.abs(self.J).max()), 8 * self.bar)
+        return np.where(np.abs(self.J) > least, self.J, 0.0)
 
     def at(self, x: Vector) -> tuple[AnyArray, ...]:
         """Return the inputs with another array in the place of this one."""
