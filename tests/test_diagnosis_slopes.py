@@ -98,3 +98,33 @@ def test_a_noisy_forward_is_still_read(noise):
         z = np.random.default_rng(seed).normal(size=(4, 7))
         s_only = lambda z, g: g * softmax(z) * (1 - softmax(z))  # noqa: E731
         assert failed(noisy, s_only, z, seed=seed).diagnosis.code == "diagonal-only"
+
+
+def tempered(z):
+    return softmax(z / 2)
+
+
+@pytest.mark.parametrize(
+    ("backward", "words"),
+    [
+        (right, "right for the forward,"),
+        (lambda z, g: right(z / 2, g) / 2, "right for the reference,"),
+        (lambda z, g: 3 * g, "right for neither"),
+    ],
+)
+def test_a_forward_that_differs_from_its_reference_comes_first(backward, words):
+    z = np.random.default_rng(0).normal(size=(4, 7))
+    report = failed(softmax, backward, z, reference=tempered)
+    assert report.diagnosis.code == "unnamed"
+    assert report.diagnosis.message.startswith("The forward differs from its reference")
+    assert words in report.diagnosis.evidence
+    assert report.where is None
+
+
+def test_a_backward_is_held_against_the_reference():
+    def narrow(z):
+        return softmax(z.astype("f4"))
+
+    z = np.random.default_rng(0).normal(size=(4, 7)).astype("f4")
+    report = failed(narrow, lambda z, g: 3 * right(z, g), z, reference=softmax)
+    assert (report.diagnosis.code, report.where.text) == ("scale", "input 0, everywhere")

@@ -18,9 +18,10 @@ from softgrad.checker.diagnosis.selection import Fit, Views, best, rank
 from softgrad.checker.diagnosis.twin import draw, one_output, plans
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.formats import is_floating, limits
+from softgrad.checker.oracle import choose_oracle
 from softgrad.checker.report import Diagnosis, Where
 from softgrad.checker.richardson import rms
-from softgrad.checker.subject import Subject, Vector, flat
+from softgrad.checker.subject import Arrays, Subject, Vector, flat
 
 __all__ = ["diagnose"]
 
@@ -47,6 +48,9 @@ def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Wh
         outputs = subject.first_outputs()
         if not np.isfinite(flat(outputs)).all():
             return _unnamed("The forward's outputs are not finite.", ""), None
+        differing = _other_forward(subject, outputs, rng)
+        if differing is not None:
+            return differing, None
         locator = Locator(subject, outputs, rng)
         found = fact(subject, outputs, locator) or _rounding(locator)
         if found is not None:
@@ -72,6 +76,22 @@ def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Wh
         reason = f"{type(error).__name__}: {error}"
         found = found or _unnamed("What is wrong could not be looked into.", reason)
     return found, where
+
+
+def _other_forward(
+    subject: Metered, outputs: Arrays, rng: np.random.Generator
+) -> Diagnosis | None:
+    """Look at the forward first, where there is a reference for it."""
+    if subject.reference is None:
+        return None
+    _, (finding,) = choose_oracle(subject, outputs)
+    if finding.level != "fail":
+        return None
+    evidence = "the backward is right for neither of them"
+    for name, own in (("forward", replace(subject, reference=None)), ("reference", subject)):
+        if set(Locator(own, outputs, rng).right) == {True}:
+            evidence = f"the backward is right for the {name}, and so not for the other"
+    return _unnamed("The forward differs from its reference, and must be mended first.", evidence)
 
 
 def _which(found: Diagnosis, locator: Locator) -> Where | None:

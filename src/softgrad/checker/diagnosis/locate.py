@@ -45,7 +45,9 @@ class Locator:
         self.cotangent = cotangents(self.rng, self.outputs, 1)[0]
         self.gradient = self.answer(subject.points, self.cotangent)
         oracle, _ = choose_oracle(subject, self.outputs)
-        self.slopes = Slopes(subject, oracle.points, oracle.outputs, oracle.epsilon)
+        self.slopes = Slopes(
+            subject, oracle.points, oracle.outputs, oracle.epsilon, oracle.function
+        )
 
     @property
     def points(self) -> Arrays:

@@ -72,14 +72,17 @@ def draw(subject: Metered, plan: Plan, rng: np.random.Generator) -> Metered | No
         for place, value in enumerate(subject.values)
     )
     masks = subject.masks if masked else (None,) * len(subject.floating)
-    return replace(subject, values=values, masks=masks, damage=set())
+    forward = subject.reference or subject.forward
+    return replace(
+        subject, forward=forward, reference=None, values=values, masks=masks, damage=set()
+    )
 
 
 def one_output(subject: Metered, place: int) -> Metered:
     """Return a subject that has one output of several alone; the others' cotangents are zero."""
 
     def forward(*arguments: Any) -> Any:
-        return subject.forward(*arguments)[place]
+        return (subject.reference or subject.forward)(*arguments)[place]
 
     def vjp(*arguments: Any) -> Any:
         outputs = subject.forward(*arguments[:-1])
