@@ -78,9 +78,7 @@ def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Wh
     return found, where
 
 
-def _other_forward(
-    subject: Metered, outputs: Arrays, rng: np.random.Generator
-) -> Diagnosis | None:
+def _other_forward(subject: Metered, outputs: Arrays, rng: np.random.Generator) -> Diagnosis | None:
     """Look at the forward first, where there is a reference for it."""
     if subject.reference is None:
         return None
