@@ -13,7 +13,8 @@ from softgrad.checker.diagnosis.facts import fact
 from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator, named_sets
 from softgrad.checker.diagnosis.metered import Metered, Spent
-from softgrad.checker.diagnosis.scales import agreed
+from softgrad.checker.diagnosis.multiples import multiple
+from softgrad.checker.diagnosis.scales import Factor, told
 from softgrad.checker.diagnosis.selection import Fit, Views, best, rank
 from softgrad.checker.diagnosis.twin import draw, one_output, plans
 from softgrad.checker.diagnosis.view import View
@@ -53,6 +54,9 @@ def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Wh
             return differing, None
         locator = Locator(subject, outputs, rng)
         found = fact(subject, outputs, locator) or _rounding(locator)
+        if found is None and not subject.cotangents:  # at second order there is more to say
+            with subject.meter.keeping(_KEPT):
+                found = multiple(locator, rng)
         if found is not None:
             return found, _which(found, locator)
         with subject.meter.keeping(_KEPT):
@@ -285,10 +289,10 @@ def _diagnosis(fit: Fit, runner_up: Fit | None, views: Views, locator: Locator) 
     sums = _row_sums(view)
     evidence += f"; {sums}" if sums else ""
     found = Diagnosis(fit.code, fit.message, fit.guess.formula, evidence, next_one)
-    return _scaled(found, fit, view, locator) if fit.hypothesis.any_factor else found
+    return _scaled(found, fit, views, locator) if fit.hypothesis.any_factor else found
 
 
-def _scaled(found: Diagnosis, fit: Fit, view: View, locator: Locator) -> Diagnosis:
+def _scaled(found: Diagnosis, fit: Fit, views: Views, locator: Locator) -> Diagnosis:
     """Say what a factor is, so that it is right at the inputs as they are, too.
 
     Raises
@@ -296,18 +300,13 @@ def _scaled(found: Diagnosis, fit: Fit, view: View, locator: Locator) -> Diagnos
     Unusable
         There it is none.
     """
-    c, spot = locator.factor(view.where), view.spot
+    c = locator.factor(views[0].where)
     if c is None:
         raise Unusable
     if abs(c + 1) < 1e-3:
         return replace(found, code="sign", message="The gradient has the wrong sign.")
-    there = (c, locator.subject, locator.outputs)
-    words = agreed((fit.factor, spot.subject, spot.outputs), there)
-    shapes = [[point.shape for point in s.points] for s in (spot.subject, locator.subject)]
-    if words is None:
-        words = f"{c:.6g}"
-    elif shapes[0] == shapes[1] and "put" in words:  # no other size of an in- or output was tried
-        words = f"{c:.6g} (here that is {words})"
+    one, other = (Factor(v.factor, v.spot.subject, v.spot.outputs) for v in views)
+    words = told(one, other, Factor(c, locator.subject, locator.outputs))
     return replace(found, message=replace(fit, words=words).message)
 
 
@@ -370,11 +369,10 @@ def _facts(ranked: list[Fit], views: Views, name: str) -> Diagnosis:
     values = np.linalg.svd(R, compute_uv=False)
     rank_of = int((values > max(1e-6 * values[0], 10 * view.bar)).sum())
     share = float(np.mean(np.abs(R) > max(1e-6 * np.abs(R).max(), 10 * view.bar)))
-    scale = float(np.vdot(view.J, view.A) / (np.vdot(view.J, view.J) or 1.0))
     evidence = (
         f"on a twin of {' × '.join(map(str, view.x.shape))} entries the error of the Jacobian has "
         f"rank {rank_of} of {min(R.shape)} and is in {share:.0%} of its entries; the best factor "
-        f"is {scale:.3g}"
+        f"is {view.factor:.3g}"
     )
     near = sorted(ranked, key=lambda fit: fit.misfit)[:1]
     runner_up = f"{near[0].code}, which leaves {near[0].misfit:.1%} of the error" if near else None

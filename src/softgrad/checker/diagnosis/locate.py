@@ -132,17 +132,25 @@ class Locator:
     def factor(self, where: int) -> float | None:
         """Return what the gradient of one input is, as a multiple of the true one.
 
-        None where it is none: along two directions there are different factors.
+        None where it is none: along two directions there are different factors; or where the
+        slopes are not known well enough.
         """
-        G, ratios = self.gradient[where], []
+        G, ratios, open_yet = self.gradient[where], [], 0.0
+        mask, epsilon = self.subject.masks[where], coarsest_epsilon(self.subject.points)
         for _ in range(2):
-            direction = np.sign(G) * self.rng.uniform(0.5, 1.5, G.shape)
-            seen = self._slope(where, direction)
-            if seen is None or abs(seen[0]) <= seen[1]:
+            signs = np.where(G, np.sign(G), self.rng.choice([-1.0, 1.0], G.shape))
+            direction = signs * self.rng.uniform(0.5, 1.5, G.shape)
+            direction = direction if mask is None else np.where(mask, direction, 0.0)
+            seen = self._slope(where, direction) if np.isfinite(G).all() else None
+            if seen is None or abs(seen[0]) <= 1e3 * seen[1]:
                 return None
-            ratios.append(float((direction * G).sum()) / seen[0])
-        same = abs(ratios[0] - ratios[1]) <= 1e-3 * abs(ratios[0])
-        return ratios[0] if same and np.isfinite(ratios[0]) else None
+            parts = direction * G
+            ratios.append(float(parts.sum()) / seen[0])
+            bar = seen[1] + 32 * epsilon * norm(parts)
+            open_yet = max(open_yet, bar / abs(seen[0]))
+        tolerance = min(max(4 * open_yet, 1e-8), 1e-3)
+        same = abs(ratios[0] - ratios[1]) <= tolerance * max(map(abs, ratios))
+        return sum(ratios) / 2 if same else None
 
     def place(self, where: int, sets: bool) -> Where:
         """Return the smallest slice, or named set if `sets`, that is wrong in this input.

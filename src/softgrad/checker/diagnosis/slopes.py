@@ -92,19 +92,19 @@ class Slopes:
 
         The smallest steps come first, and are left only where the outputs are noisy.
         """
-        best, before = (self._steps[0], math.inf), None
-        for finer, step in zip([0.0, *self._steps], self._steps, strict=False):
+        seen: list[tuple[float, float]] = []
+        finer, before = 0.0, None
+        for step in self._steps:
             slope, _ = self._difference(self.points, self._probe, step)
             # What does not move at all may be frozen by rounding.
             if before is not None and (slope.any() or step == self._steps[-1]):
-                gap = rms(slope - before)
-                if gap < best[1]:
-                    best = finer, gap
-                if gap <= math.sqrt(self.epsilon) * rms(slope):
+                seen.append((rms(slope - before), finer))
+                if seen[-1][0] <= math.sqrt(self.epsilon) * rms(slope):
                     break
-            before = slope
-        step, gap = best
-        return step, max(gap, 8 * self.epsilon * rms(self.outputs) / step)
+            finer, before = step, slope
+        gap, step = min(seen)
+        curved = len(seen) > 1 and seen[1][0] > 64 * gap  # falls as h² does, and is the wider's
+        return step, max(gap / (64 if curved else 1), 8 * self.epsilon * rms(self.outputs) / step)
 
     @cached_property
     def _probe(self) -> list[Vector]:

@@ -59,13 +59,15 @@ def plans(subject: Subject) -> Iterator[Plan]:
     yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
 
 
-def draw(subject: Metered, plan: Plan, rng: np.random.Generator) -> Metered | None:
+def draw(
+    subject: Metered, plan: Plan, rng: np.random.Generator, largest: float = LARGEST
+) -> Metered | None:
     """Return the subject at a twin of its inputs in float64; None where that would be large."""
     masked = any(mask is not None for mask in subject.masks)
     if masked and plan.fresh:  # what may be infinite where is known of the original alone
         return None
     shapes = [plan.reshape(point.shape) for point in subject.points]
-    if sum(int(np.prod(shape)) for shape in shapes) > LARGEST:
+    if sum(int(np.prod(shape)) for shape in shapes) > largest:
         return None
     values = tuple(
         _floats(value, plan, rng) if place in subject.floating else _others(value, plan, rng)
@@ -144,7 +146,7 @@ def _floats(value: AnyArray, plan: Plan, rng: np.random.Generator) -> AnyArray:
         return np.zeros(shape)
     if not plan.fresh:
         moved = rng.standard_normal(shape) * 2.0**-6 * min(1.0, float(np.abs(wide).max()) or 1.0)
-        return wide if wide.size == 1 or not np.isfinite(wide).all() else wide + moved
+        return wide if wide.size == 1 else wide + moved
     if wide.size == 1:
         # A number may be a rate or a temperature: nearer to zero it still is one.
         return np.full(shape, wide.reshape(-1)[0] * rng.uniform(0.5, 1.0))

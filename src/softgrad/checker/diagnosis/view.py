@@ -84,6 +84,11 @@ class View:
         return rms(self.J)
 
     @cached_property
+    def factor(self) -> float:
+        """The c that brings c·J nearest to A."""
+        return float(np.vdot(self.J, self.A) / (np.vdot(self.J, self.J) or 1.0))
+
+    @cached_property
     def elementwise(self) -> bool:
         """Whether the output has the input's shape."""
         return self.y is not None and self.y.shape == self.x.shape

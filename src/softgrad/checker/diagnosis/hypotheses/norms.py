@@ -81,7 +81,8 @@ def _candidates(view: View) -> Iterator[_Norm]:
             squares = (base * base).sum(axis=axes, keepdims=True) / degrees
             plain = _Norm(name, axes, centred, base, np.sqrt(squares), base, base, degrees)
             plain = replace(plain, hat=base / plain.sigma, unit=base / plain.sigma)
-            if rms(plain.gained(view).right(view) - view.J) > 0.01 * rms(view.J):
+            # There is no epsilon in it yet, which may be of some weight.
+            if rms(plain.gained(view).right(view) - view.J) > 0.3 * rms(view.J):
                 continue
             for epsilon in _EPSILONS:
                 sigma = np.sqrt(squares + epsilon)
