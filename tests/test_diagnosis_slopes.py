@@ -38,7 +38,7 @@ WITHOUT_A_PLACE = {
     "float32 inside": (np.tanh, tanh_in_float32, "arithmetic"),
     "a little more": (softmax, lambda z, g: right(z, g) * (1 + 1e-6), "scale"),
     "float32 returned": (softmax, lambda z, g: right(z, g).astype("f4"), "arithmetic"),
-    "one too many": (softmax, lambda z, g: (right(z, g), right(z, g)), "severed"),
+    "one too many": (softmax, lambda z, g: (right(z, g), right(z, g)), "unnamed"),
     "clipped": (softmax, lambda z, g: right(z, np.clip(g, -1, 1)), "cotangent"),
     "by memory": (softmax, lambda z, g: right(z, g.ravel("K").reshape(g.shape)), "cotangent"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,8 @@ class Locator:
     cotangent: Arrays = field(init=False)
     gradient: tuple[Vector, ...] = field(init=False)
     slopes: Slopes = field(init=False)
+    right_elsewhere: bool = False
+    """Whether the backward was right on a twin."""
 
     def __post_init__(self) -> None:
         subject = self.subject
@@ -83,9 +86,9 @@ class Locator:
         largest = size if mask is None else norm(np.nan_to_num(self.gradient[where]))
         return True if 8 * bar <= 0.02 * max(largest, abs(slope)) or not error else None
 
-    def is_near(self, where: int, part: float) -> bool:
+    def is_near(self, where: int, part: float, gradient: Vector | None = None) -> bool:
         """Whether a gradient is wrong by no more than a part of its size."""
-        seen = self._compared(where, None, None)
+        seen = self._compared(where, None, gradient)
         return seen is not None and seen[0] <= 8 * seen[1] + part * seen[3]
 
     def _compared(
@@ -132,7 +135,7 @@ class Locator:
     def factor(self, where: int) -> float | None:
         """Return what the gradient of one input is, as a multiple of the true one.
 
-        None where it is none: along two directions there are different factors; or where the
+        NaN where it is none: along two directions there are different factors. None where the
         slopes are not known well enough.
         """
         G, ratios, open_yet = self.gradient[where], [], 0.0
@@ -150,7 +153,7 @@ class Locator:
             open_yet = max(open_yet, bar / abs(seen[0]))
         tolerance = min(max(4 * open_yet, 1e-8), 1e-3)
         same = abs(ratios[0] - ratios[1]) <= tolerance * max(map(abs, ratios))
-        return sum(ratios) / 2 if same else None
+        return sum(ratios) / 2 if same else math.nan
 
     def place(self, where: int, sets: bool) -> Where:
         """Return the smallest slice, or named set if `sets`, that is wrong in this input.

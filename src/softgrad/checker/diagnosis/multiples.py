@@ -32,9 +32,11 @@ def multiple(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
     for pair in _pairs(locator, rng):
         there = [[twin.factor(where) for twin in pair] for where in wrong]
         if any(c is None for both in there for c in both):
+            continue
+        if any(math.isnan(c or 0.0) for both in there for c in both):
             return None
         if not any(_is_wrong(c) for both in there for c in both):
-            elsewhere_right = True
+            elsewhere_right = locator.right_elsewhere = True
             continue
         named = []
         for where, c, both in zip(wrong, factors, there, strict=True):
@@ -49,7 +51,7 @@ def multiple(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
 
 
 def _is_wrong(c: float | None) -> bool:
-    return c is not None and abs(c - 1) > 1e-9
+    return c is not None and abs(c - 1) > 1e-9  # NaN, which is no multiple, is not greater
 
 
 def _pairs(locator: Locator, rng: np.random.Generator) -> Iterator[tuple[Locator, Locator]]:

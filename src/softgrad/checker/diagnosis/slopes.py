@@ -76,9 +76,12 @@ class Slopes:
         exact = self._complex_step(self.points, self._probe)
         if exact is None:
             return False
-        slope, _ = self._difference(self.points, self._probe, self._steps[1])
-        rounding = 32 * self.epsilon * rms(self.outputs) / self._steps[1]
-        return rms(exact - slope) <= 1e-6 * rms(slope) + rounding
+        for step in self._steps[1::-1]:  # the smaller one where outputs are curved
+            slope, _ = self._difference(self.points, self._probe, step)
+            rounding = 32 * self.epsilon * rms(self.outputs) / step
+            if rms(exact - slope) <= 1e-6 * rms(slope) + rounding:
+                return True
+        return False
 
     @property
     def _steps(self) -> list[float]:
@@ -104,7 +107,7 @@ class Slopes:
             finer, before = step, slope
         gap, step = min(seen)
         curved = len(seen) > 1 and seen[1][0] > 64 * gap  # falls as h² does, and is the wider's
-        return step, max(gap / (64 if curved else 1), 8 * self.epsilon * rms(self.outputs) / step)
+        return step, max(gap / (16 if curved else 1), 8 * self.epsilon * rms(self.outputs) / step)
 
     @cached_property
     def _probe(self) -> list[Vector]:
