@@ -29,7 +29,7 @@ __all__ = ["diagnose"]
 
 PASSED_OVER: tuple[type[Exception], ...] = (Ended, Exception)
 """What may go wrong here without costing the verdict. The tests take out all but the first."""
-_KEPT = 40
+_KEPT = 30
 """The calls of the forward that are kept for finding the place."""
 
 
@@ -214,28 +214,31 @@ def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diag
     swapped = _swapped(spots, wrong)
     if swapped is not None:
         return swapped
+    names = spots[0].subject.floating_names
+    seen: dict[int, tuple[Views, list[Fit]]] = {}
     found: Diagnosis | None = None
     for where in sorted(wrong, key=lambda where: spots[0].points[where].size):
         try:
-            explained = _explained(spots, where, locator)
+            views = _views(spots, where)
         except Unusable:
-            if found is None or found.code == "unnamed":
+            if not seen:
                 raise
             break
-        if found is None or found.code == "unnamed":
-            found = explained
-        elif explained.code != "unnamed":
-            name = spots[0].subject.floating_names[where]
-            found = replace(found, evidence=f"{found.evidence}; {name}: {explained.code} too")
-    assert found is not None
-    return found
+        seen[where] = views, rank(views)
+        fit, runner_up = best(seen[where][1], views)
+        if fit is not None and found is None:
+            found = _diagnosis(fit, runner_up, views, locator)
+        elif fit is not None and found is not None:
+            found = replace(found, evidence=f"{found.evidence}; {names[where]}: {fit.code} too")
+    if found is not None:
+        return found
+    left = [_explained(names[where], *known, locator) for where, known in seen.items()]
+    return min(left, key=lambda explained: explained.code == "unnamed")
 
 
-def _explained(spots: tuple[Spot, Spot], where: int, locator: Locator) -> Diagnosis:
-    views, name = _views(spots, where), spots[0].subject.floating_names[where]
-    if not views[0].error:
-        raise Unusable
-    ranked = rank(views)
+def _explained(name: str, views: Views, ranked: list[Fit], locator: Locator) -> Diagnosis:
+    """Try what takes further calls; say at least where the error is, or what is known of it."""
+    ranked = rank(views, ranked)
     fit, runner_up = best(ranked, views)
     if fit is None:
         return _confined(views) or _facts(ranked, views, name)
@@ -272,6 +275,8 @@ def _views(spots: tuple[Spot, Spot], where: int) -> Views:
 def _view(spot: Spot, where: int, pattern: Matrix | None) -> View:
     A = spot.analytic[where]
     J, bar = spot.numeric(where, pattern=pattern)
+    if not (A - J).any():
+        raise Unusable
     narrow = bool((A.astype(np.float32).astype(np.float64) == A).all())
     epsilon = 2.0**-23 if narrow else 2.0**-52
     return View(spot, where, A, J, bar + 4 * epsilon * rms(A))
@@ -301,7 +306,7 @@ def _scaled(found: Diagnosis, fit: Fit, views: Views, locator: Locator) -> Diagn
     Unusable
         There it is none.
     """
-    c = locator.factor(views[0].where)
+    c = locator.factor(views[0].where, accuracy=1e-3)
     if c is None or math.isnan(c):
         raise Unusable
     if abs(c + 1) < 1e-3:

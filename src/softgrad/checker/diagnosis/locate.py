@@ -132,7 +132,7 @@ class Locator:
         """Whether the gradient of each input is right; None where that cannot be told."""
         return [self.agrees(where) for where in range(len(self.points))]
 
-    def factor(self, where: int) -> float | None:
+    def factor(self, where: int, accuracy: float = 1e-8) -> float | None:
         """Return what the gradient of one input is, as a multiple of the true one.
 
         NaN where it is none: along two directions there are different factors. None where the
@@ -151,7 +151,7 @@ class Locator:
             ratios.append(float(parts.sum()) / seen[0])
             bar = seen[1] + 32 * epsilon * norm(parts)
             open_yet = max(open_yet, bar / abs(seen[0]))
-        tolerance = min(max(4 * open_yet, 1e-8), 1e-3)
+        tolerance = min(max(4 * open_yet, accuracy), 1e-3)
         same = abs(ratios[0] - ratios[1]) <= tolerance * max(map(abs, ratios))
         return sum(ratios) / 2 if same else math.nan
 

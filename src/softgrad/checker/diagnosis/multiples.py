@@ -25,7 +25,8 @@ def multiple(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
     gradient of a number is a multiple of the true one.
     """
     wrong, subject = locator.wrong_inputs(), locator.subject
-    factors = [locator.factor(where) for where in wrong]
+    # The inputs' own dtype may be narrow, and the twin's is not.
+    factors = [locator.factor(where, accuracy=1e-3) for where in wrong]
     if not wrong or not all(map(_is_wrong, factors)):
         return None
     elsewhere_right = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,13 +54,15 @@ class Fit:
         return f"{self.guess.message} {also}"
 
 
-def rank(views: Views) -> list[Fit]:
-    """Return the explanations, best first; equal ones stay in the table's order."""
-    fits: list[Fit] = []
-    for costly in (False, True):
-        for hypothesis in TABLE:
-            if hypothesis.costly == costly and not (costly and any(fit.fits for fit in fits)):
-                fits += _fits(hypothesis, views)
+def rank(views: Views, cheap: Sequence[Fit] | None = None) -> list[Fit]:
+    """Return the explanations, best first; equal ones stay in the table's order.
+
+    Those that need further calls are tried as well where all others, `cheap`, are given.
+    """
+    fits = list(cheap or ())
+    for hypothesis in TABLE:
+        if hypothesis.costly == (cheap is not None):
+            fits += _fits(hypothesis, views)
     return sorted(
         fits, key=lambda fit: (not fit.fits, fit.factor != 1, 0 if fit.fits else fit.misfit)
     )

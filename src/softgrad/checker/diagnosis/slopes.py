@@ -77,7 +77,7 @@ class Slopes:
         if exact is None:
             return False
         for step in self._steps[1::-1]:  # the smaller one where outputs are curved
-            slope, _ = self._difference(self.points, self._probe, step)
+            slope = self._probed(step)
             rounding = 32 * self.epsilon * rms(self.outputs) / step
             if rms(exact - slope) <= 1e-6 * rms(slope) + rounding:
                 return True
@@ -98,16 +98,25 @@ class Slopes:
         seen: list[tuple[float, float]] = []
         finer, before = 0.0, None
         for step in self._steps:
-            slope, _ = self._difference(self.points, self._probe, step)
+            slope = self._probed(step)
             # What does not move at all may be frozen by rounding.
             if before is not None and (slope.any() or step == self._steps[-1]):
                 seen.append((rms(slope - before), finer))
-                if seen[-1][0] <= math.sqrt(self.epsilon) * rms(slope):
+                if seen[-1][0] <= 16 * math.sqrt(self.epsilon) * rms(slope):
                     break
             finer, before = step, slope
         gap, step = min(seen)
         curved = len(seen) > 1 and seen[1][0] > 64 * gap  # falls as h² does, and is the wider's
         return step, max(gap / (16 if curved else 1), 8 * self.epsilon * rms(self.outputs) / step)
+
+    def _probed(self, step: float) -> Vector:
+        if step not in self._known:
+            self._known[step], _ = self._difference(self.points, self._probe, step)
+        return self._known[step]
+
+    @cached_property
+    def _known(self) -> dict[float, Vector]:
+        return {}
 
     @cached_property
     def _probe(self) -> list[Vector]:

@@ -39,7 +39,8 @@ def plans(subject: Subject) -> Iterator[Plan]:
     shapes = [v.shape for v in map(_as_array, subject.values) if v is not None and v.ndim]
     sizes = list(dict.fromkeys(n for shape in shapes for n in shape if n > 1))
     # With a third size the primes begin at 2, or the Jacobians would be large.
-    primes = ((5,), (3, 5))[len(sizes) - 1] if 0 < len(sizes) < 3 else (2, 3, 5, 7, 11, 13)
+    several = ((3,) if max(map(len, shapes), default=0) > 1 else (5,), (3, 5))
+    primes = several[len(sizes) - 1] if 0 < len(sizes) < 3 else (2, 3, 5, 7, 11, 13)
     if len(shapes) == 1 and len(set(shapes[0])) < len(shapes[0]) <= 3:
         own = (3, 5) if len(shapes[0]) == 2 else (2, 3, 5)
         first = tuple(p if n > 1 else n for n, p in zip(shapes[0], own, strict=True))
