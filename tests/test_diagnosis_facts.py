@@ -108,3 +108,31 @@ def test_norms(axis, epsilon):
         found = sg.check(forward, across, x, seed=seed).diagnosis
         assert found.code == "axis"
         assert f"along axis {1 - axis} where it must be axis {axis}" in found.message
+
+
+def cross_entropy(z, labels):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    s = e / e.sum(axis=-1, keepdims=True)
+    return -np.log(s[np.arange(len(z)), labels]).mean()
+
+
+def of_another_label(z, labels, g, shift):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    s = e / e.sum(axis=-1, keepdims=True)
+    s[np.arange(len(z)), labels + shift] -= 1
+    return g * s / len(z)
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_labels_that_are_off_by_one(shift):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        z, labels = rng.normal(size=(4, 9)), rng.integers(1, 8, 4)
+
+        def wrong(z, labels, g):
+            at = (labels + shift) % z.shape[1] - shift
+            return of_another_label(z, at, g, shift)
+
+        found = sg.check(cross_entropy, wrong, z, labels, seed=seed).diagnosis
+        assert found.code == "subset"
+        assert f"the class {'before' if shift < 0 else 'after'} the label" in found.message
