@@ -127,4 +127,4 @@ def test_a_backward_is_held_against_the_reference():
 
     z = np.random.default_rng(0).normal(size=(4, 7)).astype("f4")
     report = failed(narrow, lambda z, g: 3 * right(z, g), z, reference=softmax)
-    assert (report.diagnosis.code, report.where.text) == ("scale", "input 0")
+    assert (report.diagnosis.code, report.where.text) == ("scale", "input 0, everywhere")

@@ -55,11 +55,13 @@ def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Wh
             return differing, None
         locator = Locator(subject, outputs, rng)
         found = fact(subject, outputs, locator) or _rounding(locator)
-        if found is None and not subject.cotangents:  # at second order there is more to say
+        if found is not None:
+            return found, _which(found, locator, "")
+        if not subject.cotangents:  # at second order there is more to say
             with subject.meter.keeping(_KEPT):
                 found = multiple(locator, rng)
         if found is not None:
-            return found, _which(found, locator)
+            return found, _which(found, locator, ", everywhere")
         with subject.meter.keeping(_KEPT):
             found = _by_jacobians(subject, locator, rng)
             if found is None or found.code == "unnamed":
@@ -97,12 +99,13 @@ def _other_forward(subject: Metered, outputs: Arrays, rng: np.random.Generator) 
     return _unnamed("The forward differs from its reference, and must be mended first.", evidence)
 
 
-def _which(found: Diagnosis, locator: Locator) -> Where | None:
+def _which(found: Diagnosis, locator: Locator, part: str) -> Where | None:
     """Return the inputs that a mistake concerns which is not one of a place within them."""
     wrong = [] if found.code == "aliasing" else locator.wrong_inputs()
     if not wrong:
         return None
-    text = "; also ".join(locator.subject.floating_names[where] for where in wrong)
+    first, *others = (locator.subject.floating_names[where] for where in wrong)
+    text = first + part + ("; also " + ", ".join(others) if others else "")
     return Where(locator.subject.floating[wrong[0]], None, None, None, None, text)
 
 

@@ -12,7 +12,7 @@ from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.locate import Locator
 from softgrad.checker.diagnosis.scales import Constant, Factor, told
 from softgrad.checker.diagnosis.slopes import Unusable
-from softgrad.checker.diagnosis.twin import draw, plans
+from softgrad.checker.diagnosis.twin import AGAIN, draw, plans
 from softgrad.checker.report import Diagnosis
 
 __all__ = ["multiple"]
@@ -46,6 +46,8 @@ def multiple(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
             if constant is not None:
                 name = subject.floating_names[where] if elsewhere_right else ""
                 named.append(_said(constant, name))
+        if any(it.code == "zero" for it in named) and not _stays_zero(pair[0], wrong, rng):
+            return None
         if len(named) == len(wrong):
             return _together(named, [subject.floating_names[where] for where in wrong])
     return None
@@ -69,6 +71,17 @@ def _pairs(locator: Locator, rng: np.random.Generator) -> Iterator[tuple[Locator
             continue
         if len(pair) == 2 and not _same(pair[0], pair[1]):
             yield pair[0], pair[1]
+
+
+def _stays_zero(twin: Locator, wrong: list[int], rng: np.random.Generator) -> bool:
+    """Whether a gradient that was zero is so at more points: it may be zero on one side alone."""
+    for _ in range(6):
+        again = draw(twin.subject, AGAIN, rng)
+        if again is not None:
+            gradient = twin.answer(again.points, twin.cotangent)
+            if any(gradient[w].any() and not twin.gradient[w].any() for w in wrong):
+                return False
+    return True
 
 
 def _same(one: Locator, other: Locator) -> bool:

@@ -85,7 +85,7 @@ class Slopes:
 
     @property
     def _steps(self) -> list[float]:
-        """Falling steps: at the last rounding and curvature are of one size, if all is smooth."""
+        """Growing steps: at the first rounding and curvature are of one size, if all is smooth."""
         first, ratio = first_step(self.epsilon), 2.0 ** round(math.log2(self.epsilon) * 7 / 90)
         return [first * ratio**k for k in (3, 2, 1, 0)]
 

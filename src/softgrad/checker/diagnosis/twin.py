@@ -14,7 +14,7 @@ import numpy as np
 from softgrad.checker.diagnosis.metered import Metered
 from softgrad.checker.subject import AnyArray, Subject, Vector
 
-__all__ = ["Plan", "draw", "one_output", "plans"]
+__all__ = ["AGAIN", "Plan", "draw", "one_output", "plans"]
 
 LARGEST = 250
 """The most entries that a twin's inputs may have together."""
@@ -32,6 +32,9 @@ class Plan:
     """The length of an axis in the twin, by its length in the original."""
     fresh: bool = True
     """Whether the numbers are drawn anew, at a scale of 1."""
+
+
+AGAIN = Plan("the same shapes", lambda shape: shape, {})
 
 
 def plans(subject: Subject) -> Iterator[Plan]:
