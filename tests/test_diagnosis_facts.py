@@ -39,6 +39,13 @@ CASES = {
         "unreduced-broadcast",
         "lacks an axis of length 1",
     ),
+    "axes swapped": (
+        np.square,
+        lambda x, g: square_backward(x, g).T,
+        (1, 5),
+        "axis",
+        "is transposed",
+    ),
     "flat": (np.square, lambda x, g: square_backward(x, g).ravel(), (4, 7), "axis", "shape"),
     "halves": (
         np.square,
