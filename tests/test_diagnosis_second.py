@@ -77,7 +77,7 @@ def test_what_is_wrong_with_the_second_derivative_is_said(name, dtype):
         f"The first derivatives are right, and the second derivative in {part}"
     )
     assert words in message
-    assert report.where.text.startswith(f"{part}, everywhere")
+    assert report.where.text.split(",")[0].split(";")[0] == part
 
 
 def test_right_second_derivatives_have_no_diagnosis():

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from softgrad.checker.calls import guarded
-from softgrad.checker.subject import Arrays, Subject
+from softgrad.checker.diagnosis.metered import Metered
+from softgrad.checker.subject import Arrays
 
 __all__ = ["raw_answer"]
 
 
-def raw_answer(subject: Subject, points: Arrays, cotangent: Arrays) -> list[Any]:
+def raw_answer(subject: Metered, points: Arrays, cotangent: Arrays) -> list[Any]:
     """Run the backward; return one entry for each floating-point input, if it has so many.
 
     Raises
@@ -20,8 +21,7 @@ def raw_answer(subject: Subject, points: Arrays, cotangent: Arrays) -> list[Any]
     Ended
         It raised.
     """
-    subject.backward_calls += 1
-    subject.forward_calls += subject.forwards_per_vjp
+    subject.meter.take(subject.forwards_per_vjp, 1)
     own = tuple(np.array(c) for c in cotangent)
     handed = own if subject.several_outputs else own[0]
     arguments = [*subject.arguments(points), handed]

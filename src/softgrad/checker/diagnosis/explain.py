@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import combinations
 
@@ -12,56 +13,100 @@ from softgrad.checker.diagnosis.facts import fact
 from softgrad.checker.diagnosis.here import only_here, placed, refuted, rounding, unnamed
 from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator, named_sets
-from softgrad.checker.diagnosis.scales import agreed
+from softgrad.checker.diagnosis.metered import Metered, Spent
+from softgrad.checker.diagnosis.multiples import multiple
+from softgrad.checker.diagnosis.scales import Factor, told
 from softgrad.checker.diagnosis.selection import Fit, Views, best, rank
 from softgrad.checker.diagnosis.twin import draw, one_output, plans
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.formats import is_floating
+from softgrad.checker.oracle import choose_oracle
 from softgrad.checker.report import Diagnosis, Where
 from softgrad.checker.richardson import rms
-from softgrad.checker.subject import Subject, flat
+from softgrad.checker.subject import Arrays, Subject, flat
 
 __all__ = ["diagnose"]
 
 PASSED_OVER: tuple[type[Exception], ...] = (Ended, Exception)
 """What may go wrong here without costing the verdict. The tests take out all but the first."""
-_CALLS = 150
-"""The most forward calls on all twins together, where the forward takes complex numbers."""
-_LARGEST = 250
-"""The most outputs of a twin: each takes a call of the backward."""
+_KEPT = 30
+"""The calls of the forward that are kept for finding the place."""
 
 
 def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
     """Say what the mistake of a failed check is, as far as it can be known, and where it is."""
-    rng = np.random.default_rng([seed, 1])
+    metered = Metered.of(subject)
+    try:
+        return _diagnose(metered, np.random.default_rng([seed, 1]))
+    finally:
+        subject.forward_calls += metered.meter.forward
+        subject.backward_calls += metered.meter.backward
+
+
+def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Where | None]:
     found: Diagnosis | None = None
     where: Where | None = None
     try:
         outputs = subject.first_outputs()
         if not np.isfinite(flat(outputs)).all():
             return unnamed("The forward's outputs are not finite.", ""), None
+        differing = _other_forward(subject, outputs, rng)
+        if differing is not None:
+            return differing, None
         locator = Locator(subject, outputs, rng)
         found = fact(subject, outputs, locator) or rounding(locator)
-        twin = found is not None
-        if found is None:
+        if found is not None:
+            return found, _which(found, locator, "")
+        if not subject.cotangents:  # at second order there is more to say
+            with subject.meter.keeping(_KEPT):
+                found = multiple(locator, rng)
+        if found is not None:
+            return found, _which(found, locator, ", everywhere")
+        with subject.meter.keeping(_KEPT):
             found = _by_jacobians(subject, locator, rng)
             if found is None or found.code == "unnamed":
                 found = _by_output(locator, rng) or found
-            twin = found is not None
-            found = found or only_here(locator)
+        twin = found is not None
+        found = found or only_here(locator)
         wrong = locator.wrong_inputs()
-        if wrong and found.code != "aliasing":
+        if wrong:
             where = locator.place(wrong[0], sets=found.code == "subset" or not twin)
             if len(wrong) > 1:
                 others = ", ".join(subject.floating_names[i] for i in wrong[1:])
                 where = replace(where, text=f"{where.text}; also {others}")
         if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
             found = placed(found, where)
+    except Spent:
+        found = found or unnamed("The gradient is wrong.", "no call is left to look further")
     except PASSED_OVER as error:
         # The verdict stands, whatever these functions do on a twin.
         reason = f"{type(error).__name__}: {error}"
         found = found or unnamed("What is wrong could not be looked into.", reason)
     return found, where
+
+
+def _other_forward(subject: Metered, outputs: Arrays, rng: np.random.Generator) -> Diagnosis | None:
+    """Look at the forward first, where there is a reference for it."""
+    if subject.reference is None:
+        return None
+    _, (finding,) = choose_oracle(subject, outputs)
+    if finding.level != "fail":
+        return None
+    evidence = "the backward is right for neither of them"
+    for name, own in (("forward", replace(subject, reference=None)), ("reference", subject)):
+        if set(Locator(own, outputs, rng).right) == {True}:
+            evidence = f"the backward is right for the {name}, and so not for the other"
+    return unnamed("The forward differs from its reference, and must be mended first.", evidence)
+
+
+def _which(found: Diagnosis, locator: Locator, part: str) -> Where | None:
+    """Return the inputs that a mistake concerns which is not one of a place within them."""
+    wrong = [] if found.code == "aliasing" else locator.wrong_inputs()
+    if not wrong:
+        return None
+    first, *others = (locator.subject.floating_names[where] for where in wrong)
+    text = first + part + ("; also " + ", ".join(others) if others else "")
+    return Where(locator.subject.floating[wrong[0]], None, None, None, None, text)
 
 
 def _by_output(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
@@ -73,49 +118,43 @@ def _by_output(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
             alone = Locator(one_output(subject, place), (output,), rng)
             if False in alone.right:
                 wrong.append((place, alone))
-            subject.forward_calls += alone.subject.forward_calls
-            subject.backward_calls += alone.subject.backward_calls
     if len(wrong) != 1:
         return None
     (place, alone) = wrong[0]
-    before = alone.subject.forward_calls, alone.subject.backward_calls
     found = _by_jacobians(alone.subject, alone, rng)
-    subject.forward_calls += alone.subject.forward_calls - before[0]
-    subject.backward_calls += alone.subject.backward_calls - before[1]
     if found is None or found.code == "unnamed":
         return None
     text = f"For the incoming gradient of output {place} alone: {found.message}"
     return replace(found, message=text)
 
 
-def _by_jacobians(subject: Subject, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
+def _by_jacobians(subject: Metered, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
     """Return what the first twin shows on which the backward is wrong, None where it never is."""
     known = locator.wrong_inputs(or_open=True)
-    left = _CALLS
     for plan in plans(subject):
         first, second = (draw(subject, plan, rng) for _ in range(2))
         if first is None or second is None:
             continue
-        spots = Spot(first, left // 2), Spot(second, left // 2)
+        each = subject.meter.left // 2
+        spots = Spot(first, each), Spot(second, each)
         try:
             wrong = _wrong(spots, rng)
             # Numbers written for one shape are wrong at another: such a twin shows what is not so.
+            locator.right_elsewhere |= not wrong
             if wrong and set(wrong) <= set(known):
                 found = _named(spots, wrong, locator)
                 if not refuted(found, locator):
                     return found
         except (Unusable, Ended):
             continue
-        finally:
-            for twin in (first, second):
-                subject.forward_calls += twin.forward_calls
-                subject.backward_calls += twin.backward_calls
-                left -= twin.forward_calls
     return None
 
 
 def _wrong(spots: tuple[Spot, Spot], rng: np.random.Generator) -> list[int]:
-    if flat(spots[0].outputs).size > _LARGEST:
+    meter = spots[0].subject.meter
+    sizes = {flat(spot.outputs).size for spot in spots}
+    # Such as x[x > 0]: how many outputs there are depends on the numbers.
+    if len(sizes) > 1 or 2 * max(sizes) > meter.most_backward - meter.backward:
         raise Unusable
     for spot in spots:
         assert spot.analytic
@@ -123,44 +162,61 @@ def _wrong(spots: tuple[Spot, Spot], rng: np.random.Generator) -> list[int]:
 
 
 def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diagnosis:
-    """Explain every wrong input by itself, and name what the first to be named shows."""
-    open_yet: list[Diagnosis] = []
-    named: list[tuple[str, Diagnosis]] = []
-    seen = {where: _views(spots, where) for where in wrong}
-    swapped = _swapped(seen)
+    """Explain the wrong inputs, the smallest first, and name what the first to be named shows."""
+    swapped = _swapped(spots, wrong)
     if swapped is not None:
         return swapped
-    for where, views in seen.items():
-        ranked = rank(views)
-        fit, runner_up = best(ranked, views)
-        name = spots[0].subject.floating_names[where]
-        if fit is not None:
-            named.append((name, _diagnosis(fit, runner_up, views, locator)))
-        else:
-            open_yet.append(_confined(views) or _facts(ranked, views, name))
-    if not named:
-        confined = [found for found in open_yet if found.code != "unnamed"]
-        return (confined or open_yet)[0]
-    found = named[0][1]
-    also = [f"{name}: {other.code}" for name, other in named[1:]]
-    if also:
-        found = replace(found, evidence=f"{found.evidence}; {', '.join(also)} too")
-    return found
+    names = spots[0].subject.floating_names
+    seen: dict[int, tuple[Views, list[Fit]]] = {}
+    found: Diagnosis | None = None
+    for where in sorted(wrong, key=lambda where: spots[0].points[where].size):
+        try:
+            views = _views(spots, where)
+        except Unusable:
+            if not seen:
+                raise
+            break
+        seen[where] = views, rank(views)
+        fit, runner_up = best(seen[where][1], views)
+        if fit is not None and found is None:
+            found = _diagnosis(fit, runner_up, views, locator)
+        elif fit is not None and found is not None:
+            found = replace(found, evidence=f"{found.evidence}; {names[where]}: {fit.code} too")
+    if found is not None:
+        return found
+    left = [_explained(names[where], *known, locator) for where, known in seen.items()]
+    return min(left, key=lambda explained: explained.code == "unnamed")
 
 
-def _swapped(seen: dict[int, Views]) -> Diagnosis | None:
+def _explained(name: str, views: Views, ranked: list[Fit], locator: Locator) -> Diagnosis:
+    """Try what takes further calls; say at least where the error is, or what is known of it."""
+    ranked = rank(views, ranked)
+    fit, runner_up = best(ranked, views)
+    if fit is None:
+        return _confined(views) or _facts(ranked, views, name)
+    return _diagnosis(fit, runner_up, views, locator)
+
+
+def _swapped(spots: tuple[Spot, Spot], wrong: list[int]) -> Diagnosis | None:
     """Two wrong gradients, each of which is right for the other input."""
-    for one, other in combinations(seen, 2):
-        pairs = list(zip(seen[one], seen[other], strict=True))
-        if any(a.A.shape != b.A.shape or a.x.shape != b.x.shape for a, b in pairs):
+    for one, other in combinations(wrong, 2):
+        if spots[0].points[one].shape != spots[0].points[other].shape:
             continue
-        left = max(max(rms(a.A - b.J) / a.error, rms(b.A - a.J) / b.error) for a, b in pairs)
+        left = max(_left(spot, *pair) for spot in spots for pair in ((one, other), (other, one)))
         if left < 1e-5:
-            names = pairs[0][0].spot.subject.floating_names
+            names = spots[0].subject.floating_names
             text = f"The gradients of {names[one]} and {names[other]} are swapped."
             evidence = f"each explains the other's error but for {left:.0e} of it"
             return Diagnosis("axis", text, None, evidence, None)
     return None
+
+
+def _left(spot: Spot, one: int, other: int) -> float:
+    """Return what another input's derivative leaves of an error, along a direction."""
+    direction = np.random.default_rng(0).uniform(0.5, 1.5, spot.points[one].size)
+    answer = spot.analytic[one] @ direction
+    own, others = (spot.slope(where, spot.points, direction)[0] for where in (one, other))
+    return rms(answer - others) / (rms(answer - own) or 1.0)
 
 
 def _views(spots: tuple[Spot, Spot], where: int) -> Views:
@@ -171,6 +227,8 @@ def _views(spots: tuple[Spot, Spot], where: int) -> Views:
 def _view(spot: Spot, where: int, pattern: Matrix | None) -> View:
     A = spot.analytic[where]
     J, bar = spot.numeric(where, pattern=pattern)
+    if not (A - J).any():
+        raise Unusable
     narrow = bool((A.astype(np.float32).astype(np.float64) == A).all())
     epsilon = 2.0**-23 if narrow else 2.0**-52
     return View(spot, where, A, J, bar + 4 * epsilon * rms(A))
@@ -189,10 +247,10 @@ def _diagnosis(fit: Fit, runner_up: Fit | None, views: Views, locator: Locator) 
     sums = _row_sums(view)
     evidence += f"; {sums}" if sums else ""
     found = Diagnosis(fit.code, fit.message, fit.guess.formula, evidence, next_one)
-    return _scaled(found, fit, view, locator) if fit.hypothesis.any_factor else found
+    return _scaled(found, fit, views, locator) if fit.hypothesis.any_factor else found
 
 
-def _scaled(found: Diagnosis, fit: Fit, view: View, locator: Locator) -> Diagnosis:
+def _scaled(found: Diagnosis, fit: Fit, views: Views, locator: Locator) -> Diagnosis:
     """Say what a factor is, so that it is right at the inputs as they are, too.
 
     Raises
@@ -200,18 +258,13 @@ def _scaled(found: Diagnosis, fit: Fit, view: View, locator: Locator) -> Diagnos
     Unusable
         There it is none.
     """
-    c, spot = locator.factor(view.where), view.spot
-    if c is None:
+    c = locator.factor(views[0].where, accuracy=1e-3)
+    if c is None or math.isnan(c):
         raise Unusable
     if abs(c + 1) < 1e-3:
         return replace(found, code="sign", message="The gradient has the wrong sign.")
-    there = (c, locator.subject, locator.outputs)
-    words = agreed((fit.factor, spot.subject, spot.outputs), there)
-    shapes = [[point.shape for point in s.points] for s in (spot.subject, locator.subject)]
-    if words is None:
-        words = f"{c:.6g}"
-    elif shapes[0] == shapes[1] and "put" in words:  # no other size of an in- or output was tried
-        words = f"{c:.6g} (here that is {words})"
+    one, other = (Factor(v.factor, v.spot.subject, v.spot.outputs) for v in views)
+    words = told(one, other, Factor(c, locator.subject, locator.outputs))
     return replace(found, message=replace(fit, words=words).message)
 
 
@@ -274,11 +327,10 @@ def _facts(ranked: list[Fit], views: Views, name: str) -> Diagnosis:
     values = np.linalg.svd(R, compute_uv=False)
     rank_of = int((values > max(1e-6 * values[0], 10 * view.bar)).sum())
     share = float(np.mean(np.abs(R) > max(1e-6 * np.abs(R).max(), 10 * view.bar)))
-    scale = float(np.vdot(view.J, view.A) / (np.vdot(view.J, view.J) or 1.0))
     evidence = (
         f"on a twin of {' × '.join(map(str, view.x.shape))} entries the error of the Jacobian has "
         f"rank {rank_of} of {min(R.shape)} and is in {share:.0%} of its entries; the best factor "
-        f"is {scale:.3g}"
+        f"is {view.factor:.3g}"
     )
     near = sorted(ranked, key=lambda fit: fit.misfit)[:1]
     runner_up = f"{near[0].code}, which leaves {near[0].misfit:.1%} of the error" if near else None

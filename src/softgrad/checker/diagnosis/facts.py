@@ -11,20 +11,22 @@ import numpy as np
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.answers import raw_answer
 from softgrad.checker.diagnosis.locate import Locator
-from softgrad.checker.formats import limits
+from softgrad.checker.diagnosis.metered import Metered
+from softgrad.checker.formats import limits, narrowest
 from softgrad.checker.probes import cotangents
 from softgrad.checker.report import Diagnosis, Formula
-from softgrad.checker.subject import AnyArray, Arrays, Subject, Vector, is_floating, strided
+from softgrad.checker.subject import AnyArray, Arrays, Vector, is_floating, strided
 from softgrad.results import number
 
 __all__ = ["fact"]
 
 _MANY = 16.0
+_LARGE = 2.0**20
 _LINEAR = 1e-3
 """What is less than linear by this part is left to the Jacobians: it may be rounding."""
 
 
-def fact(subject: Subject, outputs: Arrays, locator: Locator) -> Diagnosis | None:
+def fact(subject: Metered, outputs: Arrays, locator: Locator) -> Diagnosis | None:
     """Return the mistake that exact tests show, None where they show none."""
     cotangent = locator.cotangent
     try:
@@ -37,7 +39,11 @@ def fact(subject: Subject, outputs: Arrays, locator: Locator) -> Diagnosis | Non
     if found is None and all(
         _usable(entry, p) for entry, p in zip(first, subject.points, strict=True)
     ):
-        found = _linearity(subject, first, locator) or _coarse(first, locator)
+        found = (
+            _whole_numbers(subject, first, locator)
+            or _linearity(subject, first, locator)
+            or _coarse(first, locator)
+        )
     return found
 
 
@@ -50,12 +56,16 @@ def _usable(entry: Any, point: AnyArray) -> bool:
     return entry is None or bool(array is not None and np.isfinite(array).all())
 
 
-def _form(subject: Subject, entries: list[Any], locator: Locator) -> Diagnosis | None:
+def _form(subject: Metered, entries: list[Any], locator: Locator) -> Diagnosis | None:
     """Number, None, shape and dtype of the entries."""
     wanted = len(subject.floating)
     if len(entries) != wanted:
+        evidence = "one for each floating-point input is needed"
+        if len(entries) > wanted:
+            text = f"The backward returns {len(entries)} gradients, and {wanted} must be returned."
+            return _said("unnamed", text, evidence)
         text = f"The backward returns {len(entries)} of {wanted} gradients."
-        return _said("severed", text, "one for each floating-point input is needed")
+        return _said("severed", text, evidence)
     for where, (name, entry) in enumerate(zip(subject.floating_names, entries, strict=True)):
         if entry is None:
             if locator.agrees(where) is False:
@@ -65,16 +75,19 @@ def _form(subject: Subject, entries: list[Any], locator: Locator) -> Diagnosis |
         array, point = np.asarray(entry), subject.points[where]
         if array.shape != point.shape:
             return _shape(subject, where, array, locator)
-        if not is_floating(array):
+        if array.dtype.kind in "iub":
             text = f"The gradient of {name} is returned as {array.dtype}: digits are cut off."
             return _said("arithmetic", text, f"the input is {point.dtype}")
+        if not is_floating(array):
+            text = f"The gradient of {name} is {array.dtype}, and must be {point.dtype}."
+            return _said("unnamed", text, "it must have its input's dtype")
         if array.dtype.itemsize < point.dtype.itemsize:
             text = f"The gradient of {name} is {array.dtype}, and the input is {point.dtype}."
             return _said("arithmetic", text, "the rest of the digits is lost")
     return None
 
 
-def _shape(subject: Subject, where: int, array: AnyArray, locator: Locator) -> Diagnosis:
+def _shape(subject: Metered, where: int, array: AnyArray, locator: Locator) -> Diagnosis:
     """A gradient of another shape: not summed, transposed, another input's, or laid flat."""
     names, shape = subject.floating_names, subject.points[where].shape
     name = names[where]
@@ -96,6 +109,11 @@ def _shape(subject: Subject, where: int, array: AnyArray, locator: Locator) -> D
         return _said("axis", text, f"{evidence}; its transpose is right")
     same_size = number_like and array.size == int(np.prod(shape))
     if same_size and locator.agrees(where, gradient=_wide(array.reshape(shape))):
+        others = [point.shape for point in subject.points]  # it may be another one's gradient
+        fewer = array.ndim < len(shape) and array.shape not in others
+        if fewer and _long(array.shape) == _long(shape):
+            text = f"The gradient of {name} lacks an axis of length 1 that its input has."
+            return _said("unreduced-broadcast", text, f"{evidence}; reshaped it is right")
         text = f"The gradient of {name} has another shape than its input."
         return _said("axis", text, f"{evidence}; reshaped it is right")
     for other, point in enumerate(subject.points):
@@ -113,6 +131,10 @@ def _shape(subject: Subject, where: int, array: AnyArray, locator: Locator) -> D
             text = f"The gradient of {name} lacks axis {axis} of its input: it was summed"
             return _said("axis", f"{text} over, or left out.", evidence)
     return _said("unnamed", f"The gradient of {name} has the wrong shape.", evidence)
+
+
+def _long(shape: tuple[int, ...]) -> list[int]:
+    return [length for length in shape if length > 1]
 
 
 def _broadcasts(array: AnyArray, shape: tuple[int, ...]) -> bool:
@@ -137,26 +159,45 @@ def _sums(array: AnyArray, shape: tuple[int, ...]) -> Iterator[Vector]:
             yield np.asarray(summed)
 
 
-def _state(subject: Subject, first: list[Any], kept: Any, cotangent: Arrays) -> Diagnosis | None:
+def _state(subject: Metered, first: list[Any], kept: Any, cotangent: Arrays) -> Diagnosis | None:
     """Inputs, cotangents or saved values overwritten; answers that depend on earlier calls."""
     if subject.damage:
         text = sorted(subject.damage)[0]
         return _said("aliasing", text, "the array differs after the call")
     points = subject.points
-    if kept is not None and _gap(list(kept), first, points) > _slack(points):
+    if kept is not None and _gap(list(kept), first, points) > _slack(points, first):
         text = "A second backward after one forward gives another gradient: what was saved changes."
         return _said(
             "aliasing", text, f"relative difference {number(_gap(list(kept), first, points))}"
         )
     second = raw_answer(subject, points, cotangent)
     gap = _gap(second, first, points)
-    if gap > _slack(points):
+    if gap > _slack(points, first):
         text = "The same call gives another gradient the second time: state is kept between calls."
         return _said("aliasing", text, f"relative difference {number(gap)}")
     return None
 
 
-def _linearity(subject: Subject, first: list[Any], locator: Locator) -> Diagnosis | None:
+def _whole_numbers(subject: Metered, first: list[Any], locator: Locator) -> Diagnosis | None:
+    """Digits cut off in an integer array: what is lost is nothing of a very large gradient."""
+    if not all(e is None or (_wide(e) == np.round(_wide(e))).all() for e in first):
+        return None
+    large = tuple((c * _LARGE).astype(c.dtype) for c in locator.cotangent)
+    answer = raw_answer(subject, subject.points, large)
+    if not all(_usable(entry, p) for entry, p in zip(answer, subject.points, strict=True)):
+        return None
+    whole = [e is None or (_wide(e) == np.round(_wide(e))).all() for e in answer]
+    parts = [None if e is None else _wide(e) / _LARGE for e in answer]
+    lost = _gap(first, parts, subject.points) > _LINEAR
+    near = all(locator.is_near(k, 1e-3, g) for k, g in enumerate(parts) if g is not None)
+    if not (lost and near and all(whole)):
+        return None
+    text = "The gradient is rounded to whole numbers, as in an array of integers."
+    evidence = f"it is right where what comes in is {_LARGE:g} times larger"
+    return _said("arithmetic", text, evidence)
+
+
+def _linearity(subject: Metered, first: list[Any], locator: Locator) -> Diagnosis | None:
     points, cotangent = subject.points, locator.cotangent
 
     def at(factor: float) -> list[Any]:
@@ -179,7 +220,7 @@ def _linearity(subject: Subject, first: list[Any], locator: Locator) -> Diagnosi
         gap = _gap(answer, wanted, points)
         if gap > _LINEAR:
             if factor < 0:
-                same = _gap(answer, first, points) <= _slack(points)
+                same = _gap(answer, first, points) <= _slack(points, first)
                 text = "The backward does not follow the sign of the incoming gradient."
                 if same:
                     text = "The incoming gradient's sign is lost: its size or its square is used."
@@ -192,12 +233,12 @@ def _linearity(subject: Subject, first: list[Any], locator: Locator) -> Diagnosi
     parts = zip(first, raw_answer(subject, points, other), strict=True)
     wanted = [None if a is None or b is None else _wide(a) + _wide(b) for a, b in parts]
     gap = _gap(raw_answer(subject, points, both), wanted, points)
-    if gap > max(_LINEAR, _slack(points), _cancelled(first, locator)):
+    if gap > max(_LINEAR, _slack(points, first), _cancelled(first, locator)):
         text = "The answer to a sum of incoming gradients is not the sum of the answers."
         more = " It must be linear in them."
         return _said("cotangent", text + more, f"relative difference {number(gap)}")
     result = _gap(_scattered(subject, cotangent), first, points)
-    if result > _slack(points):
+    if result > _slack(points, first):
         text = "The incoming gradient is read by its place in memory, and not by its indices."
         return _said("cotangent", text, f"relative difference {number(result)}, not contiguous")
     return None
@@ -230,10 +271,9 @@ def _coarse(entries: list[Any], locator: Locator) -> Diagnosis | None:
             for where, is_rounded in enumerate(rounded)
         ):
             text = f"The formula is right, and its numbers are rounded to {np.dtype(dtype).name}."
-            places = ", ".join(
-                str(p) for p, r in zip(locator.subject.floating, rounded, strict=True) if r
-            )
-            evidence = f"every entry of the gradient of input {places} is a number of that dtype"
+            pairs = zip(locator.subject.floating_names, rounded, strict=True)
+            names = ", ".join(name for name, is_rounded in pairs if is_rounded)
+            evidence = f"every entry of the gradient of {names} is a number of that dtype"
             return _said("arithmetic", text, evidence)
     return None
 
@@ -247,10 +287,11 @@ def _in_half_precision(entries: list[Any], points: Arrays) -> bool:
     """Whether the numbers are float16's where the inputs are wider: small ones are not linear."""
     wide = all(point.dtype.itemsize > 2 for point in points)
     arrays = [np.asarray(entry) for entry in entries if entry is not None]
-    return wide and all((a.astype(np.float16) == a).all() for a in arrays)
+    small = max((float(np.abs(a).max(initial=0)) for a in arrays), default=0.0) < 2.0**-8
+    return wide and small and all((a.astype(np.float16) == a).all() for a in arrays)
 
 
-def _scattered(subject: Subject, cotangent: Arrays) -> list[Any]:
+def _scattered(subject: Metered, cotangent: Arrays) -> list[Any]:
     """Return the answer to a cotangent that is not contiguous."""
     try:
         return list(subject.pull_back(subject.points, cotangent, strided))
@@ -258,9 +299,11 @@ def _scattered(subject: Subject, cotangent: Arrays) -> list[Any]:
         return []
 
 
-def _slack(points: Arrays) -> float:
+def _slack(points: Arrays, entries: list[Any]) -> float:
     """Return the relative difference that threads and layouts may make."""
-    epsilon = max(limits(point.dtype).epsilon for point in points)
+    # Some are rounded to a narrower dtype on their way.
+    rounded = [narrowest(_wide(entry)) for entry in entries if entry is not None]
+    epsilon = max(*(limits(point.dtype).epsilon for point in points), *rounded)
     return 256 * epsilon if epsilon <= 2.0**-23 else 16 * epsilon
 
 

@@ -77,14 +77,9 @@ def only_here(locator: Locator) -> Diagnosis:
             text = f"{count} entries of the gradient are not finite, and the others are."
             return Diagnosis("subset", text, None, "the forward is finite", None)
         return unnamed("Entries of the gradient are not finite.", "the forward is finite")
-    evidence = "on a small twin of the inputs the backward is right, or it does not run"
-    for where in locator.wrong_inputs():
-        c, name = locator.factor(where), locator.subject.floating_names[where]
-        if c is None or abs(c - 1) < 1e-3:
-            continue
-        text = f"At these sizes the gradient of {name} is {c:.6g} times what it must be."
-        code = "sign" if abs(c + 1) < 1e-3 else "scale" if c else "zero"
-        return Diagnosis(code, text, None, evidence, None)
+    evidence = "no whole Jacobian could be had on a small twin of the inputs"
+    if locator.right_elsewhere:
+        evidence = "on a small twin of the inputs the backward is right"
     return unnamed("The gradient is wrong, in a way that has no name here.", evidence)
 
 
@@ -92,5 +87,7 @@ def placed(found: Diagnosis, where: Where) -> Diagnosis:
     """Name a mistake by its place, if that is a part of the input."""
     if where.subset is None and where.axis is None:
         return found
-    text = f"The gradient is right but in a part: it is wrong in {where.text}."
+    text = f"A part of the gradient is not finite: {where.text}."
+    if "only at" in where.text:
+        text = f"The gradient is right but in a part: it is wrong in {where.text}."
     return replace(found, code="subset", message=text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,31 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softgrad.checker.calls import Ended
+from softgrad.checker.diagnosis.metered import Metered
+from softgrad.checker.diagnosis.slopes import Slopes, Unusable
 from softgrad.checker.probes import coarsest_epsilon
 from softgrad.checker.richardson import rms
-from softgrad.checker.subject import Arrays, Subject, Vector, flat, is_floating
-from softgrad.checker.subjects.library import Lifted
+from softgrad.checker.subject import Arrays, Vector, flat, is_floating
 
 __all__ = ["Matrix", "Spot", "Unusable"]
 
-_DOUBLE = 2.0**-52
-_TINY = 2.0**-340
-"""The complex step: its square is nothing, even times the largest number."""
-
 Matrix = NDArray[np.float64]
-
-
-class Unusable(Exception):
-    """The twin cannot be used: a function raised there, or gave numbers that are not finite."""
 
 
 @dataclass(frozen=True)
 class Spot:
     """One point of a twin. `where` counts floating-point inputs, from 0."""
 
-    subject: Subject
+    subject: Metered
     most: int = 75
-    """The most calls of the forward that take complex numbers; differences take four times that."""
+    """The most calls of the forward that one Jacobian may take."""
 
     @property
     def points(self) -> Arrays:
@@ -106,20 +98,21 @@ class Spot:
         groups = [[j] for j in range(size)] if pattern is None else _groups(pattern != 0)
         self._demand(len(groups))
         J = np.zeros((flat(self.outputs).size, size))
-        open_yet = np.zeros_like(J)
+        open_yet = [0.0]
         for group in groups:
             direction = np.zeros(size)
             direction[group] = 1
             slope, bar = self.slope(where, points, direction)
+            open_yet.append(bar)
             for j in group:
                 seen = slice(None) if pattern is None else pattern[:, j] != 0
-                J[seen, j], open_yet[seen, j] = slope[seen], bar[seen]
+                J[seen, j] = slope[seen]
         if pattern is not None:
             probe = np.random.default_rng(0).uniform(0.5, 1.5, size)
             slope, bar = self.slope(where, points, probe)
-            if rms(J @ probe - slope) > 1e3 * rms(bar) + 1e-6 * rms(slope):
+            if rms(J @ probe - slope) > 1e3 * bar + 1e-6 * rms(slope):
                 return self.numeric(where, points, whole=True)
-        return J, rms(open_yet)
+        return J, max(open_yet)
 
     def wrong(self, rng: np.random.Generator) -> list[int]:
         """Return the inputs whose gradient is wrong, by one random direction in each."""
@@ -128,14 +121,14 @@ class Spot:
             direction = rng.uniform(0.5, 1.5, point.size) * rng.choice([-1.0, 1.0], point.size)
             slope, bar = self.slope(where, self.points, direction)
             error = rms(self.analytic[where] @ direction - slope)
-            if error > 32 * rms(bar) + 1e-6 * rms(slope):
+            if error > 32 * bar + 1e-9 * rms(slope):
                 found.append(where)
         return found
 
     def _demand(self, directions: int) -> None:
         """Refuse to spend more on a Jacobian than a name is worth."""
-        most, each = (self.most, 1) if self._is_analytic else (4 * self.most, 4)
-        if self.subject.forward_calls + each * directions > most:
+        each = 1 if self._slopes.is_analytic else 2
+        if each * directions > min(self.most, self.subject.meter.left):
             raise Unusable
 
     def _same_shape(self, shape: tuple[int, ...]) -> bool:
@@ -151,74 +144,13 @@ class Spot:
             start += output.size
         return tuple(parts)
 
-    def slope(self, where: int, points: Arrays, direction: Vector) -> tuple[Vector, Vector]:
-        """Return the derivative along a direction, by the complex step if it holds, and its bar."""
-        exact = self._complex_step(where, points, direction) if self._is_analytic else None
-        if exact is not None:
-            return exact, 16 * self.epsilon * np.abs(exact)
-        return self._differences(where, points, direction)
+    def slope(self, where: int, points: Arrays, direction: Vector) -> tuple[Vector, float]:
+        """Return the derivative of every output along a direction, and its error bar."""
+        return self._slopes.along(where, direction, points)
 
     @cached_property
-    def _is_analytic(self) -> bool:
-        """Whether the complex step agrees with differences, along a direction in every input."""
-        subject = self.subject
-        if (
-            subject.kept_vjp is not None  # a layer would keep the complex numbers
-            or isinstance(subject.forward, Lifted)
-            or self.epsilon > _DOUBLE
-        ):
-            return False
-        rng = np.random.default_rng(0)
-        for where, point in enumerate(self.points):
-            direction = rng.uniform(0.5, 1.5, point.size)
-            exact = self._complex_step(where, self.points, direction)
-            if exact is None:
-                return False
-            slope, bar = self._differences(where, self.points, direction)
-            if rms(exact - slope) > 32 * rms(bar) + 1e-6 * rms(slope):
-                return False
-        return True
-
-    def _complex_step(self, where: int, points: Arrays, direction: Vector) -> Vector | None:
-        moved = list(points)
-        step = 1j * _TINY * direction.reshape(points[where].shape)
-        moved[where] = points[where] + step
-        try:
-            with warnings.catch_warnings():
-                # It says that the imaginary part is thrown away.
-                warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                outputs = self.subject.evaluate(tuple(moved))
-        except Ended:
-            return None
-        parts = [np.imag(y) if y.dtype.kind == "c" else np.zeros(y.shape) for y in outputs]
-        slope = np.concatenate([part.ravel() for part in parts]) / _TINY
-        right = slope.size == flat(self.outputs).size and np.isfinite(slope).all()
-        return np.asarray(slope, np.float64) if right else None
-
-    def _differences(self, where: int, points: Arrays, direction: Vector) -> tuple[Vector, Vector]:
-        """Return differences at h and h/4, extrapolated, and their error bars."""
-        entries = flat([points[where]])
-        size = rms(entries[np.isfinite(entries)])
-        scale = 2.0 ** round(np.log2(min(max(size, 2.0**-13), 1.0)))
-        h = 2.0 ** round(np.log2(self.epsilon) / 8) * scale
-        wide, near = (self._central(where, points, direction * step) for step in (h, h / 4))
-        coarse, fine = wide / (2 * h), near / (h / 2)
-        rounding = self.epsilon * np.abs(flat(self.outputs)).max() / h
-        return fine + (fine - coarse) / 15, np.abs(fine - coarse) / 512 + 8 * rounding
-
-    def _central(self, where: int, points: Arrays, move: Vector) -> Vector:
-        values = []
-        for sign in (1, -1):
-            moved = list(points)
-            moved[where] = points[where] + sign * move.reshape(points[where].shape)
-            try:
-                values.append(flat(self.subject.evaluate(tuple(moved))))
-            except Ended as end:
-                raise Unusable from end
-        size = flat(self.outputs).size
-        if any(v.size != size or not np.isfinite(v).all() for v in values):
-            raise Unusable
-        return np.asarray(values[0] - values[1])
+    def _slopes(self) -> Slopes:
+        return Slopes(self.subject, self.points, flat(self.outputs), self.epsilon)
 
 
 def _groups(pattern: NDArray[np.bool_]) -> list[list[int]]:

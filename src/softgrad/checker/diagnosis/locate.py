@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.answers import raw_answer
+from softgrad.checker.diagnosis.metered import Metered
+from softgrad.checker.diagnosis.slopes import Slopes, Unusable
 from softgrad.checker.formats import is_floating
-from softgrad.checker.probes import coarsest_epsilon, cotangents, first_step
+from softgrad.checker.oracle import choose_oracle
+from softgrad.checker.probes import coarsest_epsilon, cotangents
 from softgrad.checker.report import Where
 from softgrad.checker.richardson import norm
 from softgrad.checker.subject import Arrays, Subject, Vector, flat
@@ -22,37 +26,36 @@ from softgrad.checker.subject import Arrays, Subject, Vector, flat
 __all__ = ["Locator", "named_sets"]
 
 Mask = NDArray[np.bool_]
-_CALLS = 80
-"""The most forward calls that are spent on finding the place."""
+Part = tuple[int, int, int]
+"""Axis, start and stop of a slice."""
 
 
 @dataclass
 class Locator:
-    """One cotangent's gradient, held against differences along parts of the inputs."""
+    """One cotangent's gradient, held against the forward's slopes along parts of the inputs."""
 
-    subject: Subject
+    subject: Metered
     outputs: Arrays
     rng: np.random.Generator
     cotangent: Arrays = field(init=False)
     gradient: tuple[Vector, ...] = field(init=False)
-    points: Arrays = field(init=False)
-    epsilon: float = field(init=False)
-    _start: int = 0
+    slopes: Slopes = field(init=False)
+    right_elsewhere: bool = False
+    """Whether the backward was right on a twin."""
 
     def __post_init__(self) -> None:
         subject = self.subject
         self.cotangent = cotangents(self.rng, self.outputs, 1)[0]
         self.gradient = self.answer(subject.points, self.cotangent)
-        wide = tuple(point.astype(np.float64) for point in subject.points)
-        try:
-            epsilon = coarsest_epsilon(subject.evaluate(wide))
-            self.points = wide
-        except Ended:
-            self.points, epsilon = subject.points, 1.0
-        if epsilon > 2.0**-52:
-            self.points = subject.points
-            epsilon = coarsest_epsilon(self.outputs)
-        self.epsilon = epsilon
+        oracle, _ = choose_oracle(subject, self.outputs)
+        self.slopes = Slopes(
+            subject, oracle.points, oracle.outputs, oracle.epsilon, oracle.function
+        )
+
+    @property
+    def points(self) -> Arrays:
+        """The floating-point inputs, in float64 where the forward can be run there."""
+        return self.slopes.points
 
     def answer(self, points: Arrays, cotangent: Arrays) -> tuple[Vector, ...]:
         """Return the backward's gradient for every input, zeros where it has no such shape."""
@@ -79,40 +82,43 @@ class Locator:
             return False
         if error > 8 * bar + 1e-9 * abs(slope):
             return False
-        return True if 8 * bar <= 0.02 * max(size, abs(slope)) or not error else None
+        # A part where there is nearly nothing is judged by the size of the whole.
+        largest = size if mask is None else norm(np.nan_to_num(self.gradient[where]))
+        return True if 8 * bar <= 0.02 * max(largest, abs(slope)) or not error else None
 
-    def is_near(self, where: int, part: float) -> bool:
+    def is_near(self, where: int, part: float, gradient: Vector | None = None) -> bool:
         """Whether a gradient is wrong by no more than a part of its size."""
-        seen = self._compared(where, None, None)
+        seen = self._compared(where, None, gradient)
         return seen is not None and seen[0] <= 8 * seen[1] + part * seen[3]
 
     def _compared(
         self, where: int, mask: Mask | None, gradient: Vector | None
     ) -> tuple[float, float, float, float] | None:
         """Return error, its bar, slope and size along a direction; None where there is no slope."""
-        point = self.points[where]
         G = self.gradient[where] if gradient is None else gradient
-        signs = self.rng.choice([-1.0, 1.0], point.shape)
-        direction = self.rng.uniform(0.5, 1.5, point.shape) * signs
-        seen = self.subject.masks[where]
-        for limit in (mask, seen):
+        signs = self.rng.choice([-1.0, 1.0], G.shape)
+        direction = self.rng.uniform(0.5, 1.5, G.shape) * signs
+        for limit in (mask, self.subject.masks[where]):
             if limit is not None:
                 direction = np.where(limit, direction, 0.0)
-        size = float(np.abs(point[np.isfinite(point)]).max(initial=0.0))
-        scale = 2.0 ** round(np.log2(min(max(size, 2.0**-13), 1.0)))
-        step = first_step(self.epsilon) * scale / (2 if self.epsilon < 1e-10 else 1)
-        slopes = [self._central(where, direction * h) / (2 * h) for h in (step, step / 4)]
         parts = np.where(direction != 0, G, 0.0) * direction
-        if not np.isfinite(slopes).all():
-            return None
-        slope = slopes[1] + (slopes[1] - slopes[0]) / 15
-        weights = flat(self.cotangent) * flat(self.outputs)
-        bar = abs(slopes[1] - slopes[0]) / 64 + 8 * self.epsilon * norm(weights) / step
-        epsilon = max(coarsest_epsilon(self.subject.points), 2.0**-52)
         if not np.isfinite(parts).all():
-            return np.inf, bar, slope, np.inf
-        size = norm(parts)
+            return np.inf, 0.0, 0.0, np.inf
+        seen = self._slope(where, direction)
+        if seen is None:
+            return None
+        (slope, bar), size = seen, norm(parts)
+        epsilon = max(coarsest_epsilon(self.subject.points), 2.0**-52)
         return abs(float(parts.sum()) - slope), bar + 32 * epsilon * size, slope, size
+
+    def _slope(self, where: int, direction: Vector) -> tuple[float, float] | None:
+        """Return the slope of ⟨cotangent, output⟩ and its bar; None where it cannot be had."""
+        weights = flat(self.cotangent)
+        try:
+            slopes, bar = self.slopes.along(where, direction)
+        except Unusable:
+            return None
+        return float(weights @ slopes), norm(weights) * bar
 
     def wrong_inputs(self, or_open: bool = False) -> list[int]:
         """Return the inputs (counted among the floating-point ones) whose gradient is wrong."""
@@ -126,48 +132,71 @@ class Locator:
         """Whether the gradient of each input is right; None where that cannot be told."""
         return [self.agrees(where) for where in range(len(self.points))]
 
-    def factor(self, where: int) -> float | None:
+    def factor(self, where: int, accuracy: float = 1e-8) -> float | None:
         """Return what the gradient of one input is, as a multiple of the true one.
 
-        None where it is none: along two directions there are different factors.
+        NaN where it is none: along two directions there are different factors. None where the
+        slopes are not known well enough.
         """
-        G, step = self.gradient[where], first_step(self.epsilon) / 8
-        ratios = []
+        G, ratios, open_yet = self.gradient[where], [], 0.0
+        mask, epsilon = self.subject.masks[where], coarsest_epsilon(self.subject.points)
         for _ in range(2):
-            direction = np.sign(G) * self.rng.uniform(0.5, 1.5, G.shape)
-            slopes = [self._central(where, direction * h) / (2 * h) for h in (step, step / 4)]
-            slope = slopes[1] + (slopes[1] - slopes[0]) / 15
-            ratios.append(float((direction * G).sum()) / slope if slope else np.inf)
-        same = abs(ratios[0] - ratios[1]) <= 1e-3 * abs(ratios[0])
-        return ratios[0] if same and np.isfinite(ratios[0]) else None
+            signs = np.where(G, np.sign(G), self.rng.choice([-1.0, 1.0], G.shape))
+            direction = signs * self.rng.uniform(0.5, 1.5, G.shape)
+            direction = direction if mask is None else np.where(mask, direction, 0.0)
+            seen = self._slope(where, direction) if np.isfinite(G).all() else None
+            if seen is None or abs(seen[0]) <= 1e3 * seen[1]:
+                return None
+            parts = direction * G
+            ratios.append(float(parts.sum()) / seen[0])
+            bar = seen[1] + 32 * epsilon * norm(parts)
+            open_yet = max(open_yet, bar / abs(seen[0]))
+        tolerance = min(max(4 * open_yet, accuracy), 1e-3)
+        same = abs(ratios[0] - ratios[1]) <= tolerance * max(map(abs, ratios))
+        return sum(ratios) / 2 if same else math.nan
 
     def place(self, where: int, sets: bool) -> Where:
-        """Return the smallest slice, or named set if `sets`, that is wrong in this input."""
-        self._start = self.subject.forward_calls
+        """Return the smallest slice, or named set if `sets`, that is wrong in this input.
+
+        All else must be seen to be right, or nothing is said of the place.
+        """
         place, point = self.subject.floating[where], self.points[where]
         its_name = self.subject.floating_names[where]
-        inside = np.ones(point.shape, dtype=bool)
-        found: list[tuple[int, int, int]] = []
-        for axis, length in enumerate(point.shape):
+        nowhere = Where(place, None, None, None, None, its_name)
+        broken = ~np.isfinite(self.gradient[where])
+        if broken.any():
+            found = list(_box(broken))
+            text = f"{its_name}, at {_in_words(found)}" if found else its_name
+            return _slice_of(place, found, text)
+        if self.agrees(where) is not False:
+            return nowhere
+        found, inside = self._slices(where)
+        if sets and 4 * inside.sum() > inside.size:  # not where a slice says it better
+            for name, mask in named_sets(self.subject, where, point):
+                if self._is_all(where, mask):
+                    return Where(place, None, None, None, name, f"{its_name}, only at {name}")
+        if not found:
+            return replace(nowhere, text=f"{its_name}, everywhere")
+        if not self._is_all(where, inside):
+            return nowhere
+        return _slice_of(place, found, f"{its_name}, only at {_in_words(found)}")
+
+    def _is_all(self, where: int, mask: Mask) -> bool:
+        """Whether a set is wrong and the rest is right."""
+        return bool(self.agrees(where, ~mask)) and self.agrees(where, mask) is False
+
+    def _slices(self, where: int) -> tuple[list[Part], Mask]:
+        """Return axis, start and stop of the slices that seem to hold what is wrong."""
+        shape = self.points[where].shape
+        inside = np.ones(shape, dtype=bool)
+        found: list[Part] = []
+        for axis, length in enumerate(shape):
             start, stop = self._slice(where, axis, inside)
             if stop - start < length:
                 found.append((axis, start, stop))
-                index = np.indices(point.shape)[axis]
+                index = np.indices(shape)[axis]
                 inside &= (start <= index) & (index < stop)
-        if sets and 4 * inside.sum() > inside.size:  # not where a slice says it better
-            for name, mask in named_sets(self.subject, where, point):
-                hit = not self._spent and self.agrees(where, ~mask)
-                if hit and self.agrees(where, mask) is False:
-                    return Where(place, None, None, None, name, f"{its_name}, only at {name}")
-        if not found:
-            return Where(place, None, None, None, None, f"{its_name}, everywhere")
-        text = ", ".join(map(_in_words, found))
-        axis, start, stop = min(found, key=lambda part: part[2] - part[1])
-        return Where(place, axis, start, stop, None, f"{its_name}, only at {text}")
-
-    @property
-    def _spent(self) -> bool:
-        return self.subject.forward_calls - self._start > _CALLS
+        return found, inside
 
     def _slice(self, where: int, axis: int, inside: Mask) -> tuple[int, int]:
         """Return where the wrong part of an axis begins and ends; all of it if both ends are."""
@@ -175,9 +204,8 @@ class Locator:
         index = np.indices(self.points[where].shape)[axis]
 
         def right(low: int, high: int) -> bool:
-            if self._spent:
-                return False
-            return bool(self.agrees(where, (low <= index) & (index < high) & inside))
+            mask = (low <= index) & (index < high) & inside
+            return self.agrees(where, mask) is not False
 
         start, stop = 0, length
         if length > 1 and right(0, 1):
@@ -194,27 +222,29 @@ class Locator:
             stop = high
         return (start, stop) if start < stop else (0, length)
 
-    def _central(self, where: int, move: Vector) -> float:
-        values = []
-        for sign in (1.0, -1.0):
-            moved = list(self.points)
-            # −inf, where it is masked, stays what it is.
-            shifted = moved[where] + np.where(move != 0, sign * move, 0.0)
-            moved[where] = shifted.astype(self.points[where].dtype)
-            try:
-                outputs = flat(self.subject.evaluate(tuple(moved)))
-            except Ended:
-                return float("nan")
-            if outputs.size != flat(self.cotangent).size:
-                return float("nan")
-            values.append(outputs)
-        return float(flat(self.cotangent) @ (values[0] - values[1]))
+
+def _in_words(parts: list[Part]) -> str:
+    words = []
+    for axis, start, stop in parts:
+        which = f"index {start}" if stop == start + 1 else f"indices {start} to {stop - 1}"
+        words.append(f"{which} along axis {axis}")
+    return ", ".join(words)
 
 
-def _in_words(part: tuple[int, int, int]) -> str:
-    axis, start, stop = part
-    which = f"index {start}" if stop == start + 1 else f"indices {start} to {stop - 1}"
-    return f"{which} along axis {axis}"
+def _slice_of(place: int, parts: list[Part], text: str) -> Where:
+    """Return the narrowest of some slices as the place."""
+    if not parts:
+        return Where(place, None, None, None, None, text)
+    axis, start, stop = min(parts, key=lambda part: part[2] - part[1])
+    return Where(place, axis, start, stop, None, text)
+
+
+def _box(mask: Mask) -> Iterator[Part]:
+    """Yield the slices of the smallest box around a set that are not all of their axis."""
+    for axis, index in enumerate(np.nonzero(mask)):
+        start, stop = int(index.min()), int(index.max()) + 1
+        if stop - start < mask.shape[axis]:
+            yield axis, start, stop
 
 
 def named_sets(subject: Subject, where: int, x: Vector) -> Iterator[tuple[str, Mask]]:

@@ -3,80 +3,128 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from softgrad.checker.subject import Arrays, Subject
 
-__all__ = ["agreed"]
+__all__ = ["Constant", "Factor", "agreed", "told"]
 
 
-def agreed(
-    here: tuple[float, Subject, Arrays],
-    there: tuple[float, Subject, Arrays],
-    accuracy: float = 1e-3,
-) -> str | None:
-    """Return what a factor is, such as ``"1/(N, the length of axis 0 of input 0)"``.
+@dataclass(frozen=True)
+class Constant:
+    """A factor in words: ``"1/N"``, and what N is."""
+
+    text: str
+    meaning: str = ""
+
+    def put(self, sentence: str) -> str:
+        """Return a sentence with the factor in the place of ``{}``."""
+        filled = sentence.format(self.text)
+        return f"{filled[:-1]}, {self.meaning}." if self.meaning else filled
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor and the point at which it was seen."""
+
+    value: float
+    subject: Subject
+    outputs: Arrays
+
+
+def told(one: Factor, other: Factor, here: Factor) -> Constant | None:
+    """Return what a factor is at two points of a twin and at the inputs; None if not the same."""
+    values = [factor.value for factor in (one, other, here)]
+    for plain in (0.0, -1.0):
+        if np.abs(np.subtract(values, plain)).max() <= 1e-3:
+            return Constant(f"{plain:g}")
+    constant = agreed(one, other, accuracy=1e-5)
+    if constant is not None and constant != agreed(one, here):
+        constant = None
+    steady = np.ptp(values[:2]) <= 1e-5 * abs(values[0]) and np.ptp(values) <= 1e-3 * abs(values[0])
+    if constant is None:
+        return Constant(_in_digits(values[0])) if steady else None
+    shapes = [[np.shape(value) for value in its.subject.values] for its in (one, here)]
+    if steady and shapes[0] == shapes[1] and "put" in constant.meaning:
+        # No other size of an in- or output was tried.
+        return Constant(_in_digits(values[0]), f"which is {constant.text} here: {constant.meaning}")
+    return constant
+
+
+def agreed(here: Factor, there: Factor, accuracy: float = 1e-3) -> Constant | None:
+    """Return what a factor is, such as 1/N, at both points.
 
     None where no words fit it both here and there; `accuracy` is that of the factor there.
     """
-    c, d = here[0], there[0]
-    values = dict(_constants(*there[1:]))
-    for text, value in _constants(*here[1:]):
-        fits = abs(c - value) <= 1e-5 * abs(value)
-        if fits and text in values and abs(d - values[text]) <= accuracy * abs(d):
-            return text
+    values = dict(_constants(there.subject, there.outputs))
+    for constant, value in _constants(here.subject, here.outputs):
+        fits = abs(here.value - value) <= 1e-5 * abs(value)
+        error = abs(there.value - values.get(constant, np.inf))
+        if fits and error <= accuracy * abs(there.value):
+            return constant
     return None
 
 
-def _constants(subject: Subject, outputs: Arrays) -> Iterator[tuple[str, float]]:
+def _in_digits(c: float) -> str:
+    """Write a number, as a fraction where that is shorter, and so that it differs from 1."""
+    text = f"{c:.6g}"
+    fraction = Fraction(c).limit_denominator(100)
+    near = abs(c - fraction) <= 1e-7 * abs(c)
+    if near and len(text) > len(str(fraction)) + 2:
+        return str(fraction)
+    return f"1 {'+' if c > 1 else '−'} {abs(c - 1):.2g}" if text == "1" else text
+
+
+def _constants(subject: Subject, outputs: Arrays) -> Iterator[tuple[Constant, float]]:
     """Yield words and values, the likeliest first; none of them is 1 or 0."""
-    numbers = (("2", 2.0), *_lengths(subject, outputs), *_parameters(subject))
-    for power, form in ((1.0, "{}"), (0.5, "√({})"), (2.0, "({})²")):
-        for name, number in numbers:
-            if number > 0:
-                value = number**power
-                text = form.format(name)
-                yield text, value
-                yield f"1/({text})", 1 / value
-                yield f"−({text})", -value
-                yield f"−1/({text})", -1 / value
+    named = (*_lengths(subject, outputs), *_parameters(subject))
+    for power, form in ((1.0, "{}"), (0.5, "√{}"), (2.0, "{}²")):
+        for letter, what, number in (("2", "", 2.0), *named):
+            if number <= 0 or number == 1:
+                continue
+            value = number**power
+            text = form.format(letter) if power < 2 or what else f"{value:g}"
+            meaning = f"{letter} being {what}" if what else ""
+            yield Constant(text, meaning), value
+            yield Constant(f"1/{text}", meaning), 1 / value
+            yield Constant(f"−{text}", meaning), -value
+            yield Constant(f"−1/{text}", meaning), -1 / value
 
 
-def _lengths(subject: Subject, outputs: Arrays) -> Iterator[tuple[str, float]]:
+def _lengths(subject: Subject, outputs: Arrays) -> Iterator[tuple[str, str, float]]:
     for name, value in zip(subject.names, subject.values, strict=True):
         if isinstance(value, np.ndarray):
-            letters = ("N", "K") if value.ndim == 2 and name == "input 0" else ()
+            letters = "NK" if value.ndim == 2 and name == "input 0" else "n" * value.ndim
             for axis, length in enumerate(value.shape):
-                letter = f"{letters[axis]}, " if letters else ""
-                yield f"{letter}the length of axis {axis} of {name}", float(length)
+                yield letters[axis], f"the length of axis {axis} of {name}", float(length)
     for output in outputs:
         for axis, length in enumerate(output.shape):
-            yield f"the length of axis {axis} of the output", float(length)
-        yield "the number of outputs", float(output.size)
+            yield "n", f"the length of axis {axis} of the output", float(length)
+        yield "n", "the number of outputs", float(output.size)
     for name, value in zip(subject.names, subject.values, strict=True):
         if isinstance(value, np.ndarray):
-            yield f"the number of entries of {name}", float(value.size)
+            yield "n", f"the number of entries of {name}", float(value.size)
             for axis, length in enumerate(value.shape):
                 if value.ndim > 2 and length:
                     text = f"the number of entries of {name} but for axis {axis}"
-                    yield text, float(value.size / length)
+                    yield "n", text, float(value.size / length)
 
 
-def _parameters(subject: Subject) -> Iterator[tuple[str, float]]:
+def _parameters(subject: Subject) -> Iterator[tuple[str, str, float]]:
     for name, value in zip(subject.names, subject.values, strict=True):
         if isinstance(value, (int, float, np.ndarray)) and np.size(value) == 1:
             number = float(np.asarray(value).reshape(-1)[0])
-            yield name, number
-            yield f"1 − {name}", 1 - number
+            yield "c", name, number
+            yield "c", f"1 − {name}", 1 - number
         elif isinstance(value, (np.ndarray, list)) and np.asarray(value).dtype.kind in "biuf":
             array = np.asarray(value)
             if array.dtype.kind in "iu":
-                yield (
-                    f"the number of entries of {name} that are not negative",
-                    float(np.count_nonzero(array >= 0)),
-                )
+                text = f"the number of entries of {name} that are not negative"
+                yield "n", text, float(np.count_nonzero(array >= 0))
             elif array.size:
-                yield f"the sum of {name}", float(array.sum(dtype=np.float64))
-                yield f"the mean of {name}", float(array.mean(dtype=np.float64))
-                yield f"the largest entry of {name}", float(array.max())
+                yield "c", f"the sum of {name}", float(array.sum(dtype=np.float64))
+                yield "c", f"the mean of {name}", float(array.mean(dtype=np.float64))
+                yield "c", f"the largest entry of {name}", float(array.max())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from softgrad.checker.diagnosis.hypotheses import TABLE, Guess, Hypothesis
 from softgrad.checker.diagnosis.jacobians import Matrix
-from softgrad.checker.diagnosis.scales import agreed
+from softgrad.checker.diagnosis.scales import Constant, Factor, agreed
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.richardson import rms
 
@@ -35,7 +35,7 @@ class Fit:
     misfit: float
     """RMS of what is left, as a part of the error; the worse of the points it was tried at."""
     fits: bool
-    words: str | None = None
+    words: Constant | None = None
     """What the factor is, where it is not 1."""
 
     @property
@@ -47,18 +47,22 @@ class Fit:
     def message(self) -> str:
         """The mistake in one sentence."""
         if "{}" in self.guess.message:
-            return self.guess.message.format(self.words or f"{self.factor:.6g}")
-        also = f" The gradient is also {self.words} times too large." if self.words else ""
-        return self.guess.message + also
+            return (self.words or Constant(f"{self.factor:.6g}")).put(self.guess.message)
+        if self.words is None:
+            return self.guess.message
+        also = self.words.put("The gradient is also {} times what it must be.")
+        return f"{self.guess.message} {also}"
 
 
-def rank(views: Views) -> list[Fit]:
-    """Return the explanations, best first; equal ones stay in the table's order."""
-    fits: list[Fit] = []
-    for costly in (False, True):
-        for hypothesis in TABLE:
-            if hypothesis.costly == costly and not (costly and any(fit.fits for fit in fits)):
-                fits += _fits(hypothesis, views)
+def rank(views: Views, cheap: Sequence[Fit] | None = None) -> list[Fit]:
+    """Return the explanations, best first; equal ones stay in the table's order.
+
+    Those that need further calls are tried as well where all others, `cheap`, are given.
+    """
+    fits = list(cheap or ())
+    for hypothesis in TABLE:
+        if hypothesis.costly == (cheap is not None):
+            fits += _fits(hypothesis, views)
     return sorted(
         fits, key=lambda fit: (not fit.fits, fit.factor != 1, 0 if fit.fits else fit.misfit)
     )
@@ -127,11 +131,10 @@ def _tried(
             return
 
 
-def _in_words(factors: tuple[float, float], views: Views) -> str | None:
+def _in_words(factors: tuple[float, float], views: Views) -> Constant | None:
     """Return what a factor is that is the same thing at both points."""
-    first, second = (
-        (c, view.spot.subject, view.spot.outputs) for c, view in zip(factors, views, strict=True)
-    )
+    pairs = zip(factors, views, strict=True)
+    first, second = (Factor(c, view.spot.subject, view.spot.outputs) for c, view in pairs)
     return agreed(first, second, accuracy=1e-5)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from softgrad.checker.diagnosis.metered import Metered
 from softgrad.checker.subject import AnyArray, Subject, Vector
 
-__all__ = ["Plan", "draw", "one_output", "plans"]
+__all__ = ["AGAIN", "Plan", "draw", "one_output", "plans"]
 
 LARGEST = 250
 """The most entries that a twin's inputs may have together."""
@@ -33,12 +34,16 @@ class Plan:
     """Whether the numbers are drawn anew, at a scale of 1."""
 
 
+AGAIN = Plan("the same shapes", lambda shape: shape, {})
+
+
 def plans(subject: Subject) -> Iterator[Plan]:
     """Yield the plans in order of preference; not all of them suit every function."""
     shapes = [v.shape for v in map(_as_array, subject.values) if v is not None and v.ndim]
     sizes = list(dict.fromkeys(n for shape in shapes for n in shape if n > 1))
     # With a third size the primes begin at 2, or the Jacobians would be large.
-    primes = ((5,), (3, 5))[len(sizes) - 1] if 0 < len(sizes) < 3 else (2, 3, 5, 7, 11, 13)
+    several = ((3,) if max(map(len, shapes), default=0) > 1 else (5,), (3, 5))
+    primes = several[len(sizes) - 1] if 0 < len(sizes) < 3 else (2, 3, 5, 7, 11, 13)
     if len(shapes) == 1 and len(set(shapes[0])) < len(shapes[0]) <= 3:
         own = (3, 5) if len(shapes[0]) == 2 else (2, 3, 5)
         first = tuple(p if n > 1 else n for n, p in zip(shapes[0], own, strict=True))
@@ -58,29 +63,32 @@ def plans(subject: Subject) -> Iterator[Plan]:
     yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
 
 
-def draw(subject: Subject, plan: Plan, rng: np.random.Generator) -> Subject | None:
+def draw(
+    subject: Metered, plan: Plan, rng: np.random.Generator, largest: float = LARGEST
+) -> Metered | None:
     """Return the subject at a twin of its inputs in float64; None where that would be large."""
     masked = any(mask is not None for mask in subject.masks)
     if masked and plan.fresh:  # what may be infinite where is known of the original alone
         return None
     shapes = [plan.reshape(point.shape) for point in subject.points]
-    if sum(int(np.prod(shape)) for shape in shapes) > LARGEST:
+    if sum(int(np.prod(shape)) for shape in shapes) > largest:
         return None
     values = tuple(
         _floats(value, plan, rng) if place in subject.floating else _others(value, plan, rng)
         for place, value in enumerate(subject.values)
     )
     masks = subject.masks if masked else (None,) * len(subject.floating)
+    forward = subject.reference or subject.forward
     return replace(
-        subject, values=values, masks=masks, forward_calls=0, backward_calls=0, damage=set()
+        subject, forward=forward, reference=None, values=values, masks=masks, damage=set()
     )
 
 
-def one_output(subject: Subject, place: int) -> Subject:
+def one_output(subject: Metered, place: int) -> Metered:
     """Return a subject that has one output of several alone; the others' cotangents are zero."""
 
     def forward(*arguments: Any) -> Any:
-        return subject.forward(*arguments)[place]
+        return (subject.reference or subject.forward)(*arguments)[place]
 
     def vjp(*arguments: Any) -> Any:
         outputs = subject.forward(*arguments[:-1])
@@ -96,8 +104,6 @@ def one_output(subject: Subject, place: int) -> Subject:
         reference=None,
         forwards_per_vjp=subject.forwards_per_vjp + 1,
         several_outputs=False,
-        forward_calls=0,
-        backward_calls=0,
         damage=set(),
     )
 
@@ -144,7 +150,7 @@ def _floats(value: AnyArray, plan: Plan, rng: np.random.Generator) -> AnyArray:
         return np.zeros(shape)
     if not plan.fresh:
         moved = rng.standard_normal(shape) * 2.0**-6 * min(1.0, float(np.abs(wide).max()) or 1.0)
-        return wide if wide.size == 1 or not np.isfinite(wide).all() else wide + moved
+        return wide if wide.size == 1 else wide + moved
     if wide.size == 1:
         # A number may be a rate or a temperature: nearer to zero it still is one.
         return np.full(shape, wide.reshape(-1)[0] * rng.uniform(0.5, 1.0))

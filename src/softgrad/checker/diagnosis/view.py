@@ -84,6 +84,11 @@ class View:
         return rms(self.J)
 
     @cached_property
+    def factor(self) -> float:
+        """The c that brings c·J nearest to A."""
+        return float(np.vdot(self.J, self.A) / (np.vdot(self.J, self.J) or 1.0))
+
+    @cached_property
     def elementwise(self) -> bool:
         """Whether the output has the input's shape."""
         return self.y is not None and self.y.shape == self.x.shape
@@ -182,7 +187,8 @@ class View:
     @cached_property
     def pattern(self) -> Matrix:
         """J without what is mere rounding."""
-        return np.where(np.abs(self.J) > 1e-9 * np.abs(self.J).max(), self.J, 0.0)
+        least = max(1e-9 * float(np.abs(self.J).max()), 8 * self.bar)
+        return np.where(np.abs(self.J) > least, self.J, 0.0)
 
     def at(self, x: Vector) -> tuple[AnyArray, ...]:
         """Return the inputs with another array in the place of this one."""

@@ -47,7 +47,7 @@ from softgrad.checker.diagnosis.hypotheses.losses import (
     LOSS_OTHER,
     LOSS_VARIABLE,
 )
-from softgrad.checker.diagnosis.hypotheses.norms import NORM_TERMS
+from softgrad.checker.diagnosis.hypotheses.norms import NORM_AXES, NORM_TERMS
 from softgrad.checker.diagnosis.hypotheses.other_losses import (
     BINARY,
     LOG_SUM_EXP,
@@ -103,6 +103,7 @@ TABLE = (
     LOG_SUM_EXP,
     BINARY,
     NORM_TERMS,
+    NORM_AXES,
     SIGN_OFF,
     DIAGONAL_MISSING,
     ROW_SUMS,

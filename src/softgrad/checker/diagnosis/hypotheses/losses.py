@@ -220,6 +220,18 @@ def _labels_alone(view: View) -> Iterator[Guess]:
                 "t is subtracted twice",
                 "softmax(z) - 2 * t",
             ),
+            (
+                "one too low",
+                loss.p * total - np.roll(loss.t, -1, axis=-1),
+                "the class before the label is taken for it",
+                "softmax(z) - one_hot(label - 1)",
+            ),
+            (
+                "one too high",
+                loss.p * total - np.roll(loss.t, 1, axis=-1),
+                "the class after the label is taken for it",
+                "softmax(z) - one_hot(label + 1)",
+            ),
         ):
             formula = Formula(f"g * {wrong} / N", _RIGHT)
             yield Guess(name, loss.matrix(inner), text.format(what), formula)

@@ -14,7 +14,7 @@ from softgrad.checker.report import Formula
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
-__all__ = ["NORM_TERMS"]
+__all__ = ["NORM_AXES", "NORM_TERMS"]
 
 _EPSILONS = (0.0, 1e-5, 1e-6, 1e-8, 1e-3, 1e-12, 1e-7, 1e-4)
 
@@ -44,14 +44,25 @@ class _Norm:
         scale = np.broadcast_to(self.sigma, view.x.shape) ** float(power)
         return np.asarray(gain.reshape(-1, 1) * inner * scale.reshape(1, -1))
 
+    def across(self, view: View, mean: tuple[int, ...], deviation: tuple[int, ...]) -> Matrix:
+        """Return the Jacobian with means taken along other axes."""
+        inner = np.eye(view.x.size)
+        if self.centred:
+            inner -= view.same(mean) / np.prod([view.x.shape[axis] for axis in mean])
+        count = self.degrees * np.prod([view.x.shape[axis] for axis in deviation])
+        count /= np.prod([view.x.shape[axis] for axis in self.axes])
+        inner -= view.same(deviation) * np.outer(self.hat, self.unit) / count
+        sigma = np.broadcast_to(self.sigma, view.x.shape)
+        return np.asarray(self.gain.reshape(-1, 1) * inner / sigma.reshape(1, -1))
+
     def right(self, view: View) -> Matrix:
         """Return the true Jacobian."""
         return self.matrix(view, float(self.centred), 1.0, -1, self.gain)
 
     def gained(self, view: View) -> _Norm:
-        """Return it with the gain that J has on its diagonal."""
-        bare = replace(self, gain=np.ones_like(view.x))
-        gain = np.diag(view.J) / np.diag(bare.right(view))
+        """Return it with the gain that brings every row nearest to J's."""
+        bare = replace(self, gain=np.ones_like(view.x)).right(view)
+        gain = (view.J * bare).sum(axis=1) / (bare * bare).sum(axis=1)
         return replace(self, gain=gain.reshape(view.x.shape))
 
 
@@ -59,9 +70,11 @@ def _recognised(view: View) -> _Norm | None:
     """Return the normalisation whose Jacobian J is, up to a gain that every output may have."""
     if not view.elementwise or view.x.ndim == 0:
         return None
-    fits = [(rms(norm.right(view) - view.J), k) for k, norm in enumerate(_candidates(view))]
-    best, k = min(fits, default=(np.inf, 0))
-    return list(_candidates(view))[k] if best <= 1e-5 * rms(view.J) else None
+    fits = [(rms(norm.right(view) - view.J), norm) for norm in _candidates(view)]
+    best = min((left for left, _ in fits), default=np.inf)
+    enough = max(best, 2 * view.bar)  # of those that fit as well, the first: an epsilon of 0
+    norms = [norm for left, norm in fits if left <= enough]
+    return norms[0] if best <= 1e-5 * rms(view.J) else None
 
 
 def _candidates(view: View) -> Iterator[_Norm]:
@@ -81,7 +94,8 @@ def _candidates(view: View) -> Iterator[_Norm]:
             squares = (base * base).sum(axis=axes, keepdims=True) / degrees
             plain = _Norm(name, axes, centred, base, np.sqrt(squares), base, base, degrees)
             plain = replace(plain, hat=base / plain.sigma, unit=base / plain.sigma)
-            if rms(plain.gained(view).right(view) - view.J) > 0.01 * rms(view.J):
+            # There is no epsilon in it yet, which may be of some weight.
+            if rms(plain.gained(view).right(view) - view.J) > 0.3 * rms(view.J):
                 continue
             for epsilon in _EPSILONS:
                 sigma = np.sqrt(squares + epsilon)
@@ -149,6 +163,28 @@ def _terms(view: View) -> Iterator[Guess]:
         yield Guess("gain outside", mixed, f"The gain is missing in the means ({norm.name}).")
 
 
+def _axes(view: View) -> Iterator[Guess]:
+    norm = _recognised(view)
+    if norm is None:
+        return
+    own = norm.axes
+    for axis in range(view.x.ndim):
+        if (axis,) == own or view.x.shape[axis] == 1:
+            continue
+        for what, mean, deviation in (
+            ("The term of the mean runs", (axis,), own),
+            ("The term of the deviation runs", own, (axis,)),
+            ("The means run", (axis,), (axis,)),
+        ):
+            if norm.centred or mean == own:
+                right = " and ".join(map(str, own))
+                text = f"{what} along axis {axis} where it must be axis {right} ({norm.name})."
+                yield Guess(f"{what} {axis}", norm.across(view, mean, deviation), text)
+
+
+NORM_AXES = Hypothesis(
+    "axis", "A = gain/σ·(I − M − x̂x̂ᵀM), M along another axis", "M along its own", _axes
+)
 NORM_TERMS = Hypothesis(
     "chain-term",
     "A = gain·σ^k·(I − a·11ᵀ/K − b·x̂x̂ᵀ/K), one of k, a, b wrong",

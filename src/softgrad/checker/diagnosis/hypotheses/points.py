@@ -1,4 +1,4 @@
-"""The right derivative at another point: of the opposite sign, rounded, scaled, rows rolled."""
+"""The right derivative at another point: of the opposite sign, scaled, rows rolled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ _MOVES: dict[str, Callable[[AnyArray], AnyArray]] = {
     "x/2": lambda x: x / 2,
     "0": lambda x: 0 * x,
     "1": np.ones_like,
-    "x, rounded to integers": np.round,
     "x, its rows rolled by one": lambda x: np.roll(x, 1, 0) if x.ndim else x,
 }
 

@@ -1,0 +1,145 @@
+"""What shows without a Jacobian is called what it is: rounding, shapes, numbers of entries."""
+
+import numpy as np
+import pytest
+
+import softgrad as sg
+
+
+def square_backward(x, g):
+    return 2 * x * g
+
+
+def into_integers(x, g):
+    x_bar = np.zeros(x.shape, int)
+    x_bar[...] = square_backward(x, g)
+    return x_bar.astype(float)
+
+
+CASES = {
+    "an array of integers": (np.square, into_integers, (4, 7), "arithmetic", "whole numbers"),
+    "complex": (
+        np.square,
+        lambda x, g: square_backward(x, g).astype(complex),
+        (4, 7),
+        "unnamed",
+        "is complex128, and must be float64",
+    ),
+    "too many": (
+        np.square,
+        lambda x, g: (square_backward(x, g), None),
+        (4, 7),
+        "unnamed",
+        "returns 2 gradients",
+    ),
+    "an axis of length 1": (
+        lambda x: x + np.zeros((4, 5)),
+        lambda x, g: g.sum(axis=0),
+        (1, 5),
+        "unreduced-broadcast",
+        "lacks an axis of length 1",
+    ),
+    "axes swapped": (
+        np.square,
+        lambda x, g: square_backward(x, g).T,
+        (1, 5),
+        "axis",
+        "is transposed",
+    ),
+    "flat": (np.square, lambda x, g: square_backward(x, g).ravel(), (4, 7), "axis", "shape"),
+    "halves": (
+        np.square,
+        lambda x, g: square_backward(x, g).astype(np.float16).astype(float),
+        (4, 7),
+        "arithmetic",
+        "rounded to float16",
+    ),
+    "the sign of a loss's": (
+        lambda x: x.mean(),
+        lambda x, g: np.sign(g) / x.size * np.ones_like(x),
+        (2, 8),
+        "cotangent",
+        "16-fold",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_facts_have_their_names(name):
+    forward, backward, shape, code, words = CASES[name]
+    for seed in range(4):
+        x = np.random.default_rng(seed).normal(size=shape)
+        diagnosis = sg.check(forward, backward, x, seed=seed).diagnosis
+        assert diagnosis.code == code, str(diagnosis)
+        assert words in diagnosis.message
+
+
+def test_numbers_that_are_whole_by_themselves_are_not_called_cut_off():
+    def right(x, g):
+        return np.where(x > 0, g, 0.0)
+
+    x = np.random.default_rng(0).normal(size=(4, 7))
+    relu = lambda x: np.maximum(x, 0)  # noqa: E731
+    assert sg.check(relu, lambda x, g: np.zeros_like(x), x).diagnosis.code == "zero"
+    assert sg.check(relu, lambda x, g: np.sign(right(x, g)), x).diagnosis.code == "cotangent"
+
+
+def norm(x, axis, epsilon):
+    d = x - x.mean(axis=axis, keepdims=True)
+    return d / np.sqrt((d * d).mean(axis=axis, keepdims=True) + epsilon)
+
+
+def norm_backward(x, g, axis, epsilon, mean=None, power=1):
+    d = x - x.mean(axis=axis, keepdims=True)
+    sigma = np.sqrt((d * d).mean(axis=axis, keepdims=True) + epsilon)
+    y = d / sigma
+    slope = (g * y).mean(axis=axis, keepdims=True)
+    return (
+        g - g.mean(axis=axis if mean is None else mean, keepdims=True) - y * slope
+    ) / sigma**power
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-12, 1e-5])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_norms(axis, epsilon):
+    for seed in range(4):
+        x = np.random.default_rng(seed).normal(size=(6, 7))
+        forward = lambda x: norm(x, axis, epsilon)  # noqa: E731
+        variance = lambda x, g: norm_backward(x, g, axis, epsilon, power=2)  # noqa: E731
+        across = lambda x, g: norm_backward(x, g, axis, epsilon, mean=1 - axis)  # noqa: E731
+        found = sg.check(forward, variance, x, seed=seed).diagnosis
+        assert (found.code, found.message.split(" (")[0]) == (
+            "chain-term",
+            "The factor 1/σ is doubled",
+        )
+        found = sg.check(forward, across, x, seed=seed).diagnosis
+        assert found.code == "axis"
+        assert f"along axis {1 - axis} where it must be axis {axis}" in found.message
+
+
+def cross_entropy(z, labels):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    s = e / e.sum(axis=-1, keepdims=True)
+    return -np.log(s[np.arange(len(z)), labels]).mean()
+
+
+def of_another_label(z, labels, g, shift):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    s = e / e.sum(axis=-1, keepdims=True)
+    s[np.arange(len(z)), labels + shift] -= 1
+    return g * s / len(z)
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_labels_that_are_off_by_one(shift):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        z, labels = rng.normal(size=(4, 9)), rng.integers(1, 8, 4)
+
+        def wrong(z, labels, g):
+            at = (labels + shift) % z.shape[1] - shift
+            return of_another_label(z, at, g, shift)
+
+        found = sg.check(cross_entropy, wrong, z, labels, seed=seed).diagnosis
+        assert found.code == "subset"
+        assert f"the class {'before' if shift < 0 else 'after'} the label" in found.message
