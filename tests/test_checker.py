@@ -370,3 +370,33 @@ def test_inputs_are_left_as_they_were():
     assert report.verdict == "fail"
     assert "The forward overwrites its input 0." in said(report)
     np.testing.assert_array_equal(z, before)
+
+
+def test_memory_that_is_written_again_in_every_call_is_no_mistake():
+    out, gradient = np.empty((4, 9)), np.empty((4, 9))
+
+    def tanh(x):
+        return np.tanh(x, out=out)
+
+    def backward(x, g):
+        return np.multiply(g, 1 - np.tanh(x) ** 2, out=gradient)
+
+    class Layer:
+        def forward(self, x):
+            self.o = np.tanh(x, out=out)
+            return self.o
+
+        def backward(self, g):
+            return np.multiply(g, 1 - self.o**2, out=gradient)
+
+    class Careless(Layer):
+        def backward(self, g):
+            return np.multiply(g, 1 - self.o**2, out=self.o)  # and what was saved is lost
+
+    for dtype in DTYPES:
+        x = draw("softmax", (4, 9), 1, dtype)[0]
+        for arguments in ((tanh, backward), (Layer(),)):
+            report = check(*arguments, x, seed=3)
+            assert report.passed, str(report)
+        assert check(tanh, lambda x, g: 2 * backward(x, g), x).verdict == "fail"
+        assert "changes what the forward saved" in said(check(Careless(), x))

@@ -220,13 +220,14 @@ _WITH: dict[Layout, str] = {
 
 
 def _as_arrays(result: Any) -> Arrays:
-    return tuple(map(np.asarray, result if isinstance(result, tuple) else (result,)))
+    # Copies: who writes into the same memory in every call changes what it returned before.
+    return tuple(map(np.array, result if isinstance(result, tuple) else (result,)))
 
 
 def _entry(name: str, entry: Any, point: AnyArray) -> AnyArray | None:
     if entry is None:
         return None
-    array = np.asarray(entry)
+    array = np.array(entry)  # a copy, as of the outputs
     what = f"The gradient of {name} must have"
     if array.shape != point.shape:
         raise Ended("fail", f"{what} the input's shape {point.shape}, got {array.shape}.")
