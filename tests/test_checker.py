@@ -400,3 +400,33 @@ def test_memory_that_is_written_again_in_every_call_is_no_mistake():
             assert report.passed, str(report)
         assert check(tanh, lambda x, g: 2 * backward(x, g), x).verdict == "fail"
         assert "changes what the forward saved" in said(check(Careless(), x))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "x"),
+    [
+        ("float16", [10.5, 11, 9]),
+        ("float16", [0.5, 11, 11]),
+        ("float32", [88.5, 88.6, 1]),
+        ("float64", [709.5, 700, 709]),
+    ],
+)
+def test_cotangent_leaves_room_for_large_slopes(dtype, x):
+    x = np.array(x, dtype)
+
+    def backward(x, g, factor=1):
+        return (factor * g * np.exp(x)).astype(x.dtype)
+
+    for seed in range(20):
+        report = check(np.exp, backward, x, seed=seed)
+        # In float64 the differences may overflow, too.
+        assert report.passed or (dtype == "float64" and report.verdict != "fail"), str(report)
+        assert report.cost.backward <= 9
+        assert check(np.exp, lambda x, g: backward(x, -g), x, seed=seed).verdict != "pass"
+
+
+def test_gradient_that_is_never_finite_fails():
+    x = np.array([0.0, 1.0, 2.0])
+    report = check(lambda x: x**2, lambda x, g: 2 * g * x**2 / x, x)
+    assert report.verdict == "fail"
+    assert "1 of the gradient's 3 entries are not finite" in said(report)

@@ -13,7 +13,7 @@ from softgrad.checker.differences import Differences
 from softgrad.checker.exact import describe, exact_tests
 from softgrad.checker.formats import is_floating, limits
 from softgrad.checker.oracle import choose_oracle
-from softgrad.checker.probes import cotangents, directions, nudged, nudged_cotangent
+from softgrad.checker.probes import cotangents, directions, nudged, nudged_cotangent, smaller
 from softgrad.checker.report import Finding
 from softgrad.checker.richardson import Estimate, norm
 from softgrad.checker.subject import Arrays, Entries, Subject, Vector, flat
@@ -46,7 +46,7 @@ class Examination:
         outputs = subject.first_outputs()
         _demand_finite(flat(outputs))
         cotangent = cotangents(rng, outputs, self._probes)
-        answers = [subject.pull_back(subject.points, c) for c in cotangent]
+        answers, cotangent, shrunk = self._pull_back(cotangent)
         # At once, while what the last forward has kept is still there.
         again = subject.pull_back_again(cotangent[0])
         gradients = self._gradients(answers)  # [C, inputs]
@@ -59,7 +59,7 @@ class Examination:
         # Where all terms of the answer cancel, as in saturated rows, they were of this size.
         slack += 16 * epsilon * _largest(flat(cotangent[0])) * _largest(flat(outputs))
         self.findings += exact_tests(
-            subject, cotangent, gradients, again, slack, spare=epsilon == _DOUBLE
+            subject, cotangent, gradients, again, slack, epsilon == _DOUBLE, many=not shrunk
         )
 
         oracle, said = choose_oracle(subject, outputs)
@@ -85,6 +85,26 @@ class Examination:
             comparison = replace(comparison, constant=not differences.varies_elsewhere())
         self.relative = comparison.relative()
         self.findings.append(comparison.finding())
+
+    def _pull_back(self, cotangent: list[Arrays]) -> tuple[list[Entries], list[Arrays], bool]:
+        """Return one answer a cotangent; where one overflows, all to smaller cotangents.
+
+        A power of two: what was computed before is scaled, and one call is made again.
+        """
+        subject, shrunk = self._subject, False
+        answers: list[Entries] = []
+        for place in range(len(cotangent)):
+            entries = subject.pull_back(subject.points, cotangent[place])
+            if not (shrunk or np.isfinite(subject.vector(entries)).all()):
+                shrunk = True
+                cotangent = [tuple(map(smaller, c)) for c in cotangent]
+                answers = [
+                    tuple(None if entry is None else smaller(entry) for entry in its)
+                    for its in answers
+                ]
+                entries = subject.pull_back(subject.points, cotangent[place])
+            answers.append(entries)
+        return answers, cotangent, shrunk
 
     def _without_differences(
         self, derivative: Derivative, differences: Differences

@@ -20,6 +20,7 @@ __all__ = [
     "first_step",
     "nudged",
     "nudged_cotangent",
+    "smaller",
 ]
 
 LEVELS = 6
@@ -70,6 +71,17 @@ def nudged(rng: np.random.Generator, subject: Subject) -> Arrays:
 def nudged_cotangent(rng: np.random.Generator, cotangent: Arrays) -> Arrays:
     """Return a cotangent, every entry moved up or down to the next number of its dtype."""
     return tuple(_nudge(rng, c, None) if is_floating(c) else c for c in cotangent)
+
+
+def smaller(array: AnyArray) -> AnyArray:
+    """Return an array times a power of two that leaves products with its numbers room.
+
+    It takes a quarter of the exponents below 1: 2^-6 in float16, 2^-37 in float32.
+    """
+    if not is_floating(array):
+        return array
+    room = round(-math.log2(limits(array.dtype).smallest) / 4)
+    return np.asarray((array * 2.0**-room).astype(array.dtype))
 
 
 def _cotangent(rng: np.random.Generator, output: AnyArray, centred: bool) -> AnyArray:
