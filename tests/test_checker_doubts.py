@@ -192,3 +192,57 @@ def test_wrong_rules_in_float16_do_not_pass(classes, scale):
         assert check(softmax, softmax_backward, z, seed=seed).passed
         # With no float64 run, rounding and a small mistake look the same.
         assert check(softmax, narrow(softmax_backward), z, seed=seed).verdict == "inconclusive"
+
+
+SMOOTH = {
+    "triple": (lambda x: 3 * x, lambda x, g: 3 * g),
+    "square": (lambda x: x * x, lambda x, g: 2 * x * g),
+    "logarithm": (lambda x: np.log(np.abs(x)), lambda x, g: g / x),
+    "length": (
+        lambda x: x / np.linalg.norm(x),
+        lambda x, g: (g - x * (g * x).sum() / (x * x).sum()) / np.linalg.norm(x),
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1e-8, 1e-5, 1e3, 1e6, 1e30])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_inputs_are_probed_over_the_scale_on_which_the_forward_varies(name, size):
+    forward, right = SMOOTH[name]
+    for seed in range(5):
+        # No entry is near zero, where the logarithm varies over less.
+        rng = np.random.default_rng(seed)
+        x = size * rng.uniform(0.5, 2, (4, 7)) * rng.choice([-1, 1], (4, 7))
+        report = check(forward, right, x, seed=seed)
+        assert report.passed, str(report)
+        assert report.cost.forward <= 37
+        assert report.error_bar < 1e-9
+        for factor in (1 + 1e-6, 1 - 1e-6, -1, 0):
+            report = check(forward, lambda x, g, c=factor: c * right(x, g), x, seed=seed)
+            assert report.verdict == "fail", str(report)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-9, 1e-5, 1e3, 1e5])
+def test_softmax_varies_over_one_at_every_size_of_the_logits(size):
+    for seed in range(5):
+        z = size * np.random.default_rng(seed).normal(size=(4, 7))
+        z = np.vstack([z, size + np.random.default_rng(seed).normal(size=(4, 7))])
+        report = check(softmax, softmax_backward, z, seed=seed)
+        assert report.passed, str(report)
+        report = check(softmax, lambda z, g: 1.0001 * softmax_backward(z, g), z, seed=seed)
+        assert report.verdict == "fail", str(report)
+
+
+def test_part_that_varies_over_one_is_not_hidden_by_one_that_varies_over_more():
+    def forward(x):
+        return 1e-3 * x + np.sin(x)
+
+    def right(x, g, factor=1):
+        return 1e-3 * g + factor * g * np.cos(x)
+
+    for seed in range(5):
+        x = 1e4 * np.random.default_rng(seed).normal(size=(4, 7))
+        report = check(forward, right, x, seed=seed)
+        assert report.passed, str(report)
+        report = check(forward, lambda x, g: right(x, g, 1.001), x, seed=seed)
+        assert report.verdict == "fail", str(report)

@@ -19,6 +19,8 @@ __all__ = ["Differences", "Settled"]
 
 
 _SMALL_STEPS = 2.0**-10, 2.0**-12
+_LEAST = 2.0**-13
+"""The part of their own size by which outputs must move, when inputs do so by theirs."""
 
 
 class Settled(NamedTuple):
@@ -51,6 +53,8 @@ class Differences:
         self.epsilon = oracle.epsilon
         self._step = first_step(oracle.epsilon)
         self._table = self._new_table()
+        self._ready: dict[float, _Row] = {}
+        """What is known along the first direction already, by its step."""
         self._jump = 0.0
         """The smallest move seen of the projected outputs, RMS over the cotangents."""
         self._frozen: float | None = None
@@ -117,6 +121,29 @@ class Differences:
         rounding = table.floor / _SMALL_STEPS[-1]
         return Settled(extrapolated, rms(extrapolated - plain) + rounding, rounding)
 
+    def take(self, directions: Vector) -> bool:
+        """Take other directions if the forward is smooth over their steps, and moves there."""
+        step, ready = self._step, dict[float, _Row]()
+        slopes: list[Vector] = []
+        while len(slopes) < 3:
+            row = self._row(directions[0], step)
+            if row is None:
+                return False
+            if not slopes and self._admit(_rounding(row.outputs)):
+                return self.take(directions)
+            slopes.append(row.slope)
+            ready[step] = row
+            step /= 4
+            if len(slopes) == 2 and rms(slopes[1] - slopes[0]) > rms(slopes[1]) / 2:
+                return False
+        # An error in h² falls 16-fold; what varies over less than the steps does not.
+        before, last = rms(slopes[1] - slopes[0]), rms(slopes[2] - slopes[1])
+        converges = last <= max(before / 4, 256 * self.epsilon * self.scale / step)
+        if not (converges and rms(slopes[2]) > _LEAST * self.scale):
+            return False
+        self._directions, self._ready = directions, ready
+        return True
+
     def moves_with(self, places: NDArray[np.bool_]) -> bool:
         """Whether the outputs change when only the entries at these places are moved."""
         values = self._run(np.where(places, self._directions[0] * self._step, 0.0))
@@ -144,8 +171,9 @@ class Differences:
     def _add_level(self) -> None:
         slopes, bends = [], []
         fresh = not self._table.rows
-        for direction in self._directions:
-            row = self._row(direction, self._step)
+        for place, direction in enumerate(self._directions):
+            row = None if place else self._ready.pop(self._step, None)
+            row = row or self._row(direction, self._step)
             if row is None:
                 # Out of the forward's domain: begin again with a much smaller step.
                 self._table = self._new_table()

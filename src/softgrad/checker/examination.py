@@ -13,7 +13,14 @@ from softgrad.checker.differences import Differences
 from softgrad.checker.exact import describe, exact_tests
 from softgrad.checker.formats import is_floating, limits
 from softgrad.checker.oracle import choose_oracle
-from softgrad.checker.probes import cotangents, directions, nudged, nudged_cotangent, smaller
+from softgrad.checker.probes import (
+    cotangents,
+    directions,
+    far_from_one,
+    nudged,
+    nudged_cotangent,
+    smaller,
+)
 from softgrad.checker.report import Finding
 from softgrad.checker.richardson import Estimate, norm
 from softgrad.checker.subject import Arrays, Entries, Subject, Vector, flat
@@ -70,6 +77,11 @@ class Examination:
         # What a float64 run of a layer's backward takes is kept back.
         calls = (37 if self._probes == 3 else 74) - subject.forwards_per_vjp
         differences = Differences(subject, oracle, probes, weights, calls)
+        if far_from_one(subject, oracle.points):
+            # The forward's own variation tells over which scale it is to be probed.
+            own = directions(rng, subject, oracle.points, self._probes, own=True)
+            if differences.take(own):
+                probes = own
         self._look_for_severed(answers[0], differences)
         exact = self._without_differences(Derivative(subject, oracle, probes, weights), differences)
         noise = backward_noise(gradients, change, probes, epsilon)

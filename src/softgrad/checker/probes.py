@@ -17,6 +17,7 @@ __all__ = [
     "coarsest_epsilon",
     "cotangents",
     "directions",
+    "far_from_one",
     "first_step",
     "nudged",
     "nudged_cotangent",
@@ -25,6 +26,7 @@ __all__ = [
 
 LEVELS = 6
 FINEST = 4.0 ** (1 - LEVELS)
+_LARGE, _SMALL = 64.0, 2.0**-13
 SIZE = 1.5
 """The RMS of a cotangent's entries."""
 
@@ -50,17 +52,23 @@ def cotangents(rng: np.random.Generator, outputs: Arrays, count: int) -> list[Ar
     return drawn
 
 
-def directions(rng: np.random.Generator, subject: Subject, points: Arrays, count: int) -> Vector:
+def directions(
+    rng: np.random.Generator, subject: Subject, points: Arrays, count: int, own: bool = False
+) -> Vector:
     """Draw directions in the inputs' own scales, one a row.
 
     Entries are ± uniform in [1/2, 3/2]: of mean zero, and none is small enough to hide an entry.
+    Unless they are to be the `own` ones, the scales are kept in reach of 1: logits of 1e4, or of
+    1e-9, still vary over 1.
     """
-    return np.stack(
-        [
-            flat([_direction(rng, p, m) for p, m in zip(points, subject.masks, strict=True)])
-            for _ in range(count)
-        ]
-    )
+    pairs = list(zip(points, subject.masks, strict=True))
+    return np.stack([flat([_direction(rng, p, m, own) for p, m in pairs]) for _ in range(count)])
+
+
+def far_from_one(subject: Subject, points: Arrays) -> bool:
+    """Whether the own scale of an input is far from that of its usual directions."""
+    sizes = [_size(p if m is None else p[m]) for p, m in zip(points, subject.masks, strict=True)]
+    return any(size > _LARGE or 0 < size < _SMALL for size in sizes)
 
 
 def nudged(rng: np.random.Generator, subject: Subject) -> Arrays:
@@ -97,19 +105,24 @@ def _cotangent(rng: np.random.Generator, output: AnyArray, centred: bool) -> Any
     return noise.astype(output.dtype)
 
 
+def _size(values: AnyArray) -> float:
+    """Return the RMS; no square over- or underflows."""
+    largest = float(np.abs(values).max(initial=0.0))
+    parts = values.astype(np.float64) / (largest or 1.0)
+    return largest * math.sqrt(float(np.mean(parts**2))) if largest else 0.0
+
+
 def _direction(
-    rng: np.random.Generator, point: AnyArray, mask: NDArray[np.bool_] | None
+    rng: np.random.Generator, point: AnyArray, mask: NDArray[np.bool_] | None, own: bool
 ) -> AnyArray:
     probed = point if mask is None else point[mask]
     if probed.size == 0:
         return np.zeros(point.shape)
     epsilon = limits(point.dtype).epsilon
-    largest = float(np.abs(probed).max())
-    parts = probed.astype(np.float64) / (largest or 1.0)  # no square over- or underflows
-    size = largest * math.sqrt(float(np.mean(parts**2)))
-    # The input's own scale, at most 1 (logits of 1e4 still vary over 1), and never so small
-    # that a step drowns in the spacing of the numbers.
-    scale = max(min(size, 1.0) or 1.0, 2.0**-13, 8.0 * largest * epsilon ** (2 / 3))
+    size = _size(probed) or 1.0
+    scale = size if own else max(min(size, 1.0), _SMALL)
+    # Never so small that a step drowns in the spacing of the numbers.
+    scale = max(scale, 8.0 * float(np.abs(probed).max()) * epsilon ** (2 / 3))
     scale = 2.0 ** round(np.log2(scale))
     signs = np.where(rng.random(point.shape) < 0.5, -1.0, 1.0)
     entries = signs * scale * rng.uniform(0.5, 1.5, point.shape)
