@@ -12,6 +12,7 @@ from softgrad.checker.derivative import Derivative
 from softgrad.checker.differences import Differences
 from softgrad.checker.exact import describe, exact_tests
 from softgrad.checker.formats import is_floating, limits
+from softgrad.checker.kinks import Kinks
 from softgrad.checker.oracle import choose_oracle
 from softgrad.checker.probes import (
     cotangents,
@@ -32,6 +33,10 @@ _DOUBLE, _SINGLE = 2.0**-52, 2.0**-23
 _CLOSE = 2.0**-27
 """Differences are refined until their bar is this part of the slopes."""
 _EXACT = "derivative"
+_ALL_KINKS = (
+    "The forward has a kink or a tie at every entry that is probed: it is not differentiable here, "
+    "and differences cannot judge the backward."
+)
 
 
 class Examination:
@@ -83,6 +88,12 @@ class Examination:
             if differences.take(own):
                 probes = own
         self._look_for_severed(answers[0], differences)
+        kinks = Kinks(subject, differences, gradients, epsilon, self.findings)
+        kinked = kinks.found(probes[0])
+        if kinked.size:
+            if kinked.size == np.count_nonzero(probes[0]):
+                raise Ended("doubt", _ALL_KINKS)
+            probes = differences.leave_out(kinked)
         exact = self._without_differences(Derivative(subject, oracle, probes, weights), differences)
         noise = backward_noise(gradients, change, probes, epsilon)
         if gradients.any():
