@@ -83,15 +83,16 @@ def check(
     -------
     Report
         Verdict ``"pass"``, ``"fail"`` or ``"inconclusive"``, the relative error with its bar, and
-        what was found, a sentence each. An exception in `forward` or `backward` is a finding.
+        what was found, a sentence each. An exception in `forward` or `backward` is a finding, and
+        so is what cannot be differentiated: integers alone, no entries, outputs that are no array.
 
     Raises
     ------
     TypeError
-        `forward` or `backward` cannot be called, or does not deal in floating-point arrays; or
+        `forward` or `backward` cannot be called, an input is of a format that is not checked; or
         `order` is 2, and `second` is missing, or `forward` is a layer.
     ValueError
-        There is no floating-point input, a probed entry is not finite, or `where` does not fit.
+        There is no input, a probed entry is not finite, or `where` does not fit.
 
     Notes
     -----
@@ -154,6 +155,7 @@ def check(
     try:
         # A non-finite number is found by looking at it; a warning about it would only repeat that.
         with np.errstate(all="ignore"):
+            given.demand_inputs()
             if order == 2:
                 subject = second_order(given, second, int(seed))
             examination.run(subject)

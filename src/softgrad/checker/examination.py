@@ -194,7 +194,9 @@ class Examination:
 
 def _demand_finite(outputs: Vector) -> None:
     broken = int(np.count_nonzero(~np.isfinite(outputs)))
-    if broken or outputs.size == 0:
+    if outputs.size == 0:
+        raise Ended("doubt", "The forward's outputs are empty: there is nothing to compare with.")
+    if broken:
         text = f"{broken} of the forward's {outputs.size} output numbers are not finite"
         raise Ended("doubt", f"{text}: there is nothing to compare with.")
 
