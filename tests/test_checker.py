@@ -430,3 +430,24 @@ def test_gradient_that_is_never_finite_fails():
     report = check(lambda x: x**2, lambda x, g: 2 * g * x**2 / x, x)
     assert report.verdict == "fail"
     assert "1 of the gradient's 3 entries are not finite" in said(report)
+
+
+def test_layer_that_never_forgets_its_first_input_is_rejected():
+    class Stale:
+        def __init__(self):
+            self.kept = None
+
+        def forward(self, x):
+            y = np.tanh(x)
+            self.kept = y if self.kept is None else self.kept
+            return y
+
+        def backward(self, g):
+            return g * (1 - self.kept**2)
+
+    for dtype in DTYPES:
+        x = draw("softmax", (4, 9), 1, dtype)[0]
+        for seed in range(5):
+            report = check(Stale(), x, seed=seed)
+            assert report.verdict == "fail", str(report)
+            assert report.cost.forward <= 37

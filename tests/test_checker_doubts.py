@@ -84,7 +84,7 @@ def test_noisy_forward_is_left_open():
     rng = np.random.default_rng(0)
     report = check(lambda x: x + rng.normal(size=x.shape), lambda x, g: g, np.ones(5))
     assert report.verdict == "inconclusive"
-    assert "do not settle" in said(report)
+    assert "it draws random numbers" in said(report)
 
 
 def test_non_finite_forward_is_left_open():
@@ -381,3 +381,42 @@ def test_point_with_nothing_but_kinks_is_left_open():
         assert "a kink or a tie at every entry" in said(report)
         assert "does not move" not in said(report)
     assert check(np.abs, lambda x, g: 3 * g, np.zeros(3)).verdict == "fail"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("form", ["pair", "layer"])
+def test_random_numbers_of_the_forward_are_no_mistake(form, dtype):
+    rng = np.random.default_rng(0)
+    x = np.random.default_rng(1).normal(size=(4, 9)).astype(dtype)
+
+    class Dropout:
+        def forward(self, x):
+            self.mask = (rng.random(x.shape) < 0.7).astype(x.dtype)
+            return x * self.mask
+
+        def backward(self, g):
+            return g * self.mask
+
+    layer = Dropout()
+    pair = (layer.forward, lambda x, g: layer.backward(g))
+    for seed in range(5):
+        report = check(*(pair if form == "pair" else (layer,)), x, seed=seed)
+        assert report.verdict == "inconclusive", str(report)
+        assert "Two calls of the forward with the same inputs differ" in said(report)
+        assert "Fix its seed" in said(report)
+        assert "state is kept between calls" not in said(report)
+
+
+def test_small_random_part_goes_into_the_error_bar():
+    rng = np.random.default_rng(0)
+    x = np.random.default_rng(1).normal(size=(4, 9))
+
+    def forward(x):
+        return np.tanh(x) + 1e-12 * rng.normal(size=x.shape)
+
+    def right(x, g):
+        return g * (1 - np.tanh(x) ** 2)
+
+    for seed in range(10):
+        assert check(forward, right, x, seed=seed).verdict != "fail"
+        assert check(forward, lambda x, g: 1.1 * right(x, g), x, seed=seed).verdict == "fail"
