@@ -420,3 +420,15 @@ def test_small_random_part_goes_into_the_error_bar():
     for seed in range(10):
         assert check(forward, right, x, seed=seed).verdict != "fail"
         assert check(forward, lambda x, g: 1.1 * right(x, g), x, seed=seed).verdict == "fail"
+
+
+@pytest.mark.parametrize("form", [lambda *pair: pair, as_layer], ids=["pair", "layer"])
+def test_entry_near_a_pole_hides_no_other(form):
+    for seed in range(16):
+        x = np.random.default_rng(seed).normal(size=(8, 32))
+        report = check(*form(lambda x: 1 / x, lambda x, g: -g / x**2), x, seed=seed)
+        assert report.passed, str(report)
+        assert report.cost.forward <= 37
+        for factor in (0, -1, 1.01):
+            report = check(*form(lambda x: 1 / x, lambda x, g, c=factor: -c * g / x**2), x)
+            assert report.verdict == "fail", str(report)

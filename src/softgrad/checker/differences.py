@@ -180,11 +180,17 @@ class Differences:
         return self._sides(plus, minus, step)
 
     def leave_out(self, places: NDArray[np.intp]) -> Vector:
-        """Move these entries no more; return the directions, as many as there are calls for."""
-        count = min(max(self.spare // 8, 1), len(self._directions))
-        self._directions = self._directions[:count].copy()
-        self._directions[:, places] = 0.0
+        """Move these entries no more; return the directions that are left."""
         self._ready.clear()
+        kept = self.thin_out().copy()
+        kept[:, places] = 0.0
+        self._directions = kept
+        return kept
+
+    def thin_out(self) -> Vector:
+        """Return the directions, as many as there are calls for."""
+        count = min(max(self.spare // 8, 1), len(self._directions))
+        self._directions = self._directions[:count]
         return self._directions
 
     def moves_with(self, places: NDArray[np.bool_]) -> bool:

@@ -93,7 +93,7 @@ class Examination:
         differences = Differences(subject, oracle, probes, weights, calls)
         if far_from_one(subject, oracle.points):
             # The forward's own variation tells over which scale it is to be probed.
-            own = directions(rng, subject, oracle.points, self._probes, own=True)
+            own = directions(rng, subject, oracle.points, self._probes, of="input")
             if differences.take(own):
                 probes = own
         self._look_for_severed(answers[0], differences)
@@ -103,6 +103,10 @@ class Examination:
             if kinked.size == np.count_nonzero(probes[0]):
                 raise Ended("doubt", _ALL_KINKS)
             probes = differences.leave_out(kinked)
+        elif kinks.curved:
+            # Near a pole an entry varies over its own size, and its slope hides all others.
+            own = directions(rng, subject, oracle.points, self._probes, of="entry")
+            probes = differences.thin_out() if differences.take(own) else probes
         slopes = self._without_differences(
             Derivative(subject, oracle, probes, weights), differences
         )

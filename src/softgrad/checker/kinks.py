@@ -50,6 +50,8 @@ class Kinks:
     epsilon: float
     """The coarsest spacing at 1 in the backward's arithmetic."""
     findings: list[Finding] = field(default_factory=list)
+    curved: bool = False
+    """Whether the outputs bend at small steps, on no kink."""
 
     def found(self, direction: Vector) -> Places:
         """Return the places of the entries on kinks, and of those that were not told apart."""
@@ -59,6 +61,7 @@ class Kinks:
         first = self._look(everything, direction, coarse, cached=True)
         if first is None or not self._large(first, coarse, _SUSPECT).any():
             return none
+        self.curved = True
         second = self._look(everything, direction, fine)
         if second is None:
             return none

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,16 +54,20 @@ def cotangents(rng: np.random.Generator, outputs: Arrays, count: int) -> list[Ar
 
 
 def directions(
-    rng: np.random.Generator, subject: Subject, points: Arrays, count: int, own: bool = False
+    rng: np.random.Generator,
+    subject: Subject,
+    points: Arrays,
+    count: int,
+    of: Literal["one", "input", "entry"] = "one",
 ) -> Vector:
     """Draw directions in the inputs' own scales, one a row.
 
     Entries are ± uniform in [1/2, 3/2]: of mean zero, and none is small enough to hide an entry.
-    Unless they are to be the `own` ones, the scales are kept in reach of 1: logits of 1e4, or of
-    1e-9, still vary over 1.
+    Scales `of` one are kept in reach of 1: logits of 1e4, or of 1e-9, still vary over 1. Those of
+    each entry are for what has poles.
     """
     pairs = list(zip(points, subject.masks, strict=True))
-    return np.stack([flat([_direction(rng, p, m, own) for p, m in pairs]) for _ in range(count)])
+    return np.stack([flat([_direction(rng, p, m, of) for p, m in pairs]) for _ in range(count)])
 
 
 def far_from_one(subject: Subject, points: Arrays) -> bool:
@@ -113,21 +118,23 @@ def _size(values: AnyArray) -> float:
 
 
 def _direction(
-    rng: np.random.Generator, point: AnyArray, mask: NDArray[np.bool_] | None, own: bool
+    rng: np.random.Generator, point: AnyArray, mask: NDArray[np.bool_] | None, of: str
 ) -> AnyArray:
     probed = point if mask is None else point[mask]
     if probed.size == 0:
         return np.zeros(point.shape)
     epsilon = limits(point.dtype).epsilon
     size = _size(probed) or 1.0
-    scale = size if own else max(min(size, 1.0), _SMALL)
+    scale: Any = max(min(size, 1.0), _SMALL) if of == "one" else size
     # Never so small that a step drowns in the spacing of the numbers.
     scale = max(scale, 8.0 * float(np.abs(probed).max()) * epsilon ** (2 / 3))
-    scale = 2.0 ** round(np.log2(scale))
+    finite = np.where(np.isfinite(point), point, np.zeros_like(point))
+    if of == "entry":
+        scale = np.where(finite != 0, np.abs(finite.astype(np.float64)), scale)
+    scale = 2.0 ** np.round(np.log2(scale))
     signs = np.where(rng.random(point.shape) < 0.5, -1.0, 1.0)
     entries = signs * scale * rng.uniform(0.5, 1.5, point.shape)
     # Multiples of a power of two for which x + h·u and x − h·u are exact at every step.
-    finite = np.where(np.isfinite(point), point, np.zeros_like(point))
     spacing = np.spacing(np.abs(finite)).astype(np.float64)
     grain = np.clip(spacing / (first_step(epsilon) * FINEST), scale / 2**40, scale / 8)
     entries = np.round(entries / grain) * grain
