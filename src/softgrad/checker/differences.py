@@ -139,8 +139,10 @@ class Differences:
             if len(slopes) == 2 and rms(slopes[1] - slopes[0]) > rms(slopes[1]) / 2:
                 return False
         # An error in h² falls 16-fold; what varies over less than the steps does not.
+        # Steps that are smaller than the usual ones see no less in any case.
         before, last = rms(slopes[1] - slopes[0]), rms(slopes[2] - slopes[1])
         converges = last <= max(before / 4, 256 * self.epsilon * self.scale / step)
+        converges |= rms(directions[0]) < rms(self._directions[0])
         if not (converges and rms(slopes[2]) > _LEAST * self.scale):
             return False
         self._directions, self._ready = directions, ready
@@ -180,8 +182,12 @@ class Differences:
         return self._sides(plus, minus, step)
 
     def leave_out(self, places: NDArray[np.intp]) -> Vector:
-        """Move these entries no more; return the directions that are left."""
+        """Move these entries no more; return the directions that are left.
+
+        Where some entries are on a kink, others may be near one: the steps begin smaller.
+        """
         self._ready.clear()
+        self._step = max(self._step / 64, self.kink_steps[0])
         kept = self.thin_out().copy()
         kept[:, places] = 0.0
         self._directions = kept
