@@ -112,6 +112,10 @@ def check(
     such as running statistics, stay as they are, and its random numbers are the same in every call.
     JAX's 64 bits are enabled for the float64 runs alone.
 
+    On a kink or a tie, as of relu at 0, a function has no derivative. Entries that sit on one are
+    found by moving parts of the inputs; their gradient must lie between the slopes on both sides,
+    and the rest is judged without them. Where nothing is left, the check is inconclusive.
+
     All probes mix all entries. An error in a part of the gradient whose size is below the error
     bar of the whole is out of sight: in float64 a part 1e-10 times as large as the rest, in
     float32 one 1e-5 times as large. Saturated rows of softmax are such parts; check them alone.
