@@ -136,7 +136,7 @@ class Differences:
             slopes.append(row.slope)
             ready[step] = row
             step /= 4
-            if len(slopes) == 2 and rms(slopes[1] - slopes[0]) > rms(slopes[1]) / 2:
+            if len(slopes) == 2 and rms(slopes[1] - slopes[0]) > rms(slopes[1]) / 16:
                 return False
         # An error in h² falls 16-fold; what varies over less than the steps does not.
         # Steps that are smaller than the usual ones see no less in any case.
