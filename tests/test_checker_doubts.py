@@ -370,7 +370,7 @@ def test_one_sided_slopes_pass_with_a_note(forward, slope, kink, slopes):
             report = run(inside)
             assert report.passed, str(report)
             assert "input 0[9]" in said(report)
-        for outside in (slopes[0] - 1, slopes[1] + 1):
+        for outside in (slopes[0] - 2, slopes[1] + 1):
             assert run(outside).verdict == "fail"
 
 
@@ -432,3 +432,25 @@ def test_entry_near_a_pole_hides_no_other(form):
         for factor in (0, -1, 1.01):
             report = check(*form(lambda x: 1 / x, lambda x, g, c=factor: -c * g / x**2), x)
             assert report.verdict == "fail", str(report)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_layer_without_biases_at_a_row_of_zeros_is_no_false_alarm(outputs):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x, V, U = rng.normal(size=(4, 5)), rng.normal(size=(5, 6)), rng.normal(size=(6, outputs))
+        x[2] = 0
+
+        def backward(x, V, U, g):
+            h = x @ V
+            h_bar = g @ U.T * (h > 0)
+            return h_bar @ V.T, x.T @ h_bar, relu(h).T @ g
+
+        report = check(lambda x, V, U: relu(x @ V) @ U, backward, x, V, U, seed=seed)
+        assert report.verdict != "fail", str(report)
+        report = check(
+            lambda x, V, U: relu(x @ V) @ U,
+            lambda *a: (backward(*a)[0], -backward(*a)[1], backward(*a)[2]),
+            x, V, U, seed=seed,
+        )  # fmt: skip
+        assert report.verdict == "fail", str(report)
