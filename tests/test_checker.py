@@ -370,3 +370,84 @@ def test_inputs_are_left_as_they_were():
     assert report.verdict == "fail"
     assert "The forward overwrites its input 0." in said(report)
     np.testing.assert_array_equal(z, before)
+
+
+def test_memory_that_is_written_again_in_every_call_is_no_mistake():
+    out, gradient = np.empty((4, 9)), np.empty((4, 9))
+
+    def tanh(x):
+        return np.tanh(x, out=out)
+
+    def backward(x, g):
+        return np.multiply(g, 1 - np.tanh(x) ** 2, out=gradient)
+
+    class Layer:
+        def forward(self, x):
+            self.o = np.tanh(x, out=out)
+            return self.o
+
+        def backward(self, g):
+            return np.multiply(g, 1 - self.o**2, out=gradient)
+
+    class Careless(Layer):
+        def backward(self, g):
+            return np.multiply(g, 1 - self.o**2, out=self.o)  # and what was saved is lost
+
+    for dtype in DTYPES:
+        x = draw("softmax", (4, 9), 1, dtype)[0]
+        for arguments in ((tanh, backward), (Layer(),)):
+            report = check(*arguments, x, seed=3)
+            assert report.passed, str(report)
+        assert check(tanh, lambda x, g: 2 * backward(x, g), x).verdict == "fail"
+        assert "changes what the forward saved" in said(check(Careless(), x))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "x"),
+    [
+        ("float16", [10.5, 11, 9]),
+        ("float16", [0.5, 11, 11]),
+        ("float32", [88.5, 88.6, 1]),
+        ("float64", [709.5, 700, 709]),
+    ],
+)
+def test_cotangent_leaves_room_for_large_slopes(dtype, x):
+    x = np.array(x, dtype)
+
+    def backward(x, g, factor=1):
+        return (factor * g * np.exp(x)).astype(x.dtype)
+
+    for seed in range(20):
+        report = check(np.exp, backward, x, seed=seed)
+        # In float64 the differences may overflow, too.
+        assert report.passed or (dtype == "float64" and report.verdict != "fail"), str(report)
+        assert report.cost.backward <= 9
+        assert check(np.exp, lambda x, g: backward(x, -g), x, seed=seed).verdict != "pass"
+
+
+def test_gradient_that_is_never_finite_fails():
+    x = np.array([0.0, 1.0, 2.0])
+    report = check(lambda x: x**2, lambda x, g: 2 * g * x**2 / x, x)
+    assert report.verdict == "fail"
+    assert "1 of the gradient's 3 entries are not finite" in said(report)
+
+
+def test_layer_that_never_forgets_its_first_input_is_rejected():
+    class Stale:
+        def __init__(self):
+            self.kept = None
+
+        def forward(self, x):
+            y = np.tanh(x)
+            self.kept = y if self.kept is None else self.kept
+            return y
+
+        def backward(self, g):
+            return g * (1 - self.kept**2)
+
+    for dtype in DTYPES:
+        x = draw("softmax", (4, 9), 1, dtype)[0]
+        for seed in range(5):
+            report = check(Stale(), x, seed=seed)
+            assert report.verdict == "fail", str(report)
+            assert report.cost.forward <= 37

@@ -237,3 +237,11 @@ def test_no_false_alarm(name, dtype):
         assert report.verdict != "fail", str(report)
         if dtype == "float64" and name != "relu":
             assert report.passed, str(report)
+
+
+def test_tree_of_arrays_is_refused_by_name():
+    tree = {"w": jnp.ones(3)}
+    with pytest.raises(TypeError, match=r"`inputs\[0\]` must be an array, got arrays in a dict"):
+        check(lambda p: p["w"] ** 2, tree)
+    with pytest.raises(TypeError, match=r"`inputs\[0\]` must be an array, got arrays in a dict"):
+        check(lambda p: p["w"] ** 2, lambda p, g: {"w": 2 * p["w"] * g}, tree)

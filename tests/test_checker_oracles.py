@@ -121,10 +121,10 @@ def test_kink_further_away_than_the_small_steps_does_not_matter():
     report = check(relu, lambda x, g: g * (x > 0), x)
     assert report.passed, str(report)
     assert report.oracle == "float64 complex step"
-    for near in (0.0, 1e-4, 1e-6, 1e-9):
+    for near in (1e-4, 1e-6, 1e-9):
+        # Moved over its own size, no entry crosses the kink.
         report = check(relu, lambda x, g: g * (x > 0), np.array([near, 1.0, -2.0]))
-        assert report.oracle == "float64 Richardson"
-        assert report.verdict != "fail"
+        assert report.passed, str(report)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])

@@ -439,7 +439,6 @@ SECOND = {"second": torch.sin}
     [
         (TypeError, r"`inputs\[0\]` must be .*complex", (torch.sin, torch.ones(2) + 1j), {}),
         (TypeError, r"must be a tensor, got .* list", (torch.sin, [draw(2)], draw(2)), {}),
-        (ValueError, "`inputs` must be", (torch.sin, torch.arange(3)), {}),
         (ValueError, r"`inputs\[0\]` must be finite", (torch.sin, draw(3) * torch.nan), {}),
         (TypeError, "`dtype` must be", (torch.sin, draw(3)), {"dtype": torch.int32}),
         (TypeError, "`forward` must be callable", (3, draw(3)), {}),
@@ -503,3 +502,21 @@ def test_a_mistake_has_its_name_in_every_format(dtype):
     report = check(function(RULES["diagonal only"]), draw(4, 9, dtype=dtype))
     assert report.diagnosis.code == "diagonal-only"
     assert report.where.input == 0
+
+
+def test_class_of_a_module_is_not_its_instance():
+    with pytest.raises(TypeError, match="`forward` must be a layer, got its class, ReLU"):
+        check(torch.nn.ReLU, torch.ones(3))
+
+
+def test_forward_that_works_in_place_is_named():
+    report = check(torch.nn.ReLU(inplace=True), torch.tensor([1.0, -2.0, 3.0]))
+    assert report.verdict == "fail"
+    assert "With gradients enabled the forward raised RuntimeError: a leaf Variable" in said(report)
+    assert "The backward raised" not in said(report)
+
+
+def test_no_floating_point_tensor_is_a_doubt():
+    report = check(torch.nn.Flatten(), torch.arange(3))
+    assert report.verdict == "inconclusive"
+    assert "No input is of floating-point numbers" in said(report)

@@ -37,6 +37,10 @@ def make_subject(
 ) -> Subject:
     """Return what is to be checked, or raise TypeError or ValueError naming the argument."""
     module = library_for(forward, (backward, *inputs))
+    # The class of an autograd function is a function; that of a layer makes one.
+    is_class = isinstance(forward, type) and hasattr(forward, "forward")
+    if is_class and not (module and module.is_function(forward)):
+        raise TypeError(mismatch("forward", "a layer", f"its class, {forward.__name__}"))
     if module is None:
         return _numpy_subject(forward, backward, inputs, dtype, where, reference)
     return _lifted_subject(module, forward, backward, inputs, dtype, where, reference)
@@ -194,8 +198,8 @@ def _probed(
     floating = tuple(
         i for i, v in enumerate(values) if isinstance(v, np.ndarray) and is_floating(v)
     )
-    if not any(values[i].size for i in floating):
-        raise ValueError(mismatch("inputs", "one non-empty floating-point array at least", "none"))
+    if not values:
+        raise ValueError(mismatch("inputs", "one floating-point array at least", "none"))
     masks = _masks(where, [values[i] for i in floating])
     for place, mask in zip(floating, masks, strict=True):
         if not np.isfinite(values[place] if mask is None else values[place][mask]).all():
@@ -205,13 +209,13 @@ def _probed(
 
 
 def _masks(where: Any, points: list[AnyArray]) -> tuple[NDArray[np.bool_] | None, ...]:
-    given = list(where) if isinstance(where, tuple) else [where]
+    given = list(where) if isinstance(where, tuple) else [where] if points else []
     if len(given) > len(points):
         expected = f"one mask for each of the {len(points)} floating-point inputs"
         raise ValueError(mismatch("where", expected, len(given)))
     given += [None] * (len(points) - len(given))
     masks = tuple(map(_mask, given, points))
-    if not any(p.size if m is None else m.any() for m, p in zip(masks, points, strict=True)):
+    if masks and all(mask is not None and not mask.any() for mask in masks):
         raise ValueError(mismatch("where", "True somewhere", "a mask that excludes every entry"))
     return masks
 

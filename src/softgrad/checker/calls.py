@@ -35,13 +35,18 @@ def guarded(
     """Call the user's function; raise `Ended` with its exception in one sentence."""
     try:
         return function(*arguments)
+    except Ended:  # it has its sentence already
+        raise
     except (Exception, SystemExit) as error:  # a sys.exit(0) of theirs would end as a silent pass
         raise Ended(level, f"{who} raised {with_place(error, function)}.") from None
 
 
 def with_place(error: BaseException, function: Callable[..., Any]) -> str:
     """Write what a user's function raised, with file and line: ``ValueError: odd (mine.py:3)``."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # it cannot even be printed
+        text = ""
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return f"{what} ({_place(error, function)})"

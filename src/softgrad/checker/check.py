@@ -83,15 +83,16 @@ def check(
     -------
     Report
         Verdict ``"pass"``, ``"fail"`` or ``"inconclusive"``, the relative error with its bar, and
-        what was found, a sentence each. An exception in `forward` or `backward` is a finding.
+        what was found, a sentence each. An exception in `forward` or `backward` is a finding, and
+        so is what cannot be differentiated: integers alone, no entries, outputs that are no array.
 
     Raises
     ------
     TypeError
-        `forward` or `backward` cannot be called, or does not deal in floating-point arrays; or
+        `forward` or `backward` cannot be called, an input is of a format that is not checked; or
         `order` is 2, and `second` is missing, or `forward` is a layer.
     ValueError
-        There is no floating-point input, a probed entry is not finite, or `where` does not fit.
+        There is no input, a probed entry is not finite, or `where` does not fit.
 
     Notes
     -----
@@ -110,6 +111,10 @@ def check(
     PyTorch and JAX run the forward in every backward call as well. A module's mode and its state,
     such as running statistics, stay as they are, and its random numbers are the same in every call.
     JAX's 64 bits are enabled for the float64 runs alone.
+
+    On a kink or a tie, as of relu at 0, a function has no derivative. Entries that sit on one are
+    found by moving parts of the inputs; their gradient must lie between the slopes on both sides,
+    and the rest is judged without them. Where nothing is left, the check is inconclusive.
 
     All probes mix all entries. An error in a part of the gradient whose size is below the error
     bar of the whole is out of sight: in float64 a part 1e-10 times as large as the rest, in
@@ -154,6 +159,7 @@ def check(
     try:
         # A non-finite number is found by looking at it; a warning about it would only repeat that.
         with np.errstate(all="ignore"):
+            given.demand_inputs()
             if order == 2:
                 subject = second_order(given, second, int(seed))
             examination.run(subject)

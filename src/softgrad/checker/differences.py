@@ -19,6 +19,8 @@ __all__ = ["Differences", "Settled"]
 
 
 _SMALL_STEPS = 2.0**-10, 2.0**-12
+_LEAST = 2.0**-13
+"""The part of their own size by which outputs must move, when inputs do so by theirs."""
 
 
 class Settled(NamedTuple):
@@ -33,6 +35,8 @@ class _Row(NamedTuple):
     """The outputs at a step forward, and the slope and the bend of the projected ones."""
 
     outputs: Vector
+    behind: Vector
+    """The outputs at the same step backward."""
     slope: Vector  # [C]
     bend: Vector  # [C]
 
@@ -46,11 +50,13 @@ class Differences:
         self._subject = subject
         self._oracle = oracle
         self._directions = directions  # [D, inputs]
-        self._weights = weights  # [C, outputs]
+        self.weights = weights  # [C, outputs]
         self._calls = calls
         self.epsilon = oracle.epsilon
         self._step = first_step(oracle.epsilon)
         self._table = self._new_table()
+        self._ready: dict[float, _Row] = {}
+        """What is known along the first direction already, by its step."""
         self._jump = 0.0
         """The smallest move seen of the projected outputs, RMS over the cotangents."""
         self._frozen: float | None = None
@@ -59,12 +65,12 @@ class Differences:
     @property
     def scale(self) -> float:
         """RMS over the cotangents of ‖cotangent · output‖."""
-        return norm(np.sqrt(np.mean(self._weights**2, axis=0)) * self._oracle.outputs)
+        return norm(np.sqrt(np.mean(self.weights**2, axis=0)) * self._oracle.outputs)
 
     @property
     def _reach(self) -> float:
         """RMS over the cotangents of their norm."""
-        return rms(self._weights) * math.sqrt(self._weights.shape[1])
+        return rms(self.weights) * math.sqrt(self.weights.shape[1])
 
     @property
     def hidden(self) -> float:
@@ -93,9 +99,9 @@ class Differences:
                 nothing = not patient and size <= estimate.bar and levels == LEVELS - 1
                 if close or nothing or levels == LEVELS:
                     return estimate
-            spare = self._calls - self._subject.forward_calls
-            if spare < 2 * len(self._directions):
+            if self.spare < 2 * len(self._directions):
                 return estimate
+            spare = self.spare
             self._add_level()
             if self._table.kinked and spare >= 8 * len(self._directions):
                 self._jump_down()
@@ -107,7 +113,7 @@ class Differences:
         """
         table = self._new_table()
         for step in _SMALL_STEPS:
-            row = self._row(self._directions[index], step)
+            row = self._first_row(step) if index == 0 else self._row(self._directions[index], step)
             if row is None:
                 return None
             table.add(step, row.slope, row.bend)
@@ -117,6 +123,82 @@ class Differences:
         rounding = table.floor / _SMALL_STEPS[-1]
         return Settled(extrapolated, rms(extrapolated - plain) + rounding, rounding)
 
+    def take(self, directions: Vector) -> bool:
+        """Take other directions if the forward is smooth over their steps, and moves there."""
+        step, ready = self._step, dict[float, _Row]()
+        slopes: list[Vector] = []
+        while len(slopes) < 3:
+            row = self._row(directions[0], step)
+            if row is None:
+                return False
+            if not slopes and self._admit(_rounding(row.outputs)):
+                return self.take(directions)
+            slopes.append(row.slope)
+            ready[step] = row
+            step /= 4
+            if len(slopes) == 2 and rms(slopes[1] - slopes[0]) > rms(slopes[1]) / 16:
+                return False
+        # An error in h² falls 16-fold; what varies over less than the steps does not.
+        # Steps that are smaller than the usual ones see no less in any case.
+        before, last = rms(slopes[1] - slopes[0]), rms(slopes[2] - slopes[1])
+        converges = last <= max(before / 4, 256 * self.epsilon * self.scale / step)
+        converges |= rms(directions[0]) < rms(self._directions[0])
+        if not (converges and rms(slopes[2]) > _LEAST * self.scale):
+            return False
+        self._directions, self._ready = directions, ready
+        return True
+
+    @property
+    def spare(self) -> int:
+        """The calls of the forward that are left."""
+        return self._calls - self._subject.forward_calls
+
+    @property
+    def rounding(self) -> float:
+        """The rounding of an output."""
+        return self.epsilon * float(np.abs(self._oracle.outputs).max(initial=0.0))
+
+    @property
+    def kink_steps(self) -> tuple[float, float]:
+        """Two steps, so small that few kinks lie within them which are not at the point itself."""
+        root = math.sqrt(self.epsilon)
+        return max(_SMALL_STEPS[-1], 16 * root), max(2.0**-22, root)
+
+    def first_sides(self, step: float) -> tuple[Vector, Vector] | None:
+        """Return `sides` along the first direction, whose calls are not made again."""
+        row = self._first_row(step)
+        if row is None:
+            return None
+        if self._admit(_rounding(row.outputs)):
+            return self.first_sides(max(step, self.kink_steps[0]))
+        self._ready[step] = row
+        return self._sides(row.outputs, row.behind, step)
+
+    def sides(self, direction: Vector, step: float) -> tuple[Vector, Vector] | None:
+        """Return every output's slope, and how much more it is ahead than behind."""
+        plus, minus = self._run(direction * step), self._run(direction * -step)
+        if plus is None or minus is None:
+            return None
+        return self._sides(plus, minus, step)
+
+    def leave_out(self, places: NDArray[np.intp]) -> Vector:
+        """Move these entries no more; return the directions that are left.
+
+        Where some entries are on a kink, others may be near one: the steps begin smaller.
+        """
+        self._ready.clear()
+        self._step = max(self._step / 64, self.kink_steps[0])
+        kept = self.thin_out().copy()
+        kept[:, places] = 0.0
+        self._directions = kept
+        return kept
+
+    def thin_out(self) -> Vector:
+        """Return the directions, as many as there are calls for."""
+        count = min(max(self.spare // 8, 1), len(self._directions))
+        self._directions = self._directions[:count]
+        return self._directions
+
     def moves_with(self, places: NDArray[np.bool_]) -> bool:
         """Whether the outputs change when only the entries at these places are moved."""
         values = self._run(np.where(places, self._directions[0] * self._step, 0.0))
@@ -124,16 +206,18 @@ class Differences:
 
     def varies_elsewhere(self) -> bool:
         """Whether the forward has another value at a distant point, or no call is left to tell."""
-        if self._subject.forward_calls >= self._calls:
-            return True
-        shrunk = flat(self._oracle.points) * (1 / 64 - 1)
-        values = self._run(np.where(self._directions[0] != 0, shrunk, 0.0) + self._directions[0])
-        if values is None:
-            return True
-        return self._differs(values)
+        for part in (1 / 64, 0.0):
+            if self.spare < 1:
+                return True
+            shrunk = flat(self._oracle.points) * (part - 1)
+            direction = self._directions[0]
+            values = self._run(np.where(direction != 0, shrunk, 0.0) + direction)
+            if values is None or self._differs(values):
+                return True
+        return False
 
     def _differs(self, values: Vector) -> bool:
-        change = rms(self._weights @ (values - self._oracle.outputs))
+        change = rms(self.weights @ (values - self._oracle.outputs))
         return change > math.sqrt(self.epsilon) * self.scale
 
     def _new_table(self) -> Table:
@@ -144,8 +228,8 @@ class Differences:
     def _add_level(self) -> None:
         slopes, bends = [], []
         fresh = not self._table.rows
-        for direction in self._directions:
-            row = self._row(direction, self._step)
+        for place, direction in enumerate(self._directions):
+            row = self._row(direction, self._step) if place else self._first_row(self._step)
             if row is None:
                 # Out of the forward's domain: begin again with a much smaller step.
                 self._table = self._new_table()
@@ -159,14 +243,21 @@ class Differences:
         self._table.add(self._step, np.stack(slopes), np.stack(bends))
         self._step /= 4
 
+    def _first_row(self, step: float) -> _Row | None:
+        return self._ready.pop(step, None) or self._row(self._directions[0], step)
+
+    def _sides(self, plus: Vector, minus: Vector, step: float) -> tuple[Vector, Vector]:
+        outputs = self._oracle.outputs
+        return (plus - minus) / (2 * step), (plus + minus - 2 * outputs) / step
+
     def _row(self, direction: Vector, step: float) -> _Row | None:
         """Return differences along one direction; None outside the domain."""
         plus, minus = self._run(direction * step), self._run(direction * -step)
         if plus is None or minus is None:
             return None
-        slope = self._weights @ (plus - minus) / (2 * step)
-        bend = self._weights @ (plus + minus - 2 * self._oracle.outputs) / step
-        return _Row(plus, slope, bend)
+        slope = self.weights @ (plus - minus) / (2 * step)
+        bend = self.weights @ (plus + minus - 2 * self._oracle.outputs) / step
+        return _Row(plus, minus, slope, bend)
 
     def _jump_down(self) -> None:
         """Begin again, once, with steps so small that few kinks lie within them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +13,22 @@ from softgrad.checker.derivative import Derivative
 from softgrad.checker.differences import Differences
 from softgrad.checker.exact import describe, exact_tests
 from softgrad.checker.formats import is_floating, limits
-from softgrad.checker.oracle import choose_oracle
-from softgrad.checker.probes import cotangents, directions, nudged, nudged_cotangent
+from softgrad.checker.kinks import Kinks
+from softgrad.checker.oracle import Oracle, choose_oracle
+from softgrad.checker.probes import (
+    FINEST,
+    cotangents,
+    directions,
+    far_from_one,
+    nudged,
+    nudged_cotangent,
+    smaller,
+)
 from softgrad.checker.report import Finding
-from softgrad.checker.richardson import Estimate, norm
+from softgrad.checker.richardson import Estimate, norm, rms
 from softgrad.checker.subject import Arrays, Entries, Subject, Vector, flat
 from softgrad.checker.verdict import Comparison, backward_noise
+from softgrad.results import number
 
 __all__ = ["Examination"]
 
@@ -25,6 +36,14 @@ _DOUBLE, _SINGLE = 2.0**-52, 2.0**-23
 _CLOSE = 2.0**-27
 """Differences are refined until their bar is this part of the slopes."""
 _EXACT = "derivative"
+_RANDOM = (
+    "Two calls of the forward with the same inputs differ (relative difference {}): it draws "
+    "random numbers or keeps state, and nothing can be compared. Fix its seed in every call."
+)
+_ALL_KINKS = (
+    "The forward has a kink or a tie at every entry that is probed: it is not differentiable here, "
+    "and differences cannot judge the backward."
+)
 
 
 class Examination:
@@ -43,10 +62,11 @@ class Examination:
         """Run the check from its first call to its last."""
         rng = self._rng
         self._subject = subject
+        self._visit_elsewhere()
         outputs = subject.first_outputs()
         _demand_finite(flat(outputs))
         cotangent = cotangents(rng, outputs, self._probes)
-        answers = [subject.pull_back(subject.points, c) for c in cotangent]
+        answers, cotangent, shrunk = self._pull_back(cotangent)
         # At once, while what the last forward has kept is still there.
         again = subject.pull_back_again(cotangent[0])
         gradients = self._gradients(answers)  # [C, inputs]
@@ -58,24 +78,42 @@ class Examination:
         slack = _slack(gradients, change, epsilon) + 16 * flat(outputs).size * smallest
         # Where all terms of the answer cancel, as in saturated rows, they were of this size.
         slack += 16 * epsilon * _largest(flat(cotangent[0])) * _largest(flat(outputs))
-        self.findings += exact_tests(
-            subject, cotangent, gradients, again, slack, spare=epsilon == _DOUBLE
+        exact = exact_tests(
+            subject, cotangent, gradients, again, slack, epsilon == _DOUBLE, many=not shrunk
         )
-
         oracle, said = choose_oracle(subject, outputs)
-        self.findings += said
+        if exact and self._fluctuation(oracle):
+            exact = []  # the backward draws other numbers as well
+        self.findings += exact + said
         self.oracle = oracle.name
         probes = directions(rng, subject, oracle.points, self._probes)  # [D, inputs]
         weights = np.stack([flat(c) for c in cotangent])  # [C, outputs]
         # What a float64 run of a layer's backward takes is kept back.
         calls = (37 if self._probes == 3 else 74) - subject.forwards_per_vjp
         differences = Differences(subject, oracle, probes, weights, calls)
+        if far_from_one(subject, oracle.points):
+            # The forward's own variation tells over which scale it is to be probed.
+            own = directions(rng, subject, oracle.points, self._probes, of="input")
+            if differences.take(own):
+                probes = own
         self._look_for_severed(answers[0], differences)
-        exact = self._without_differences(Derivative(subject, oracle, probes, weights), differences)
+        kinks = Kinks(subject, differences, gradients, epsilon, self.findings)
+        kinked = kinks.found(probes[0])
+        if kinked.size:
+            if kinked.size == np.count_nonzero(probes[0]):
+                raise Ended("doubt", _ALL_KINKS)
+            probes = differences.leave_out(kinked)
+        elif kinks.curved:
+            # Near a pole an entry varies over its own size, and its slope hides all others.
+            own = directions(rng, subject, oracle.points, self._probes, of="entry")
+            probes = differences.thin_out() if differences.take(own) else probes
+        slopes = self._without_differences(
+            Derivative(subject, oracle, probes, weights), differences
+        )
         noise = backward_noise(gradients, change, probes, epsilon)
         if gradients.any():
             noise += smallest * norm(probes) / math.sqrt(len(probes))
-        comparison = _compare(probes @ gradients.T, differences, exact, noise, epsilon)
+        comparison = _compare(probes @ gradients.T, differences, slopes, noise, epsilon)
         by_rounding = comparison.disagrees or comparison.noise > comparison.numeric.bar
         open_yet = by_rounding and comparison.finding().level != "note"
         if epsilon > _SINGLE or (epsilon > _DOUBLE and open_yet):
@@ -83,8 +121,65 @@ class Examination:
             comparison = comparison.in_double(gradients[0], double, probes)
         if comparison.vanishes:
             comparison = replace(comparison, constant=not differences.varies_elsewhere())
+        if comparison.finding().level != "note" and differences.spare > 0:
+            drift = self._fluctuation(oracle)
+            bar = comparison.numeric.bar + drift * differences.scale / FINEST
+            comparison = replace(comparison, numeric=replace(comparison.numeric, bar=bar))
         self.relative = comparison.relative()
         self.findings.append(comparison.finding())
+
+    def _visit_elsewhere(self) -> None:
+        """Run a layer's forward at another point first: what it keeps for good is wrong later."""
+        subject = self._subject
+        if not subject.forwards_per_vjp:
+            return
+        other = np.random.default_rng(0)
+        moves = directions(other, subject, subject.points, 1)[0]
+        ends = np.cumsum([point.size for point in subject.points])[:-1]
+        with suppress(Ended):
+            subject.evaluate(
+                tuple(
+                    (point + move.reshape(point.shape) / 4).astype(point.dtype)
+                    for point, move in zip(subject.points, np.split(moves, ends), strict=True)
+                )
+            )
+
+    def _fluctuation(self, oracle: Oracle) -> float:
+        """Return how far two calls with the same inputs are apart, relative to the outputs.
+
+        Raises
+        ------
+        Ended
+            So far that nothing can be compared.
+        """
+        own, drift = oracle.outputs, math.inf
+        with suppress(Ended):
+            values = flat(self._subject.evaluate(oracle.points, oracle.function))
+            if values.size == own.size:
+                drift = rms(values - own) / (rms(own) or 1.0)
+        if drift > math.sqrt(oracle.epsilon):
+            raise Ended("doubt", _RANDOM.format(number(drift)))
+        return drift
+
+    def _pull_back(self, cotangent: list[Arrays]) -> tuple[list[Entries], list[Arrays], bool]:
+        """Return one answer a cotangent; where one overflows, all to smaller cotangents.
+
+        A power of two: what was computed before is scaled, and one call is made again.
+        """
+        subject, shrunk = self._subject, False
+        answers: list[Entries] = []
+        for place in range(len(cotangent)):
+            entries = subject.pull_back(subject.points, cotangent[place])
+            if not (shrunk or np.isfinite(subject.vector(entries)).all()):
+                shrunk = True
+                cotangent = [tuple(map(smaller, c)) for c in cotangent]
+                answers = [
+                    tuple(None if entry is None else smaller(entry) for entry in its)
+                    for its in answers
+                ]
+                entries = subject.pull_back(subject.points, cotangent[place])
+            answers.append(entries)
+        return answers, cotangent, shrunk
 
     def _without_differences(
         self, derivative: Derivative, differences: Differences
@@ -151,7 +246,9 @@ class Examination:
 
 def _demand_finite(outputs: Vector) -> None:
     broken = int(np.count_nonzero(~np.isfinite(outputs)))
-    if broken or outputs.size == 0:
+    if outputs.size == 0:
+        raise Ended("doubt", "The forward's outputs are empty: there is nothing to compare with.")
+    if broken:
         text = f"{broken} of the forward's {outputs.size} output numbers are not finite"
         raise Ended("doubt", f"{text}: there is nothing to compare with.")
 

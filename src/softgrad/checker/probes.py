@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,16 @@ __all__ = [
     "coarsest_epsilon",
     "cotangents",
     "directions",
+    "far_from_one",
     "first_step",
     "nudged",
     "nudged_cotangent",
+    "smaller",
 ]
 
 LEVELS = 6
 FINEST = 4.0 ** (1 - LEVELS)
+_LARGE, _SMALL = 64.0, 2.0**-13
 SIZE = math.sqrt(2.3)
 """The RMS of a cotangent's entries; a scalar cotangent has this size, all digits in use.
 
@@ -52,17 +56,27 @@ def cotangents(rng: np.random.Generator, outputs: Arrays, count: int) -> list[Ar
     return drawn
 
 
-def directions(rng: np.random.Generator, subject: Subject, points: Arrays, count: int) -> Vector:
+def directions(
+    rng: np.random.Generator,
+    subject: Subject,
+    points: Arrays,
+    count: int,
+    of: Literal["one", "input", "entry"] = "one",
+) -> Vector:
     """Draw directions in the inputs' own scales, one a row.
 
     Entries are ± uniform in [1/2, 3/2]: of mean zero, and none is small enough to hide an entry.
+    Scales `of` one are kept in reach of 1: logits of 1e4, or of 1e-9, still vary over 1. Those of
+    each entry are for what has poles.
     """
-    return np.stack(
-        [
-            flat([_direction(rng, p, m) for p, m in zip(points, subject.masks, strict=True)])
-            for _ in range(count)
-        ]
-    )
+    pairs = list(zip(points, subject.masks, strict=True))
+    return np.stack([flat([_direction(rng, p, m, of) for p, m in pairs]) for _ in range(count)])
+
+
+def far_from_one(subject: Subject, points: Arrays) -> bool:
+    """Whether the own scale of an input is far from that of its usual directions."""
+    sizes = [_size(p if m is None else p[m]) for p, m in zip(points, subject.masks, strict=True)]
+    return any(size > _LARGE or 0 < size < _SMALL for size in sizes)
 
 
 def nudged(rng: np.random.Generator, subject: Subject) -> Arrays:
@@ -73,6 +87,17 @@ def nudged(rng: np.random.Generator, subject: Subject) -> Arrays:
 def nudged_cotangent(rng: np.random.Generator, cotangent: Arrays) -> Arrays:
     """Return a cotangent, every entry moved up or down to the next number of its dtype."""
     return tuple(_nudge(rng, c, None) if is_floating(c) else c for c in cotangent)
+
+
+def smaller(array: AnyArray) -> AnyArray:
+    """Return an array times a power of two that leaves products with its numbers room.
+
+    It takes a quarter of the exponents below 1: 2^-6 in float16, 2^-37 in float32.
+    """
+    if not is_floating(array):
+        return array
+    room = round(-math.log2(limits(array.dtype).smallest) / 4)
+    return np.asarray((array * 2.0**-room).astype(array.dtype))
 
 
 def _cotangent(rng: np.random.Generator, output: AnyArray, centred: bool) -> AnyArray:
@@ -88,24 +113,31 @@ def _cotangent(rng: np.random.Generator, output: AnyArray, centred: bool) -> Any
     return noise.astype(output.dtype)
 
 
+def _size(values: AnyArray) -> float:
+    """Return the RMS; no square over- or underflows."""
+    largest = float(np.abs(values).max(initial=0.0))
+    parts = values.astype(np.float64) / (largest or 1.0)
+    return largest * math.sqrt(float(np.mean(parts**2))) if largest else 0.0
+
+
 def _direction(
-    rng: np.random.Generator, point: AnyArray, mask: NDArray[np.bool_] | None
+    rng: np.random.Generator, point: AnyArray, mask: NDArray[np.bool_] | None, of: str
 ) -> AnyArray:
     probed = point if mask is None else point[mask]
     if probed.size == 0:
         return np.zeros(point.shape)
     epsilon = limits(point.dtype).epsilon
-    largest = float(np.abs(probed).max())
-    parts = probed.astype(np.float64) / (largest or 1.0)  # no square over- or underflows
-    size = largest * math.sqrt(float(np.mean(parts**2)))
-    # The input's own scale, at most 1 (logits of 1e4 still vary over 1), and never so small
-    # that a step drowns in the spacing of the numbers.
-    scale = max(min(size, 1.0) or 1.0, 2.0**-13, 8.0 * largest * epsilon ** (2 / 3))
-    scale = 2.0 ** round(np.log2(scale))
+    size = _size(probed) or 1.0
+    scale: Any = max(min(size, 1.0), _SMALL) if of == "one" else size
+    # Never so small that a step drowns in the spacing of the numbers.
+    scale = max(scale, 8.0 * float(np.abs(probed).max()) * epsilon ** (2 / 3))
+    finite = np.where(np.isfinite(point), point, np.zeros_like(point))
+    if of == "entry":
+        scale = np.where(finite != 0, np.abs(finite.astype(np.float64)), scale)
+    scale = 2.0 ** np.round(np.log2(scale))
     signs = np.where(rng.random(point.shape) < 0.5, -1.0, 1.0)
     entries = signs * scale * rng.uniform(0.5, 1.5, point.shape)
     # Multiples of a power of two for which x + h·u and x − h·u are exact at every step.
-    finite = np.where(np.isfinite(point), point, np.zeros_like(point))
     spacing = np.spacing(np.abs(finite)).astype(np.float64)
     grain = np.clip(spacing / (first_step(epsilon) * FINEST), scale / 2**40, scale / 8)
     entries = np.round(entries / grain) * grain

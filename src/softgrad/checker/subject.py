@@ -88,21 +88,32 @@ class Subject:
         Raises
         ------
         Ended
-            The forward raised.
-        TypeError
-            It does not return floating-point arrays.
+            The forward raised, or it does not return floating-point arrays.
         """
         arguments = self.arguments(self.points)
         self.forward_calls += 1
         result = guarded("The forward", "doubt", self.forward, arguments)
         self._note_damage("forward", arguments, self.points)
         self.several_outputs = isinstance(result, tuple)
-        outputs = _as_arrays(result)
-        known = all(is_floating(output) or output.dtype.kind in "iub" for output in outputs)
-        if not known or not any(map(is_floating, outputs)):
-            kinds = ", ".join(str(output.dtype) for output in outputs) or "an empty tuple"
-            raise TypeError(f"`forward` must return floating-point arrays, got {kinds}")
+        try:
+            outputs = _as_arrays(result)
+        except Ended as end:
+            text = end.finding.message.removeprefix("it")
+            raise Ended("doubt", f"The forward{text}") from None
+        strange = _strange(result, outputs)
+        if strange:
+            what = "it must return an array of floating-point numbers, or a tuple with one"
+            raise Ended("doubt", f"The forward returns {strange}: {what}.")
         return outputs
+
+    def demand_inputs(self) -> None:
+        """Raise `Ended` unless there is something to differentiate."""
+        if not self.floating:
+            text = "No input is of floating-point numbers, and integers have no derivative"
+            raise Ended("doubt", f"{text}: give floats, as in 1.0.")
+        if not any(point.size for point in self.points):
+            text = "The floating-point inputs are empty: there is nothing to differentiate."
+            raise Ended("doubt", text)
 
     def evaluate(self, points: Arrays, function: Callable[..., Any] | None = None) -> Arrays:
         """Run the forward, or `function` in its place, at other floating-point inputs.
@@ -220,14 +231,37 @@ _WITH: dict[Layout, str] = {
 
 
 def _as_arrays(result: Any) -> Arrays:
-    return tuple(map(np.asarray, result if isinstance(result, tuple) else (result,)))
+    # Copies: who writes into the same memory in every call changes what it returned before.
+    try:
+        return tuple(map(np.array, result if isinstance(result, tuple) else (result,)))
+    except Exception as error:
+        raise Ended("doubt", f"it returns what is no array: {error}.") from None
+
+
+def _strange(result: Any, outputs: Arrays) -> str | None:
+    """Say what a forward returns that cannot be differentiated, None where it can."""
+    parts = result if isinstance(result, tuple) else (result,)
+    for part, output in zip(parts, outputs, strict=True):
+        if not (is_floating(output) or output.dtype.kind in "iub"):
+            kind = type(part).__name__
+            numbers = f"{output.dtype} numbers" if output.dtype.kind in "fc" else f"a {kind}"
+            return "None (is a `return` missing?)" if part is None else numbers
+    if any(map(is_floating, outputs)):
+        return None
+    return f"{outputs[0].dtype} numbers alone" if outputs else "an empty tuple"
 
 
 def _entry(name: str, entry: Any, point: AnyArray) -> AnyArray | None:
     if entry is None:
         return None
-    array = np.asarray(entry)
     what = f"The gradient of {name} must have"
+    try:
+        array = np.array(entry)  # a copy, as of the outputs
+    except Exception as error:
+        raise Ended("fail", f"The gradient of {name} is no array: {error}.") from None
+    if array.dtype.kind not in "fiubc" and not is_floating(array):
+        kind = type(entry).__name__
+        raise Ended("fail", f"The gradient of {name} must be an array of numbers, got a {kind}.")
     if array.shape != point.shape:
         raise Ended("fail", f"{what} the input's shape {point.shape}, got {array.shape}.")
     # A wider dtype loses nothing: NumPy widens easily, so it is noted and not refused.

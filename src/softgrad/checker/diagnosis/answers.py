@@ -31,4 +31,5 @@ def raw_answer(subject: Metered, points: Arrays, cotangent: Arrays) -> list[Any]
     entries = list(result) if several else [result]
     if len(entries) == len(subject.values) != wanted:
         entries = [entries[place] for place in subject.floating]
-    return entries
+    # The backward may write its answers into the same memory again.
+    return [entry.copy() if isinstance(entry, np.ndarray) else entry for entry in entries]

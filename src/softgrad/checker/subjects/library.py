@@ -101,7 +101,7 @@ def library_for(forward: Any, arguments: tuple[Any, ...]) -> Any:
     for name, file in _FILES.items():
         if name in sys.modules:
             module = import_module(file)
-            if module.is_function(forward) or any(map(module.is_tensor, arguments)):
+            if module.is_function(forward) or any(map(module.is_tensor, leaves(arguments))):
                 return module
     return None
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 
+from softgrad.checker.calls import guarded
 from softgrad.checker.formats import FORMATS, bfloat16
 from softgrad.checker.subject import AnyArray
 from softgrad.checker.subjects.library import AbstractLibrary, Function, Unpacked, leaves
@@ -164,7 +165,8 @@ class Library(AbstractLibrary):
 def _graph(function: Function, tensors: Sequence[Any], floating: tuple[int, ...]) -> Graph:
     xs = [tensors[place].requires_grad_() for place in floating]
     with torch.enable_grad():
-        return xs, [out for out in leaves(function(*tensors)) if out is not None]
+        outputs = guarded("With gradients enabled the forward", "fail", function, tensors)
+        return xs, [out for out in leaves(outputs) if out is not None]
 
 
 def _x_bars(

@@ -1,0 +1,225 @@
+"""Kinks and ties at the point itself: which entries sit on one, and what is asked of them there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softgrad.checker.differences import Differences
+from softgrad.checker.report import Finding
+from softgrad.checker.richardson import rms
+from softgrad.checker.subject import Subject, Vector, flat
+from softgrad.results import number
+
+__all__ = ["Kinks"]
+
+Places = NDArray[np.intp]
+_SUSPECT, _SHARE = 2.0**-9, 2.0**-10
+"""Parts of the slopes: the larger is one that curvature rarely bends at the coarse step."""
+_LOOSE = 2.0**-5
+"""One-sided slopes are held to this part of their size: what is asked for lies between two."""
+_KEPT = 8
+"""Calls that are left for the differences along the entries that sit on no kink."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """Entries that are moved together, to both sides, and what the outputs do."""
+
+    places: Places
+    slope: Vector  # [outputs]
+    bend: Vector  # [outputs]: the slope ahead less the slope behind
+    seen: bool = True
+    """Whether they were moved; else this is what is left of others, and true unless they tie."""
+
+
+@dataclass
+class Kinks:
+    """The entries at which one-sided slopes differ, found by group testing.
+
+    The bend f₊ + f₋ − 2f falls with the square of the step where a function is smooth, and with the
+    step on a kink. Entries that do not bend the outputs are judged as ever. At the others the
+    gradient must lie between the slopes on both sides.
+    """
+
+    subject: Subject
+    differences: Differences
+    gradients: Vector  # [C, inputs]
+    epsilon: float
+    """The coarsest spacing at 1 in the backward's arithmetic."""
+    findings: list[Finding] = field(default_factory=list)
+    curved: bool = False
+    """Whether the outputs bend at small steps, on no kink."""
+
+    def found(self, direction: Vector) -> Places:
+        """Return the places of the entries on kinks, and of those that were not told apart."""
+        none = np.flatnonzero(np.zeros(0))
+        everything = np.flatnonzero(direction)
+        coarse, fine = self.differences.kink_steps
+        first = self._look(everything, direction, coarse, cached=True)
+        if first is None or not self._large(first, coarse, _SUSPECT).any():
+            return none
+        self.curved = True
+        second = self._look(everything, direction, fine)
+        if second is None:
+            return none
+        # Where outputs vary within the steps, bends are alike by luck, and the slopes are not.
+        if rms(second.slope - first.slope) > max(rms(first.slope), rms(first.bend)) / 4:
+            return none
+        alike = np.abs(second.bend - first.bend) <= np.abs(first.bend) / 4
+        alike &= np.abs(second.slope - first.slope) <= np.abs(first.slope) / 4 + np.abs(first.bend)
+        self._bent = np.flatnonzero(alike & self._large(second, fine, _SHARE))
+        if self._bent.size == 0:
+            return none
+        # Signs that let every wrong entry of the first gradient add to the others.
+        signs = np.sign(self.gradients[0])
+        self._direction = np.abs(direction) * np.where(signs, signs, np.sign(direction))
+        self._step = fine
+        blocks = self._search(everything)
+        self._judge(blocks)
+        return np.sort(np.concatenate([block.places for block in blocks]))
+
+    def _search(self, everything: Places) -> list[_Look]:
+        """Return the blocks that bend the outputs, as small as the calls allow."""
+        whole = self._look(everything, self._direction, self._step)
+        if whole is None:
+            return []
+        self._whole = whole
+        special = self._special(everything)
+        blocks = self._split(whole, special) if 0 < special.sum() < special.size else [whole]
+        while self.differences.spare >= _KEPT + 2:
+            wrong = [block for block in blocks if self._outside(block)]
+            if any(block.places.size == 1 and block.seen for block in wrong):
+                break
+            # Down to one entry that is wrong, first of all: it settles the check.
+            unseen = [block for block in wrong if not block.seen]
+            several = [block for block in wrong or blocks if block.places.size > 1]
+            several = [block for block in several if block not in unseen]
+            if self.differences.spare < _KEPT + (4 if wrong else 8):
+                several = []  # the last calls are for what seems wrong
+            if not (several or unseen):
+                break
+            block = (min if wrong else max)(several or unseen, key=lambda its: its.places.size)
+            blocks = [its for its in blocks if its is not block]
+            if several:
+                half = np.arange(block.places.size) < block.places.size // 2
+                blocks += self._split(block, half)
+            else:
+                blocks += self._seen(block)
+        return blocks
+
+    def _seen(self, block: _Look) -> list[_Look]:
+        look = self._look(block.places, self._direction, self._step)
+        return [block] if look is None else [look] if self._bends(look) else []
+
+    def _split(self, block: _Look, chosen: NDArray[np.bool_]) -> list[_Look]:
+        """Return the parts of a block that bend the outputs."""
+        rest = self._look(block.places[~chosen], self._direction, self._step)
+        if rest is None:
+            return [block]
+        # What is left by smooth entries is exact: they add their slopes, and nothing to the bend.
+        smooth = not self._bends(rest)
+        slope, bend = block.slope - rest.slope, block.bend - (0.0 if smooth else rest.bend)
+        part = _Look(block.places[chosen], slope, bend, smooth and block.seen)
+        if smooth:
+            return [part]
+        return [rest, part] if self._bends(part) else [rest, *self._seen(part)]
+
+    def _special(self, places: Places) -> NDArray[np.bool_]:
+        """Return which entries are of 8 bits, as 0 is, or twice there: kinks are often there.
+
+        The entries are brought into the order of their values first.
+        """
+        values = flat(self.subject.points)[places]
+        order = np.argsort(values, kind="stable")
+        places[:] = places[order]
+        values = values[order]
+        same = values[1:] == values[:-1]
+        twice = np.append(same, False) | np.append(False, same)
+        single = values.astype(np.float32)
+        short = (single == values) & ((single.view(np.uint32) & 0xFFFF) == 0)
+        return np.asarray(twice | short)
+
+    def _look(
+        self, places: Places, direction: Vector, step: float, cached: bool = False
+    ) -> _Look | None:
+        if cached:
+            seen = self.differences.first_sides(step)
+        else:
+            move = np.zeros_like(direction)
+            move[places] = direction[places]
+            seen = self.differences.sides(move, step)
+        return None if seen is None else _Look(places, *seen)
+
+    def _large(self, look: _Look, step: float, share: float) -> NDArray[np.bool_]:
+        """Whether each output's bend is more than rounding, and no small part of the slopes."""
+        least = max(64 * self.differences.rounding / step, share * rms(look.slope))
+        return np.asarray(np.abs(look.bend) > least)
+
+    def _bends(self, look: _Look) -> bool:
+        bend, whole = np.abs(look.bend[self._bent]), np.abs(self._whole.bend[self._bent])
+        rounding = 16 * self.differences.rounding / self._step
+        return bool((bend > np.maximum(_SHARE * whole, rounding)).any())
+
+    def _outside(self, block: _Look) -> bool:
+        """Whether the gradient cannot lie between the slopes on both sides."""
+        weights = self.differences.weights
+        u = self._direction[block.places]
+        given = self.gradients[:, block.places] @ u
+        middle = weights @ block.slope
+        # Several entries may bend one projected output both ways; each output by itself, seldom.
+        single = block.places.size == 1
+        reach = np.abs(weights @ block.bend) if single else np.abs(weights) @ np.abs(block.bend)
+        reach = reach / 2
+        rounding = 8 * self.differences.epsilon * self.differences.scale / self._step
+        rounding += 64 * self.epsilon * (np.abs(self.gradients[:, block.places]) @ np.abs(u))
+        excess = np.abs(given - middle) - reach - rounding
+        return bool((excess > _LOOSE * (np.abs(middle) + reach)).any())
+
+    def _judge(self, blocks: list[_Look]) -> None:
+        count = sum(block.places.size for block in blocks)
+        wrong = [block for block in blocks if self._outside(block)]
+        # Where an entry moves several kinks inside, as in a layer without biases at a row
+        # of zeros, zero at each of them is right by itself, and may be outside together.
+        single = [
+            block
+            for block in wrong
+            if block.places.size == 1 and block.seen and self.gradients[:, block.places].any()
+        ]
+        what = "a kink or a tie, and slopes that differ on its two sides"
+        if single:
+            block = single[0]
+            u = self._direction[block.places]
+            weights = self.differences.weights
+            ends = sorted(
+                float((weights[0] @ (block.slope + side * block.bend / 2) / u)[0])
+                for side in (-1, 1)
+            )
+            given = float(self.gradients[0, block.places][0])
+            text = (
+                f"At {self._name(block.places[0])} the forward has {what}; the gradient must lie "
+                f"between them: {number(given)} is not between {number(ends[0])} and "
+                f"{number(ends[1])}."
+            )
+            self.findings.append(Finding("fail", text))
+        elif wrong:
+            text = (
+                f"Among {count} entries the forward has {what}, and there the gradient seems not "
+                "to lie between them: check with these entries apart."
+            )
+            self.findings.append(Finding("doubt", text))
+        elif count < np.count_nonzero(self._direction):
+            where = f"{count} entries, {self._name(blocks[0].places[0])} among them,"
+            where = self._name(blocks[0].places[0]) if count == 1 else where
+            text = f"At {where} the forward has {what}: it is not differentiable there."
+            self.findings.append(Finding("note", f"{text} The gradient lies between those slopes."))
+
+    def _name(self, place: int) -> str:
+        for name, point in zip(self.subject.floating_names, self.subject.points, strict=True):
+            if place < point.size:
+                index = ", ".join(map(str, np.unravel_index(place, point.shape)))
+                return f"{name}[{index}]" if index else name
+            place -= point.size
+        raise AssertionError("there are as many places as entries")
