@@ -47,6 +47,7 @@ def check(
     forward : callable or layer
         ``forward(*inputs)`` returns an array or a tuple of arrays; a scalar is fine. Or an object
         with ``forward(*inputs)`` and ``backward(cotangent)``: then all that follows are inputs.
+        Such a layer may keep gradients of its weights; those that it returns are checked alone.
         So it is for what PyTorch or JAX differentiate: ``check(MyFunction.apply, *tensors)``, a
         module, whose parameters are inputs as well, or a `jax.custom_vjp` or any other function
         of JAX's arrays.

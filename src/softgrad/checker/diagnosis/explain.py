@@ -10,7 +10,14 @@ import numpy as np
 
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.facts import fact
-from softgrad.checker.diagnosis.here import only_here, placed, refuted, rounding, unnamed
+from softgrad.checker.diagnosis.here import (
+    only_here,
+    placed,
+    refuted,
+    rounding,
+    stands_out,
+    unnamed,
+)
 from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator, named_sets
 from softgrad.checker.diagnosis.metered import Metered, Spent
@@ -75,7 +82,7 @@ def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Wh
                 others = ", ".join(subject.floating_names[i] for i in wrong[1:])
                 where = replace(where, text=f"{where.text}; also {others}")
         if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
-            found = placed(found, where)
+            found = placed(found, where, locator)
     except Spent:
         found = found or unnamed("The gradient is wrong.", "no call is left to look further")
     except PASSED_OVER as error:
@@ -306,9 +313,10 @@ def _confined(views: Views) -> Diagnosis | None:
     if not counts[0] or not (few or common):
         return None
     evidence = f"{counts[0]} of {view.x.size} entries are wrong on a twin, and the others right"
-    what = common[0] if common else _slice(shown, view.x.shape) or "some entries"
-    text = f"The gradient is wrong only at {what}."
-    return Diagnosis("subset", text, None, evidence, None)
+    what = common[0] if common else _slice(shown, view.x.shape)
+    # Some entries of all may be a gate, or what one of several terms reaches: no set by itself.
+    text = f"The gradient is wrong only at {what or 'some entries'}."
+    return Diagnosis("subset" if what else "unnamed", text, None, evidence, None)
 
 
 def _slice(shown: list[Matrix], shape: tuple[int, ...]) -> str | None:
@@ -317,6 +325,11 @@ def _slice(shown: list[Matrix], shape: tuple[int, ...]) -> str | None:
             inside = np.indices(shape)[axis].ravel() == at
             if length > 1 and not any((columns & ~inside).any() for columns in shown):
                 return f"the {name} slice along axis {axis}"
+    for axis, length in enumerate(shape):
+        index = np.indices(shape)[axis].ravel()
+        ranges = [(index[columns].min(), index[columns].max() + 1) for columns in shown]
+        if length > 1 and all(stands_out(start, stop, length) for start, stop in ranges):
+            return f"some slices along axis {axis}"
     return None
 
 

@@ -13,7 +13,7 @@ from softgrad.checker.report import Diagnosis, Where
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
-__all__ = ["only_here", "placed", "refuted", "rounding", "unnamed"]
+__all__ = ["only_here", "placed", "refuted", "rounding", "stands_out", "unnamed"]
 
 
 def unnamed(message: str, evidence: str, runner_up: str | None = None) -> Diagnosis:
@@ -83,11 +83,28 @@ def only_here(locator: Locator) -> Diagnosis:
     return unnamed("The gradient is wrong, in a way that has no name here.", evidence)
 
 
-def placed(found: Diagnosis, where: Where) -> Diagnosis:
-    """Name a mistake by its place, if that is a part of the input."""
+def placed(found: Diagnosis, where: Where, locator: Locator) -> Diagnosis:
+    """Name a mistake by its place, if that is a part of the input, and what is wrong with it."""
     if where.subset is None and where.axis is None:
         return found
+    if found.code == "unnamed" and not (locator.right_elsewhere or _is_a_set(where, locator)):
+        text = f"The gradient is wrong in {where.text}, in a way that has no name here."
+        return replace(found, message=text)
     text = f"A part of the gradient is not finite: {where.text}."
     if "only at" in where.text:
         text = f"The gradient is right but in a part: it is wrong in {where.text}."
     return replace(found, code="subset", message=text)
+
+
+def _is_a_set(where: Where, locator: Locator) -> bool:
+    """Whether a place has a reason of its own."""
+    if where.axis is None or where.start is None or where.stop is None:
+        return True
+    point = locator.points[locator.subject.floating.index(where.input)]
+    return stands_out(where.start, where.stop, point.shape[where.axis])
+
+
+def stands_out(start: int, stop: int, length: int) -> bool:
+    """Whether slices are few, or a tail behind whole blocks; half of an axis may be a gate."""
+    few = stop - start == 1 or 8 * (stop - start) <= length
+    return few or (stop == length and start > 0 and start % 8 == 0)
