@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.nn import functional as F
 
-from softgrad.promises.adapters.adapter import Adapter
+from softgrad.promises.adapters.adapter import Adapter, linear_head
 
 __all__ = ["ADAPTER"]
 
@@ -19,25 +19,8 @@ def _log_softmax(z: Any) -> Any:
     return F.log_softmax(z, dim=-1)
 
 
-def _linear_cross_entropy(
-    x: Any,
-    W: Any,
-    targets: Any,
-    bias: Any = None,
-    *,
-    weight: Any = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-) -> Any:
-    return F.cross_entropy(
-        F.linear(x, W, bias),
-        targets,
-        weight,
-        ignore_index=ignore_index,
-        reduction=reduction,
-        label_smoothing=label_smoothing,
-    )
+def _linear_cross_entropy(x: Any, W: Any, targets: Any, linear_bias: Any, **options: Any) -> Any:
+    return F.cross_entropy(F.linear(x, W, linear_bias), targets, **options)
 
 
 ADAPTER = Adapter(
@@ -47,6 +30,6 @@ ADAPTER = Adapter(
         "softmax": _softmax,
         "log_softmax": _log_softmax,
         "cross_entropy": F.cross_entropy,
-        "linear_cross_entropy": _linear_cross_entropy,
+        "linear_cross_entropy": linear_head(_linear_cross_entropy),
     },
 )
