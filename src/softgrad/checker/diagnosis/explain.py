@@ -325,6 +325,8 @@ def _slice(shown: list[Matrix], shape: tuple[int, ...]) -> str | None:
             inside = np.indices(shape)[axis].ravel() == at
             if length > 1 and not any((columns & ~inside).any() for columns in shown):
                 return f"the {name} slice along axis {axis}"
+    if not all(columns.any() for columns in shown):
+        return None
     for axis, length in enumerate(shape):
         index = np.indices(shape)[axis].ravel()
         ranges = [(index[columns].min(), index[columns].max() + 1) for columns in shown]
