@@ -12,7 +12,7 @@ from softgrad.checker.calls import Ended, guarded
 from softgrad.checker.differences import Differences
 from softgrad.checker.oracle import Oracle
 from softgrad.checker.richardson import Estimate, rms
-from softgrad.checker.subject import Arrays, Subject, Vector, flat
+from softgrad.checker.subject import Arrays, Subject, Vector, flat, shaped
 from softgrad.checker.subjects.library import Lifted
 from softgrad.results import number
 
@@ -82,7 +82,7 @@ class Derivative:
         """Return the slopes of all projected outputs along one direction."""
         run = self._forward_mode if self._is_lifted else self._complex_step
         try:
-            outputs, tangents = run(self._in_parts(direction))
+            outputs, tangents = run(tuple(shaped(direction, self._oracle.points)))
         except Ended as end:
             self._refuse(end.finding.message)
             return None
@@ -92,11 +92,6 @@ class Derivative:
             self._refuse("it computes something else.")
             return None
         return self._weights @ y_dot if np.isfinite(y_dot).all() else None
-
-    def _in_parts(self, direction: Vector) -> Arrays:
-        ends = np.cumsum([point.size for point in self._oracle.points])[:-1]
-        parts = zip(np.split(direction, ends), self._oracle.points, strict=True)
-        return tuple(part.reshape(point.shape) for part, point in parts)
 
     def _forward_mode(self, tangents: Arrays) -> tuple[Arrays, Arrays]:
         self._subject.forward_mode_calls += 1

@@ -13,7 +13,7 @@ from softgrad.checker.formats import narrowest
 from softgrad.checker.oracle import Oracle
 from softgrad.checker.probes import LEVELS, first_step
 from softgrad.checker.richardson import Estimate, Table, norm, rms
-from softgrad.checker.subject import Subject, Vector, flat
+from softgrad.checker.subject import Subject, Vector, flat, moved
 
 __all__ = ["Differences", "Settled"]
 
@@ -276,13 +276,9 @@ class Differences:
 
     def _run(self, move: Vector) -> Vector | None:
         """Return the outputs after a move, None where they are not finite."""
-        points, start = [], 0
-        for point in self._oracle.points:
-            part = move[start : start + point.size].reshape(point.shape)
-            points.append((point + part).astype(point.dtype))
-            start += point.size
+        points = moved(self._oracle.points, move)
         try:
-            values = flat(self._subject.evaluate(tuple(points), self._oracle.function))
+            values = flat(self._subject.evaluate(points, self._oracle.function))
         except Ended:
             return None
         if values.size != self._oracle.outputs.size or not np.isfinite(values).all():

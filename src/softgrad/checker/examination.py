@@ -26,7 +26,7 @@ from softgrad.checker.probes import (
 )
 from softgrad.checker.report import Finding
 from softgrad.checker.richardson import Estimate, norm, rms
-from softgrad.checker.subject import Arrays, Entries, Subject, Vector, flat
+from softgrad.checker.subject import Arrays, Entries, Subject, Vector, flat, moved
 from softgrad.checker.verdict import Comparison, backward_noise
 from softgrad.results import number
 
@@ -134,15 +134,9 @@ class Examination:
         if not subject.forwards_per_vjp:
             return
         other = np.random.default_rng(0)
-        moves = directions(other, subject, subject.points, 1)[0]
-        ends = np.cumsum([point.size for point in subject.points])[:-1]
+        move = directions(other, subject, subject.points, 1)[0] / 4
         with suppress(Ended):
-            subject.evaluate(
-                tuple(
-                    (point + move.reshape(point.shape) / 4).astype(point.dtype)
-                    for point, move in zip(subject.points, np.split(moves, ends), strict=True)
-                )
-            )
+            subject.evaluate(moved(subject.points, move))
 
     def _fluctuation(self, oracle: Oracle) -> float:
         """Return how far two calls with the same inputs are apart, relative to the outputs.
@@ -214,8 +208,8 @@ class Examination:
         subject = self._subject
         self.findings += describe(subject, answers[0])
         gradients = np.stack([subject.vector(entries) for entries in answers])
-        broken = int(np.count_nonzero(~np.isfinite(gradients[0])))
-        if not np.isfinite(gradients).all():
+        broken = int(np.count_nonzero(~np.isfinite(gradients).all(axis=0)))
+        if broken:
             text = f"{broken} of the gradient's {gradients.shape[1]} entries are not finite"
             raise Ended("fail", f"{text}, and the forward is finite.")
         return gradients

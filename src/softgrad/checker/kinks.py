@@ -55,7 +55,7 @@ class Kinks:
 
     def found(self, direction: Vector) -> Places:
         """Return the places of the entries on kinks, and of those that were not told apart."""
-        none = np.flatnonzero(np.zeros(0))
+        none = np.zeros(0, np.intp)
         everything = np.flatnonzero(direction)
         coarse, fine = self.differences.kink_steps
         first = self._look(everything, direction, coarse, cached=True)

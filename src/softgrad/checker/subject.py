@@ -22,6 +22,8 @@ __all__ = [
     "expanded",
     "flat",
     "is_floating",
+    "moved",
+    "shaped",
     "strided",
 ]
 
@@ -208,6 +210,19 @@ def flat(arrays: Iterable[AnyArray]) -> Vector:
         for a in arrays
     ]
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def shaped(values: Vector, like: Arrays) -> list[Vector]:
+    """Undo `flat`: return the parts in the shapes of the arrays."""
+    ends = np.cumsum([array.size for array in like])[:-1]
+    parts = np.split(values, ends)
+    return [part.reshape(array.shape) for part, array in zip(parts, like, strict=True)]
+
+
+def moved(points: Arrays, move: Vector) -> Arrays:
+    """Return the points after a move [inputs], in their own dtypes."""
+    parts = zip(points, shaped(move, points), strict=True)
+    return tuple((point + part).astype(point.dtype) for point, part in parts)
 
 
 def strided(array: AnyArray) -> AnyArray:

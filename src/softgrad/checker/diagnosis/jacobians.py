@@ -13,7 +13,7 @@ from softgrad.checker.diagnosis.metered import Metered
 from softgrad.checker.diagnosis.slopes import Slopes, Unusable
 from softgrad.checker.probes import coarsest_epsilon
 from softgrad.checker.richardson import rms
-from softgrad.checker.subject import Arrays, Vector, flat, is_floating
+from softgrad.checker.subject import Arrays, Vector, flat, is_floating, shaped
 
 __all__ = ["Matrix", "Spot", "Unusable"]
 
@@ -137,12 +137,10 @@ class Spot:
     def _unit(self, m: int, size: int) -> Arrays:
         units = np.zeros(size)
         units[m] = 1
-        parts, start = [], 0
-        for output in self.outputs:
-            part = units[start : start + output.size].reshape(output.shape)
-            parts.append(part.astype(output.dtype) if is_floating(output) else 0 * output)
-            start += output.size
-        return tuple(parts)
+        return tuple(
+            part.astype(output.dtype) if is_floating(output) else 0 * output
+            for part, output in zip(shaped(units, self.outputs), self.outputs, strict=True)
+        )
 
     def slope(self, where: int, points: Arrays, direction: Vector) -> tuple[Vector, float]:
         """Return the derivative of every output along a direction, and its error bar."""
