@@ -65,7 +65,7 @@ NAMES = {
     "target row only": "diagonal-only",
     "divided by classes": "scale",
     "softmax twice": "wrong-variable",
-    "square": "unnamed",
+    "square": "chain-term",
     "not multiplied": "chain-term",
     "transposed": "axis",
     "x zero": "zero",

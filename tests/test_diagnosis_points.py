@@ -105,7 +105,7 @@ CASES = {
         both,
         lambda z, g: right(z, g[0]) - softmax(z) * g[1][..., None],
         "sign",
-        "output 1 alone",
+        "has the wrong sign",
     ),
     "one not finite": (
         softmax,

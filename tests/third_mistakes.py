@@ -147,7 +147,7 @@ def _(z, g):
     return (1 - softmax(z)) * g.sum(1, keepdims=True)
 
 
-@mistake("log: first column g", lsm2, "unnamed or cotangent or projection-term", (4, 5))
+@mistake("log: first column g", lsm2, "unreduced-broadcast or cotangent or projection-term", (4, 5))
 def _(z, g):
     return g - softmax(z) * g[:, :1]
 

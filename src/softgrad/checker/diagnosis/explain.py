@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
 from softgrad.checker.calls import Ended
+from softgrad.checker.diagnosis.edits.naming import by_steps
 from softgrad.checker.diagnosis.facts import fact
 from softgrad.checker.diagnosis.here import (
     only_here,
@@ -36,6 +38,8 @@ __all__ = ["diagnose"]
 
 PASSED_OVER: tuple[type[Exception], ...] = (Ended, Exception)
 """What may go wrong here without costing the verdict. The tests take out all but the first."""
+_TWINS = 2
+"""The twins that are looked at before a mistake is left without a name."""
 _KEPT = 30
 """The calls of the forward that are kept for finding the place."""
 
@@ -65,7 +69,7 @@ def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Wh
         if found is not None:
             return found, _which(found, locator, "")
         if not subject.cotangents:  # at second order there is more to say
-            with subject.meter.keeping(_KEPT):
+            with subject.meter.keeping(_KEPT), suppress(Spent):
                 found = multiple(locator, rng)
         if found is not None:
             return found, _which(found, locator, ", everywhere")
@@ -136,9 +140,12 @@ def _by_output(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
 
 
 def _by_jacobians(subject: Metered, locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
-    """Return what the first twin shows on which the backward is wrong, None where it never is."""
-    known = locator.wrong_inputs(or_open=True)
+    """Return what the twins show on which the backward is wrong, None where it never is."""
+    known, tries = locator.wrong_inputs(or_open=True), 0
+    found: Diagnosis | None = None
     for plan in plans(subject):
+        if found is not None and not plan.fresh:
+            break  # at two points that lie side by side a number fits too easily
         first, second = (draw(subject, plan, rng) for _ in range(2))
         if first is None or second is None:
             continue
@@ -149,12 +156,14 @@ def _by_jacobians(subject: Metered, locator: Locator, rng: np.random.Generator) 
             # Numbers written for one shape are wrong at another: such a twin shows what is not so.
             locator.right_elsewhere |= not wrong
             if wrong and set(wrong) <= set(known):
-                found = _named(spots, wrong, locator)
-                if not refuted(found, locator):
-                    return found
+                named = _named(spots, wrong, locator)
+                if not refuted(named, locator):
+                    found, tries = found or named, tries + 1
+                    if named.code != "unnamed" or tries == _TWINS:
+                        return named if named.code != "unnamed" else found
         except (Unusable, Ended):
             continue
-    return None
+    return found
 
 
 def _wrong(spots: tuple[Spot, Spot], rng: np.random.Generator) -> list[int]:
@@ -174,25 +183,59 @@ def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diag
     if swapped is not None:
         return swapped
     names = spots[0].subject.floating_names
+    seen = _ranked(spots, wrong)
+    found = _of_all(seen, wrong, names, locator)
+    found = found or by_steps(spots, wrong) or _of_some(seen, names, locator)
+    for where in wrong if found is None and len(wrong) > 1 else ():
+        found = found or by_steps(spots, [where])
+    if found is not None:
+        return found
+    left = [_explained(names[where], *known, locator) for where, known in seen.items()]
+    if not left:
+        raise Unusable
+    return min(left, key=lambda explained: explained.code == "unnamed")
+
+
+def _ranked(spots: tuple[Spot, Spot], wrong: list[int]) -> dict[int, tuple[Views, list[Fit]]]:
+    """Rank the explanations of every wrong input whose Jacobian can be had, the smallest first."""
     seen: dict[int, tuple[Views, list[Fit]]] = {}
-    found: Diagnosis | None = None
     for where in sorted(wrong, key=lambda where: spots[0].points[where].size):
         try:
             views = _views(spots, where)
         except Unusable:
-            if not seen:
-                raise
             break
         seen[where] = views, rank(views)
-        fit, runner_up = best(seen[where][1], views)
+    return seen
+
+
+def _of_all(
+    seen: dict[int, tuple[Views, list[Fit]]],
+    wrong: list[int],
+    names: tuple[str, ...],
+    locator: Locator,
+) -> Diagnosis | None:
+    """Return the name that every wrong input bears."""
+    if len(seen) < len(wrong):
+        return None
+    codes = set()
+    for views, ranked in seen.values():
+        fit = best(ranked, views)[0]
+        codes.add(None if fit is None else fit.code)
+    return _of_some(seen, names, locator) if len(codes) == 1 and None not in codes else None
+
+
+def _of_some(
+    seen: dict[int, tuple[Views, list[Fit]]], names: tuple[str, ...], locator: Locator
+) -> Diagnosis | None:
+    """Name the first wrong input's mistake that has a name."""
+    found: Diagnosis | None = None
+    for where, (views, ranked) in seen.items():
+        fit, runner_up = best(ranked, views)
         if fit is not None and found is None:
             found = _diagnosis(fit, runner_up, views, locator)
         elif fit is not None and found is not None:
             found = replace(found, evidence=f"{found.evidence}; {names[where]}: {fit.code} too")
-    if found is not None:
-        return found
-    left = [_explained(names[where], *known, locator) for where, known in seen.items()]
-    return min(left, key=lambda explained: explained.code == "unnamed")
+    return found
 
 
 def _explained(name: str, views: Views, ranked: list[Fit], locator: Locator) -> Diagnosis:

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softgrad.checker.calls import Ended
+from softgrad.checker.diagnosis.graph.graph import Graph
+from softgrad.checker.diagnosis.graph.local import Matrix
+from softgrad.checker.diagnosis.graph.trace import traced
 from softgrad.checker.diagnosis.metered import Metered
 from softgrad.checker.diagnosis.slopes import Slopes, Unusable
 from softgrad.checker.probes import coarsest_epsilon
@@ -17,7 +20,10 @@ from softgrad.checker.subject import Arrays, Vector, flat, is_floating, shaped
 
 __all__ = ["Matrix", "Spot", "Unusable"]
 
-Matrix = NDArray[np.float64]
+_NOISY = 1e-6
+"""The relative error bar of differences beyond which steps are not differentiated either."""
+_OF_STEPS = 1e-9
+"""The accuracy of a Jacobian that is put together from its steps'."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,9 @@ class Spot:
         ------
         Unusable
         """
+        traced = self._by_steps(where, points)
+        if traced is not None:
+            return traced
         points = self.points if points is None else points
         size, shape = points[where].size, points[where].shape
         if pattern is None and not whole and len(shape) > 1 and self._same_shape(shape):
@@ -113,6 +122,33 @@ class Spot:
             if rms(J @ probe - slope) > 1e3 * bar + 1e-6 * rms(slope):
                 return self.numeric(where, points, whole=True)
         return J, max(open_yet)
+
+    @cached_property
+    def graph(self) -> Graph | None:
+        """The steps of the forward; None where they cannot be followed, or are not all of it."""
+        graph = self._traced(self.points)
+        if graph is None:
+            return None
+        for where, point in enumerate(self.points):
+            direction = np.random.default_rng(1).uniform(0.5, 1.5, point.size)
+            slope, bar = self.slope(where, self.points, direction)
+            own = graph.jacobian_of(where) @ direction
+            noisy = bar > _NOISY * rms(slope)
+            if noisy or own.shape != slope.shape or rms(own - slope) > 1e-5 * rms(slope):
+                return None
+        return graph
+
+    def _by_steps(self, where: int, points: Arrays | None) -> tuple[Matrix, float] | None:
+        graph = self.graph if points is None or self.graph is None else self._traced(points)
+        if graph is None:
+            return None
+        J = graph.jacobian_of(where)
+        return J, _OF_STEPS * rms(J)
+
+    def _traced(self, points: Arrays) -> Graph | None:
+        self.subject.meter.take(1)
+        arguments = self.subject.arguments(points)
+        return traced(self.subject.forward, arguments, self.subject.floating)
 
     def wrong(self, rng: np.random.Generator) -> list[int]:
         """Return the inputs whose gradient is wrong, by one random direction in each."""

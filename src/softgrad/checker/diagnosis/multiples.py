@@ -60,7 +60,10 @@ def _is_wrong(c: float | None) -> bool:
 def _pairs(locator: Locator, rng: np.random.Generator) -> Iterator[tuple[Locator, Locator]]:
     """Yield two points of every twin on which forward and backward run."""
     subject = locator.subject
+    found = False
     for plan in plans(subject):
+        if plan.spare and found:
+            continue
         try:
             pair = []
             for _ in range(2):
@@ -70,6 +73,7 @@ def _pairs(locator: Locator, rng: np.random.Generator) -> Iterator[tuple[Locator
         except (Ended, Unusable, TypeError):
             continue
         if len(pair) == 2 and not _same(pair[0], pair[1]):
+            found = True
             yield pair[0], pair[1]
 
 

@@ -5,6 +5,7 @@ On it whole Jacobians are affordable, and no two axes can be taken for one anoth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,8 @@ class Plan:
     """The length of an axis in the twin, by its length in the original."""
     fresh: bool = True
     """Whether the numbers are drawn anew, at a scale of 1."""
+    spare: bool = False
+    """Whether it is only for functions that take no other sizes."""
 
 
 AGAIN = Plan("the same shapes", lambda shape: shape, {})
@@ -60,7 +63,25 @@ def plans(subject: Subject) -> Iterator[Plan]:
         if len(sizes) > 1 and len(kept) == len(sizes):
             yield _by_size("the last axis as it is", kept)
     yield Plan("the shapes as they are", lambda shape: shape, {n: n for n in sizes})
+    for least in (3, 5) if sizes else ():
+        yield replace(
+            _by_size("sizes with the same divisors", _divisible(sizes, least)), spare=True
+        )
     yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
+
+
+def _divisible(sizes: list[int], least: int) -> dict[int, int]:
+    """Return small sizes that the same numbers divide, and that stand in the same ratios."""
+    found: dict[int, int] = {}
+    for n in sorted(sizes):
+        ratios = [m for m in found if n % m == 0 and n // m in (2, 3, 4)]
+        if ratios:
+            found[n] = found[ratios[-1]] * (n // ratios[-1])
+            continue
+        divisor = math.gcd(n, 12)
+        times = (k for k in (1, 2, 3, 5, 7, 11) if least <= k * divisor not in found.values())
+        found[n] = divisor * next(times, 13)
+    return found
 
 
 def draw(
@@ -131,6 +152,7 @@ def _others(value: Any, plan: Plan, rng: np.random.Generator) -> Any:
     drawn = rng.choice(array.ravel(), plan.reshape(array.shape))
     if drawn.size > 1 and array.size > 1 and array.min() < array.max():
         drawn.flat[0], drawn.flat[-1] = array.min(), array.max()  # both kinds of a mask, say
+        drawn = _as_full(drawn, array, rng)
     if array.dtype.kind in "iu" and array.max() > 1:
         # Labels and indices point into the shortest axis that is long enough for all of them.
         into = min((n for n in plan.sizes if n > array.max()), default=None)
@@ -157,8 +179,17 @@ def _floats(value: AnyArray, plan: Plan, rng: np.random.Generator) -> AnyArray:
     if wide.size > 8 and len(np.unique(wide)) <= 3 and np.ptp(wide) > 0:
         drawn = rng.choice(np.unique(wide), shape)
         drawn.flat[0], drawn.flat[-1] = wide.min(), wide.max()
-        return np.asarray(drawn)
+        return _as_full(drawn, wide, rng)
     return _of_kind(wide, rng.standard_normal(shape))
+
+
+def _as_full(drawn: AnyArray, like: AnyArray, rng: np.random.Generator) -> AnyArray:
+    """Give every row a largest entry where all rows of the original have one: a mask keeps some."""
+    top = like.max()
+    if like.ndim > 1 and drawn.shape[-1] and (like == top).any(axis=-1).all():
+        empty = ~(drawn == top).any(axis=-1)
+        drawn[..., rng.integers(drawn.shape[-1])][empty] = top
+    return drawn
 
 
 def _of_kind(like: Vector, normal: Vector) -> Vector:

@@ -1,0 +1,1 @@
+"""Mistakes in the derivative of one step of a forward."""

@@ -1,0 +1,114 @@
+"""The error that is to be explained at one point, and what an edit leaves of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.graph.graph import Graph
+from softgrad.checker.diagnosis.jacobians import Spot
+from softgrad.checker.richardson import rms
+from softgrad.checker.subject import Vector
+
+__all__ = ["Case"]
+
+_SKETCHES = 3
+
+
+class Case:
+    """A graph at one point, and the error that is to be explained there."""
+
+    def __init__(self, graph: Graph, spot: Spot, wrong: Sequence[int]) -> None:
+        self.graph = graph
+        sizes = [point.size for point in spot.points]
+        starts = np.cumsum([0, *sizes])
+        columns = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in wrong])
+        ends = np.cumsum([sizes[i] for i in wrong])
+        self.parts = [slice(end - sizes[i], end) for i, end in zip(wrong, ends, strict=True)]
+        ends = np.cumsum([graph.steps[place].value.size for place in graph.outputs])
+        pairs = zip(graph.outputs, ends, strict=True)
+        self.outputs = [slice(end - graph.steps[n].value.size, end) for n, end in pairs]
+        self.seed = np.eye(starts[-1])[:, columns]
+        self.A = np.concatenate([spot.analytic[i] for i in wrong], axis=1)
+        self.J = graph.pushed(self.seed)
+        self.R = self.A - self.J
+        rng = np.random.default_rng(0)
+        u, w = (rng.standard_normal((size, _SKETCHES)) for size in self.A.shape)
+        self.moves, self.effects = graph.push(self.seed @ w), graph.pull(u)
+        self.wanted = np.einsum("os,ot,ts->s", u, self.R, w)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the error is more than what the steps' differences leave."""
+        return rms(self.R) > 1e-6 * rms(self.J)
+
+    def may_be(self, edit: Edit) -> bool:
+        """Whether a few numbers are those of the error; of several changes that is not known."""
+        changes = edit.changes(self.graph)
+        if len(changes) > 1 and not edit.multiple:
+            return True
+        seen = self._sketch(edit)
+        if seen is None:
+            return False
+        c = self.factor(edit) if edit.multiple else 1.0
+        return bool(np.abs(self.wanted - c * seen).max() <= 1e-4 * np.abs(self.wanted).max())
+
+    def factor(self, edit: Edit) -> float:
+        """Return the multiple of a change that comes nearest to the error."""
+        seen = self._sketch(edit)
+        return float(seen @ self.wanted / (seen @ seen)) if seen is not None else 0.0
+
+    def left(self, edit: Edit, c: float) -> float:
+        """Return what an edit leaves of the error, as a part of it."""
+        changes = [replace(change, delta=c * change.delta) for change in edit.changes(self.graph)]
+        if not changes:
+            return np.inf
+        return rms(self.A - self.graph.pushed(self.seed, changes)) / rms(self.R)
+
+    def is_whole(self, edit: Edit) -> bool:
+        """Whether a change is a multiple of the whole Jacobian of an output in an input."""
+        changed = self.graph.pushed(self.seed, edit.changes(self.graph)) - self.J
+        rows = [slice(None), *(part for part in self.outputs if len(self.outputs) > 1)]
+        for part in product(rows, self.parts):
+            own, J = changed[part], self.J[part]
+            rest = np.array(changed)
+            rest[part[0]] = 0
+            c = float(np.vdot(own, J)) / float(np.vdot(J, J) or 1.0)
+            if own.any() and not rest.any() and rms(own - c * J) <= 1e-6 * rms(own):
+                return True
+        return False
+
+    def is_selected(self, edit: Edit) -> bool:
+        """Whether a step counts at some entries alone, those that a `where` chooses."""
+        error, own = (np.abs(M).max(axis=0) for M in (self.R, self.J))
+        live = (own > 1e-6 * own.max()) | (error > 1e-6 * error.max())
+        few = (error > 1e-6 * error.max()).sum() < live.sum()
+        return bool(few) and edit.place is not None and self._chosen(edit.place)
+
+    def is_cut(self, edit: Edit) -> bool:
+        """Whether a part of an input is given no gradient at all."""
+        assert edit.place is not None
+        step = self.graph.steps[edit.place]
+        error = np.abs(self.R).max(axis=0)
+        dead = not np.abs(self.A[:, error > 1e-6 * error.max()]).any()
+        return step.name == "_item" and step.operands[0] in self.graph.inputs and dead
+
+    def _chosen(self, place: int) -> bool:
+        if self.graph.steps[place].name in ("where", "maximum", "minimum", "clip"):
+            return True
+        if place in self.graph.outputs:
+            return False
+        users = [edge[0] for edge in self.graph.locals if self.graph.before(edge) == place]
+        return bool(users) and all(self._chosen(user) for user in users)
+
+    def _sketch(self, edit: Edit) -> Vector | None:
+        total = np.zeros(_SKETCHES)
+        for change in edit.changes(self.graph):
+            effect, move = self.effects[change.after], self.moves[change.before]
+            if effect is not None and move is not None:
+                total += ((effect @ change.delta) * move.T).sum(axis=1)
+        return total if total.any() else None

@@ -1,0 +1,151 @@
+"""The one step of the forward whose derivative, taken wrongly, explains the backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+
+from softgrad.checker.diagnosis.edits.arrangement import exchanged, turned
+from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.edits.case import Case
+from softgrad.checker.diagnosis.edits.single import (
+    as_it_is,
+    multiples,
+    other_numbers,
+    powers,
+    squared,
+    without_factor,
+)
+from softgrad.checker.diagnosis.edits.stretches import skipped, softmaxes, tails
+from softgrad.checker.diagnosis.edits.uses import one_use, reductions, unsummed
+from softgrad.checker.diagnosis.graph.graph import Graph
+from softgrad.checker.diagnosis.jacobians import Spot
+from softgrad.checker.report import Diagnosis
+
+__all__ = ["by_steps"]
+
+_MOST = 6000
+"""Edits that are tried at most."""
+_LEFT = 1e-4
+"""An edit leaves no more than this part of the error."""
+_EXACT = 1e-7
+"""What leaves less than this is not looked for further."""
+
+_LIKELY = (multiples, as_it_is, without_factor, turned, unsummed, powers, squared)
+"""What may be wrong with a step, or with all turns of a loop."""
+
+
+def by_steps(spots: tuple[Spot, Spot], wrong: Sequence[int]) -> Diagnosis | None:
+    """Name a mistake in one step of the forward that explains the gradients of these inputs."""
+    graphs = _alike(spots)
+    if graphs is None:
+        return None
+    cases = [Case(graph, spot, wrong) for graph, spot in zip(graphs, spots, strict=True)]
+    if not all(case.is_usable for case in cases):
+        return None
+    found: list[_Fit] = []
+    for edit in islice(_edits(graphs[0]), _MOST):
+        fit = _fit(edit, cases)
+        if fit is not None:
+            found.append(fit)
+            if fit.left < _EXACT:
+                break
+    first = min(found, key=lambda fit: fit.left, default=None)
+    if first is None or any(
+        fit.edit.code != first.edit.code and fit.left < 10 * first.left for fit in found
+    ):
+        return None
+    return _said(first, cases)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """An edit that explains the error at both points, and what it leaves."""
+
+    edit: Edit
+    factor: float
+    left: float
+
+
+def _fit(edit: Edit, cases: Sequence[Case]) -> _Fit | None:
+    if not cases[0].may_be(edit):
+        return None
+    factors = [case.factor(edit) if edit.multiple else 1.0 for case in cases]
+    if abs(factors[0] - factors[1]) > 1e-5 * abs(factors[0]):
+        return None
+    left = max(case.left(edit, c) for case, c in zip(cases, factors, strict=True))
+    return _Fit(edit, factors[0], left) if left < _LEFT else None
+
+
+def _edits(graph: Graph) -> Iterator[Edit]:
+    """Yield the mistakes that the steps may hold, the likelier ones first."""
+    loops = _loops(graph)
+    repeated = {place for places in loops for place in places}
+    alone = [[place] for place in range(len(graph.steps)) if place not in repeated]
+    turns = [[place] for place in sorted(repeated)]
+    yield from softmaxes(graph)
+    yield from one_use(graph, in_loops=True)
+    for family in _LIKELY:
+        yield from _over(family, graph, chain(alone, loops))
+    yield from one_use(graph, in_loops=False)
+    yield from exchanged(graph)
+    yield from reductions(graph)
+    yield from skipped(graph)
+    yield from tails(graph)
+    yield from _over(multiples, graph, turns)
+    yield from _over(other_numbers, graph, chain(alone, loops, turns))
+
+
+def _over(
+    family: Callable[[Graph, list[int], int], Iterator[Edit]],
+    graph: Graph,
+    groups: Iterable[list[int]],
+) -> Iterator[Edit]:
+    for group in groups:
+        for k in range(len(graph.steps[group[0]].operands)):
+            moving = [place for place in group if (place, k) in graph.locals]
+            if moving:
+                yield from family(graph, moving, k)
+
+
+def _loops(graph: Graph) -> list[list[int]]:
+    """Return the steps that are written at one place and were run several times."""
+    groups: dict[object, list[int]] = {}
+    for place, step in enumerate(graph.steps):
+        if step.function is not None:
+            groups.setdefault((step.name, step.site), []).append(place)
+    return [places for places in groups.values() if len(places) > 1]
+
+
+def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
+    edit, c = fit.edit, fit.factor
+    code, text = edit.code, edit.message
+    if edit.multiple:
+        words = {0: "is missing", 2: "is counted twice", 0.5: "is halved", -1: "has the wrong sign"}
+        near = [word for value, word in words.items() if abs(1 + c - value) < 1e-5]
+        text = text.format(near[0] if near else f"is {1 + c:.6g} times what it must be")
+        if abs(c + 1) < 1e-5:
+            code = "subset" if all(case.is_cut(edit) for case in cases) else code
+        elif all(case.is_whole(edit) for case in cases):
+            code = "sign" if abs(c + 2) < 1e-5 else "scale"
+    named = code == "chain-term" and edit.place is not None
+    if named and all(case.is_selected(edit) for case in cases):
+        code = "subset"
+    evidence = f"explains all but {fit.left:.0e} of the error on a twin, at two points"
+    return Diagnosis(code, text, None, evidence, None)
+
+
+def _alike(spots: tuple[Spot, Spot]) -> tuple[Graph, Graph] | None:
+    """Return the graphs at both points; None where the forward takes other steps at the second."""
+    one, other = (spot.graph for spot in spots)
+    if one is None or other is None:
+        return None
+    forms = [
+        [(step.name, step.operands, step.site, step.value.shape) for step in graph.steps]
+        for graph in (one, other)
+    ]
+    if forms[0] != forms[1] or one.outputs != other.outputs:
+        return None
+    still = one.idle & other.idle
+    return replace(one, still=still), replace(other, still=still)

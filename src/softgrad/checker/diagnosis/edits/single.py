@@ -1,0 +1,160 @@
+"""One step's derivative: left out, doubled, without a factor, with one too many, elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from softgrad.checker.diagnosis.edits.base import (
+    Changes,
+    Edit,
+    Places,
+    becomes,
+    capital,
+    derivative,
+    operand,
+    with_operand,
+)
+from softgrad.checker.diagnosis.graph.graph import Change, Graph
+from softgrad.checker.diagnosis.graph.local import Matrix
+from softgrad.checker.subject import Vector
+
+__all__ = ["as_it_is", "multiples", "other_numbers", "powers", "squared", "without_factor"]
+
+
+def multiples(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """A term of the chain rule left out, counted twice, subtracted, or times a number."""
+    step = graph.steps[places[0]]
+    text = capital(derivative(graph, places[0], k))
+    code = "subset" if step.name == "where" else "chain-term"
+    if len(places) == 1:
+        yield Edit(code, f"{text} {{}}.", _times(places, k, 1.0), True, places[0])
+        return
+    for c, word in ((-1.0, "is missing"), (1.0, "is counted twice"), (-2.0, "has the wrong sign")):
+        yield Edit(code, f"{text} {word}.", _times(places, k, c))
+
+
+def _times(places: Places, k: int, c: float) -> Changes:
+    def changes(graph: Graph) -> list[Change]:
+        return [
+            Change(place, graph.before((place, k)), c * graph.locals[place, k]) for place in places
+        ]
+
+    return changes
+
+
+def as_it_is(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """What comes in is passed on."""
+
+    def identity(graph: Graph, place: int) -> Matrix | None:
+        step = graph.steps[place]
+        own = graph.steps[step.operands[k]].value
+        return np.eye(own.size) if own.shape == step.value.shape else None
+
+    if len(graph.steps[places[0]].operands) == 1:
+        text = f"{capital(derivative(graph, places[0], k))} is not applied."
+        yield Edit("chain-term", text, becomes(places, k, identity), place=places[0])
+
+
+def without_factor(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """The other factor of a product is forgotten."""
+    step = graph.steps[places[0]]
+    for j, other in enumerate(step.operands):
+        if j == k:
+            continue
+
+        def ones(graph: Graph, place: int, j: int = j) -> Vector:
+            return np.ones_like(graph.values(place)[j])
+
+        value, code = graph.steps[other].value, "chain-term"
+        if not graph.moving[other]:
+            if np.isin(value, (0.0, 1.0)).all() and value.size > 1:
+                code = "subset"  # a mask
+            elif step.name == "divide":
+                code = "scale"
+        factor = operand(graph, places[0], j) or "the other operand"
+        text = f"In {derivative(graph, places[0], k)} the factor {factor} is missing."
+        yield Edit(code, text, becomes(places, k, with_operand(k, j, ones)), place=places[0])
+
+
+def powers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """A factor too many or too few: the step's own value, an operand's, or any that fits."""
+    step = graph.steps[places[0]]
+    if not step.elementwise:
+        return
+    for name, source in _sources(graph, places):
+        for how, power in (("missing", -1.0), ("one too many", 1.0)):
+
+            def scaled(
+                graph: Graph,
+                place: int,
+                source: Callable[[Graph, int], Vector] = source,
+                power: float = power,
+            ) -> Matrix | None:
+                shape = graph.steps[place].value.shape
+                with np.errstate(all="ignore"):
+                    factor = np.broadcast_to(source(graph, place) ** power, shape).reshape(-1, 1)
+                return factor * graph.locals[place, k] if np.isfinite(factor).all() else None
+
+            text = f"In {derivative(graph, places[0], k)} a factor of {name} is {how}."
+            yield Edit("chain-term", text, becomes(places, k, scaled), place=places[0])
+
+
+def _sources(graph: Graph, places: Places) -> Iterator[tuple[str, Callable[[Graph, int], Vector]]]:
+    step = graph.steps[places[0]]
+    yield "its own value", lambda graph, place: graph.steps[place].value
+    for j in range(len(step.operands)):
+        name = operand(graph, places[0], j) or "an operand"
+        yield name, lambda graph, place, j=j: graph.values(place)[j]  # type: ignore[misc]
+    own = {step.value.tobytes(), *(graph.steps[j].value.tobytes() for j in step.operands)}
+    for other, seen in enumerate(graph.steps if len(places) == 1 else ()):
+        if (
+            seen.value.tobytes() not in own
+            and seen.value.size > 1
+            and _fits(seen.value.shape, step.value.shape)
+        ):
+            own.add(seen.value.tobytes())
+            yield seen.label, lambda graph, place, other=other: graph.steps[other].value  # type: ignore[misc]
+
+
+def squared(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """A derivative that is multiplied in twice."""
+
+    def twice(graph: Graph, place: int) -> Matrix:
+        return np.asarray(graph.locals[place, k] ** 2)
+
+    text = capital(derivative(graph, places[0], k))
+    yield Edit("chain-term", f"{text} is applied twice.", becomes(places, k, twice))
+
+
+def other_numbers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """The derivative is right, and taken at another array than the step's own.
+
+    In a loop it is the array of another turn, or of another line of the same turn.
+    """
+    step = graph.steps[places[0]]
+    for j, own in enumerate(step.operands):
+        value = graph.steps[own].value
+        for other, seen in enumerate(graph.steps):
+            if other == own or seen.value.shape != value.shape or value.ndim == 0:
+                continue
+            if np.array_equal(seen.value, value):
+                continue
+            offset = other - places[0]
+            if len(places) > 1 and not 0 <= places[-1] + offset < len(graph.steps):
+                continue
+
+            def replaced(
+                graph: Graph, place: int, other: int = other, offset: int = offset
+            ) -> Vector:
+                return graph.steps[other if len(places) == 1 else place + offset].value
+
+            mine = operand(graph, places[0], j) or "its operand"
+            text = f"In {derivative(graph, places[0], k)} {seen.label} stands where {mine} must."
+            yield Edit("wrong-variable", text, becomes(places, k, with_operand(k, j, replaced)))
+
+
+def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
+    pairs = zip(shape[::-1], into[::-1], strict=False)
+    return len(shape) <= len(into) and all(n in (1, m) for n, m in pairs)

@@ -1,0 +1,214 @@
+"""Softmax and log_softmax within a forward, however they are written, and stretches left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.graph.graph import Change, Graph
+from softgrad.checker.diagnosis.graph.local import Matrix
+from softgrad.checker.diagnosis.hypotheses import TABLE, Guess, Hypothesis
+from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_ONLY
+from softgrad.checker.diagnosis.hypotheses.projection import (
+    OTHER_MAP,
+    OUTER_FACTOR,
+    PROJECTION,
+    SIGN_OFF,
+    WRONG_AXIS,
+)
+from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY, SCALE, SIGN, ZERO
+from softgrad.checker.diagnosis.view import View
+from softgrad.checker.richardson import rms
+from softgrad.checker.subject import Vector
+
+__all__ = ["skipped", "softmaxes", "tails"]
+
+_OF_SOFTMAX = (DIAGONAL_ONLY, OTHER_MAP, SIGN_OFF, OUTER_FACTOR, PROJECTION, WRONG_AXIS, IDENTITY)
+_OF_TAILS = [
+    hypothesis
+    for hypothesis in TABLE
+    if not hypothesis.costly and hypothesis not in (ZERO, SIGN, SCALE)
+]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What a view asks of a subject, for a map of one array."""
+
+    values: tuple[Any, ...]
+    names: tuple[str, ...]
+    floating: tuple[int, ...] = (0,)
+    cotangents: int = 0
+
+
+@dataclass(frozen=True)
+class _Spot:
+    points: tuple[Vector, ...]
+    outputs: tuple[Vector, ...]
+    subject: _Subject
+
+
+def softmaxes(graph: Graph) -> Iterator[Edit]:
+    """Yield the mistakes of every softmax and log_softmax that the forward holds."""
+    for after, before in _found(graph):
+        text = f"In the softmax {graph.steps[after].label}:"
+        yield from _guessed(graph, after, before, _OF_SOFTMAX, text)
+        yield from _decayed(graph, after, before)
+        yield from _elsewhere(graph, after, before)
+
+
+def _decayed(graph: Graph, after: int, before: int) -> Iterator[Edit]:
+    def changes(graph: Graph) -> list[Change]:
+        log, axis = _form(graph.steps[after].value) or (False, 0)
+        J = _jacobian(log, axis, graph.steps[after].value)
+        own = np.exp(graph.steps[after].value) if log else graph.steps[after].value
+        diagonal = np.eye(own.size) if log else np.diag(own.ravel())
+        return [Change(after, before, J - diagonal)]
+
+    text = f"In the softmax {graph.steps[after].label} the term with the inner product"
+    yield Edit("projection-term", f"{text} {{}}.", changes, multiple=True)
+
+
+def tails(graph: Graph) -> Iterator[Edit]:
+    """Yield what all that comes after a step may be taken for, as if the step were the input."""
+    if len(graph.outputs) != 1:
+        return
+    (after,) = graph.outputs
+    for before in graph.gates:
+        step = graph.steps[before]
+        if step.function is not None and before != after and step.value.ndim:
+            text = f"In what comes after {step.label}:"
+            yield from _guessed(graph, after, before, _OF_TAILS, text)
+
+
+def _guessed(
+    graph: Graph, after: int, before: int, table: Sequence[Hypothesis], said: str
+) -> Iterator[Edit]:
+    for hypothesis in table:
+        for guess in _by_name(graph, after, before, hypothesis).values():
+            if "{}" in guess.message:
+                continue
+
+            def changes(
+                graph: Graph, hypothesis: Hypothesis = hypothesis, name: str = guess.name
+            ) -> list[Change]:
+                guess = _by_name(graph, after, before, hypothesis).get(name)
+                delta = None if guess is None else guess.matrix - graph.stretch(before, after)
+                return [] if delta is None else [Change(after, before, delta)]
+
+            yield Edit(hypothesis.code, f"{said} {guess.message}", changes)
+
+
+def _elsewhere(graph: Graph, after: int, before: int) -> Iterator[Edit]:
+    """The derivative of softmax at other logits."""
+    log, axis = _form(graph.steps[after].value) or (False, 0)
+    z = graph.steps[before].value
+    for other, seen in enumerate(graph.steps):
+        if other in (after, before) or seen.value.shape != z.shape:
+            continue
+        if np.ptp(seen.value - z, axis=axis).max() < 1e-9:
+            continue
+
+        def changes(graph: Graph, other: int = other) -> list[Change]:
+            c = graph.steps[other].value
+            e = np.exp(c - c.max(axis=axis, keepdims=True))
+            p = e / e.sum(axis=axis, keepdims=True)
+            J = _jacobian(log, axis, graph.steps[after].value)
+            return [Change(after, before, _jacobian(log, axis, np.log(p) if log else p) - J)]
+
+        text = f"The derivative of the softmax {graph.steps[after].label} is right, and taken at"
+        yield Edit("wrong-variable", f"{text} {seen.label} in place of its logits.", changes)
+
+
+def _by_name(graph: Graph, after: int, before: int, hypothesis: Hypothesis) -> dict[str, Guess]:
+    key = after, before, hypothesis
+    if key not in graph.kept:
+        with np.errstate(all="ignore"):
+            guesses = list(hypothesis.guesses(_view(graph, after, before)))
+        sound = [guess for guess in guesses if np.isfinite(guess.matrix).all()]
+        graph.kept[key] = {guess.name: guess for guess in sound}
+    found: dict[str, Guess] = graph.kept[key]
+    return found
+
+
+def _found(graph: Graph) -> Iterator[tuple[int, int]]:
+    """Yield the places of p, or log p, and of its logits, those before any shift."""
+    for after, step in enumerate(graph.steps):
+        y = step.value
+        form = _form(y) if graph.moving[after] and step.function is not None else None
+        if form is None:
+            continue
+        log, axis = form
+        with np.errstate(all="ignore"):
+            logs = y if log else np.log(y)
+            for before in range(after):
+                z = graph.steps[before].value
+                if not graph.moving[before] or z.shape != y.shape:
+                    continue
+                shift = np.where(np.isneginf(logs) & np.isneginf(z), np.nan, logs - z)
+                spread = np.nanmax(shift, axis=axis) - np.nanmin(shift, axis=axis)
+                if spread.max() <= 1e-9 * (1 + np.abs(z[np.isfinite(z)]).max(initial=0)):
+                    if not (log and graph.steps[before].name == "log"):
+                        yield after, before
+                    break
+
+
+def _form(y: Vector) -> tuple[bool, int] | None:
+    """Return whether y is log_softmax, and its axis; None where it is neither."""
+    for log in (False, True):
+        p = np.exp(np.minimum(y, 1.0)) if log else y
+        if y.size < 2 or not (p.min() >= 0 and p.max() < 1):
+            continue
+        for axis in reversed(range(y.ndim)):
+            if y.shape[axis] > 1 and np.allclose(p.sum(axis=axis), 1, atol=1e-9):
+                return log, axis
+    return None
+
+
+def _jacobian(log: bool, axis: int, y: Vector) -> Matrix:
+    p = np.exp(y) if log else y
+    index = np.indices(y.shape).reshape(y.ndim, -1)
+    same = np.ones((y.size, y.size), dtype=bool)
+    for other in range(y.ndim):
+        if other != axis:
+            same &= index[other][:, None] == index[other][None, :]
+    own = np.ones_like(p) if log else p
+    return np.asarray(np.diag(own.ravel()) - np.outer(own, p) * same)
+
+
+def _view(graph: Graph, after: int, before: int) -> View:
+    if (after, before) in graph.kept:
+        known: View = graph.kept[after, before]
+        return known
+    J = graph.stretch(before, after)
+    z, y = graph.steps[before].value, graph.steps[after].value
+    names = (f"input {place}" for place in range(len(graph.given)))
+    subject = _Subject((z, *graph.given), ("the array", *names))
+    view = View(_Spot((z,), (y,), subject), 0, J, J, 1e-9 * rms(J))  # type: ignore[arg-type]
+    graph.kept[after, before] = view
+    return view
+
+
+def skipped(graph: Graph) -> Iterator[Edit]:
+    """A stretch of elementwise steps whose derivative is not applied."""
+    for before, first in enumerate(graph.steps):
+        if not graph.moving[before] or first.value.ndim == 0:
+            continue
+        for after in range(before + 2, len(graph.steps)):
+            last = graph.steps[after]
+            if last.value.shape != first.value.shape or not last.elementwise:
+                continue
+            J = graph.stretch(before, after)
+            if not J.any() or (np.diag(np.diag(J)) != J).any():
+                continue
+
+            def changes(graph: Graph, after: int = after, before: int = before) -> list[Change]:
+                J = graph.stretch(before, after)
+                return [Change(after, before, np.eye(len(J)) - J)]
+
+            text = f"The derivative of {last.label} in {first.label} is not applied."
+            yield Edit("chain-term", text, changes)

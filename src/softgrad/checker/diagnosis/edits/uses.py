@@ -1,0 +1,81 @@
+"""Sums over the uses of an array: one use alone is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from softgrad.checker.diagnosis.edits.base import Edit, becomes, derivative
+from softgrad.checker.diagnosis.graph.graph import Change, Edge, Graph
+from softgrad.checker.diagnosis.graph.local import Matrix
+
+__all__ = ["one_use", "reductions", "unsummed"]
+
+
+def one_use(graph: Graph, in_loops: bool) -> Iterator[Edit]:
+    """Of several steps that take an array one alone is counted."""
+    uses: dict[int, list[Edge]] = {}
+    for edge in graph.locals:
+        uses.setdefault(graph.before(edge), []).append(edge)
+    for before, edges in uses.items():
+        same = len({graph.steps[place].site for place, _ in edges}) == 1
+        if same != in_loops or len(edges) < (2 if same else 3):
+            continue
+        for kept in edges if len(edges) <= 8 else (edges[0], edges[-1]):
+            rest = [edge for edge in edges if edge != kept]
+
+            def changes(
+                graph: Graph, rest: Sequence[Edge] = rest, before: int = before
+            ) -> list[Change]:
+                return [Change(place, before, -graph.locals[place, k]) for place, k in rest]
+
+            name = graph.steps[before].label
+            text = f"Of {len(edges)} uses of {name} one alone is counted, and all must be summed."
+            yield Edit("unreduced-broadcast" if same else "chain-term", text, changes)
+
+
+def unsummed(graph: Graph, places: Sequence[int], k: int) -> Iterator[Edit]:
+    """Of the entries that are made of one entry, as by broadcasting, the last alone is counted."""
+    own = graph.locals[places[0], k]
+    if not ((own != 0).sum(axis=0) > 1).any() or not ((own != 0).sum(axis=1) <= 1).all():
+        return
+    for which in ("first", "last"):
+
+        def alone(graph: Graph, place: int, which: str = which) -> Matrix:
+            L = graph.locals[place, k]
+            seen = L != 0
+            order = seen.argmax(axis=0) if which == "first" else len(L) - 1 - seen[::-1].argmax(0)
+            keep = np.zeros_like(seen)
+            keep[order, np.arange(L.shape[1])] = True
+            return np.where(keep, L, 0.0)
+
+        text = f"In {derivative(graph, places[0], k)} uses of one entry are not summed: the {which}"
+        yield Edit("unreduced-broadcast", f"{text} alone counts.", becomes(places, k, alone))
+
+
+def reductions(graph: Graph) -> Iterator[Edit]:
+    """All sums and means of the forward at once: taken for constants, or times a number."""
+    edges = [
+        edge
+        for edge in graph.locals
+        if graph.steps[edge[0]].name in _REDUCE
+        and graph.steps[edge[0]].value.size < graph.steps[graph.before(edge)].value.size
+    ]
+    for names in (("mean",), ("sum", "reduce"), _REDUCE):
+        some = [edge for edge in edges if graph.steps[edge[0]].name in names]
+        if len(some) < 2 or (names == _REDUCE and _of_one_kind(graph, some)):
+            continue
+
+        def changes(graph: Graph, edges: Sequence[Edge] = some) -> list[Change]:
+            return [Change(edge[0], graph.before(edge), graph.locals[edge]) for edge in edges]
+
+        what = " and ".join(dict.fromkeys(graph.steps[place].label for place, _ in some))
+        yield Edit("chain-term", f"The derivative of {what} {{}}.", changes, multiple=True)
+
+
+def _of_one_kind(graph: Graph, edges: Sequence[Edge]) -> bool:
+    return len({graph.steps[place].name for place, _ in edges}) == 1
+
+
+_REDUCE = ("mean", "sum", "reduce", "var", "std", "norm")

@@ -1,0 +1,1 @@
+"""A forward as a graph of its steps, each with its Jacobian."""
