@@ -186,8 +186,6 @@ def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diag
     seen = _ranked(spots, wrong)
     found = _of_all(seen, wrong, names, locator)
     found = found or by_steps(spots, wrong) or _of_some(seen, names, locator)
-    for where in wrong if found is None and len(wrong) > 1 else ():
-        found = found or by_steps(spots, [where])
     if found is not None:
         return found
     left = [_explained(names[where], *known, locator) for where, known in seen.items()]

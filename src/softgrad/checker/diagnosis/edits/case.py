@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import product
 
 import numpy as np
 
 from softgrad.checker.diagnosis.edits.base import Edit
-from softgrad.checker.diagnosis.graph.graph import Graph
+from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.jacobians import Spot
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
@@ -41,26 +42,25 @@ class Case:
         self.moves, self.effects = graph.push(self.seed @ w), graph.pull(u)
         self.wanted = np.einsum("os,ot,ts->s", u, self.R, w)
 
-    @property
+    @cached_property
     def is_usable(self) -> bool:
         """Whether the error is more than what the steps' differences leave."""
         return rms(self.R) > 1e-6 * rms(self.J)
 
-    def may_be(self, edit: Edit) -> bool:
+    def may_be(self, edit: Edit, changes: Sequence[Change]) -> bool:
         """Whether a few numbers are those of the error; of several changes that is not known."""
-        changes = edit.changes(self.graph)
         if len(changes) > 1 and not edit.multiple:
             return True
-        seen = self._sketch(edit)
-        if seen is None:
+        seen = self._sketch(changes)
+        if not seen.any():
             return False
-        c = self.factor(edit) if edit.multiple else 1.0
+        c = self.factor(changes) if edit.multiple else 1.0
         return bool(np.abs(self.wanted - c * seen).max() <= 1e-4 * np.abs(self.wanted).max())
 
-    def factor(self, edit: Edit) -> float:
-        """Return the multiple of a change that comes nearest to the error."""
-        seen = self._sketch(edit)
-        return float(seen @ self.wanted / (seen @ seen)) if seen is not None else 0.0
+    def factor(self, changes: Sequence[Change]) -> float:
+        """Return the multiple of changes that comes nearest to the error."""
+        seen = self._sketch(changes)
+        return float(seen @ self.wanted / (seen @ seen)) if seen.any() else 0.0
 
     def left(self, edit: Edit, c: float) -> float:
         """Return what an edit leaves of the error, as a part of it."""
@@ -105,10 +105,10 @@ class Case:
         users = [edge[0] for edge in self.graph.locals if self.graph.before(edge) == place]
         return bool(users) and all(self._chosen(user) for user in users)
 
-    def _sketch(self, edit: Edit) -> Vector | None:
+    def _sketch(self, changes: Sequence[Change]) -> Vector:
         total = np.zeros(_SKETCHES)
-        for change in edit.changes(self.graph):
+        for change in changes:
             effect, move = self.effects[change.after], self.moves[change.before]
             if effect is not None and move is not None:
                 total += ((effect @ change.delta) * move.T).sum(axis=1)
-        return total if total.any() else None
+        return total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
 
 from softgrad.checker.diagnosis.edits.arrangement import exchanged, turned
@@ -11,6 +11,7 @@ from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.edits.case import Case
 from softgrad.checker.diagnosis.edits.single import (
     as_it_is,
+    branches,
     multiples,
     other_numbers,
     powers,
@@ -19,7 +20,7 @@ from softgrad.checker.diagnosis.edits.single import (
 )
 from softgrad.checker.diagnosis.edits.stretches import skipped, softmaxes, tails
 from softgrad.checker.diagnosis.edits.uses import one_use, reductions, unsummed
-from softgrad.checker.diagnosis.graph.graph import Graph
+from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.jacobians import Spot
 from softgrad.checker.report import Diagnosis
 
@@ -32,31 +33,35 @@ _LEFT = 1e-4
 _EXACT = 1e-7
 """What leaves less than this is not looked for further."""
 
-_LIKELY = (multiples, as_it_is, without_factor, turned, unsummed, powers, squared)
+_LIKELY = (multiples, as_it_is, branches, without_factor, turned, unsummed, powers, squared)
 """What may be wrong with a step, or with all turns of a loop."""
 
 
 def by_steps(spots: tuple[Spot, Spot], wrong: Sequence[int]) -> Diagnosis | None:
-    """Name a mistake in one step of the forward that explains the gradients of these inputs."""
+    """Name a mistake in one step of the forward that explains the gradients of wrong inputs.
+
+    One that explains them all is preferred; else it is that of the first of which one is found.
+    """
     graphs = _alike(spots)
     if graphs is None:
         return None
-    cases = [Case(graph, spot, wrong) for graph, spot in zip(graphs, spots, strict=True)]
-    if not all(case.is_usable for case in cases):
-        return None
-    found: list[_Fit] = []
+    scopes = [list(wrong), *([where] for where in wrong if len(wrong) > 1)]
+    pairs = list(zip(graphs, spots, strict=True))
+    cases = [[Case(graph, spot, scope) for graph, spot in pairs] for scope in scopes]
+    found: list[list[_Fit]] = [[] for _ in scopes]
     for edit in islice(_edits(graphs[0]), _MOST):
-        fit = _fit(edit, cases)
-        if fit is not None:
-            found.append(fit)
-            if fit.left < _EXACT:
-                break
-    first = min(found, key=lambda fit: fit.left, default=None)
-    if first is None or any(
-        fit.edit.code != first.edit.code and fit.left < 10 * first.left for fit in found
-    ):
-        return None
-    return _said(first, cases)
+        changes = edit.changes(graphs[0])
+        for case, fits in zip(cases, found, strict=True):
+            fit = _fit(edit, changes, case)
+            if fit is not None:
+                fits.append(fit)
+        if found[0] and found[0][-1].left < _EXACT:
+            break
+    for case, fits in zip(cases, found, strict=True):
+        first = min(fits, key=lambda fit: fit.left, default=None)
+        if first is not None and not any(first.is_rivalled(fit) for fit in fits):
+            return _said(first, case)
+    return None
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,16 @@ class _Fit:
     factor: float
     left: float
 
+    def is_rivalled(self, other: _Fit) -> bool:
+        """Whether another name comes near; of two that are exact the first is taken."""
+        near = max(10 * self.left, _EXACT)
+        return other.edit.code != self.edit.code and self.left > _EXACT and other.left < near
 
-def _fit(edit: Edit, cases: Sequence[Case]) -> _Fit | None:
-    if not cases[0].may_be(edit):
+
+def _fit(edit: Edit, changes: Sequence[Change], cases: Sequence[Case]) -> _Fit | None:
+    if not (cases[0].is_usable and cases[1].is_usable and cases[0].may_be(edit, changes)):
         return None
-    factors = [case.factor(edit) if edit.multiple else 1.0 for case in cases]
+    factors = [case.factor(edit.changes(case.graph)) if edit.multiple else 1.0 for case in cases]
     if abs(factors[0] - factors[1]) > 1e-5 * abs(factors[0]):
         return None
     left = max(case.left(edit, c) for case, c in zip(cases, factors, strict=True))
@@ -148,4 +158,4 @@ def _alike(spots: tuple[Spot, Spot]) -> tuple[Graph, Graph] | None:
     if forms[0] != forms[1] or one.outputs != other.outputs:
         return None
     still = one.idle & other.idle
-    return replace(one, still=still), replace(other, still=still)
+    return one.without(still), other.without(still)

@@ -20,7 +20,15 @@ from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.subject import Vector
 
-__all__ = ["as_it_is", "multiples", "other_numbers", "powers", "squared", "without_factor"]
+__all__ = [
+    "as_it_is",
+    "branches",
+    "multiples",
+    "other_numbers",
+    "powers",
+    "squared",
+    "without_factor",
+]
 
 
 def multiples(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -55,6 +63,29 @@ def as_it_is(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     if len(graph.steps[places[0]].operands) == 1:
         text = f"{capital(derivative(graph, places[0], k))} is not applied."
         yield Edit("chain-term", text, becomes(places, k, identity), place=places[0])
+
+
+def branches(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """One branch of a `where` is taken everywhere."""
+    step = graph.steps[places[0]]
+    if step.name != "where":
+        return
+
+    def changes(graph: Graph) -> list[Change]:
+        found = []
+        for place in places:
+            shape = graph.steps[place].value.shape
+            for edge in graph.edges[place]:
+                own = graph.values(place)[edge[1]]
+                taken = np.eye(own.size) if edge[1] == k else np.zeros((own.size, own.size))
+                if own.shape != shape:
+                    return []
+                found.append(Change(place, graph.before(edge), taken - graph.locals[edge]))
+        return found
+
+    branch = operand(graph, places[0], k) or "one branch"
+    text = f"{capital(derivative(graph, places[0], k))} is taken everywhere: as if the choice"
+    yield Edit("subset", f"{text} were always {branch}.", changes)
 
 
 def without_factor(graph: Graph, places: Places, k: int) -> Iterator[Edit]:

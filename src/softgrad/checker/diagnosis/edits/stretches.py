@@ -74,15 +74,32 @@ def _decayed(graph: Graph, after: int, before: int) -> Iterator[Edit]:
 
 
 def tails(graph: Graph) -> Iterator[Edit]:
-    """Yield what all that comes after a step may be taken for, as if the step were the input."""
-    if len(graph.outputs) != 1:
-        return
-    (after,) = graph.outputs
-    for before in graph.gates:
+    """Yield what all that comes after a step may be taken for, as if the step were the input.
+
+    What comes after ends at the output, or at the loss that logits alone go into.
+    """
+    pairs = [(before, place) for _, before in _found(graph) for place in _loss_of(graph, before)]
+    if len(graph.outputs) == 1:
+        pairs += [(before, graph.outputs[0]) for before in graph.gates]
+    for before, after in dict.fromkeys(pairs):
         step = graph.steps[before]
-        if step.function is not None and before != after and step.value.ndim:
+        whole = before in graph.inputs and after in graph.outputs
+        if before != after and step.value.ndim and not whole:
             text = f"In what comes after {step.label}:"
             yield from _guessed(graph, after, before, _OF_TAILS, text)
+
+
+def _loss_of(graph: Graph, logits: int) -> list[int]:
+    """Return the first number through which all goes that comes from logits."""
+    effects = graph.pull(np.eye(len(graph.whole)))
+    own = effects[logits]
+    for place in range(logits + 1, len(graph.steps)):
+        effect = effects[place]
+        if graph.steps[place].value.ndim == 0 and effect is not None and own is not None:
+            gap = effect @ graph.stretch(logits, place) - own
+            if np.abs(gap).max() <= 1e-7 * np.abs(own).max():
+                return [place]
+    return []
 
 
 def _guessed(
@@ -108,7 +125,7 @@ def _elsewhere(graph: Graph, after: int, before: int) -> Iterator[Edit]:
     log, axis = _form(graph.steps[after].value) or (False, 0)
     z = graph.steps[before].value
     for other, seen in enumerate(graph.steps):
-        if other in (after, before) or seen.value.shape != z.shape:
+        if other == before or seen.value.shape != z.shape:
             continue
         if np.ptp(seen.value - z, axis=axis).max() < 1e-9:
             continue

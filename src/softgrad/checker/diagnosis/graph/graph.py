@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -71,6 +71,14 @@ class Graph:
     def kept(self) -> dict[Any, Any]:
         """What was found of this graph, and will be asked again."""
         return {}
+
+    def without(self, still: frozenset[int]) -> Graph:
+        """Return the graph with some steps taken for constants."""
+        graph = replace(self, still=still)
+        moving = graph.moving
+        kept = [e for e in self.locals if moving[e[0]] and moving[self.before(e)]]
+        graph.__dict__["locals"] = {edge: self.locals[edge] for edge in kept}
+        return graph
 
     def values(self, place: int) -> list[Vector]:
         """Return the operands' values of a step."""
