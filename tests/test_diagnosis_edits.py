@@ -203,7 +203,7 @@ def test_without_a_mistake_they_pass(forward, backward, inputs):
 
 
 def test_two_mistakes_at_once_are_not_one():
-    backward = partial(gate_backward, slope=lambda n: 1 - n, kept=lambda g, z: 0.3 * g)
+    backward = partial(gate_backward, turned=lambda d, U: d @ U, kept=lambda g, z: 0.3 * g)
     assert sg.check(gate, backward, *GATE).diagnosis.code == "unnamed"
 
 

@@ -146,7 +146,8 @@ def _by_jacobians(subject: Metered, locator: Locator, rng: np.random.Generator) 
     for plan in plans(subject):
         if found is not None and not plan.fresh:
             break  # at two points that lie side by side a number fits too easily
-        first, second = (draw(subject, plan, rng) for _ in range(2))
+        first = draw(subject, plan, rng)
+        second = draw(subject, plan, rng, like=first)
         if first is None or second is None:
             continue
         each = subject.meter.left // 2

@@ -20,8 +20,6 @@ from softgrad.checker.subject import Arrays, Vector, flat, is_floating, shaped
 
 __all__ = ["Matrix", "Spot", "Unusable"]
 
-_NOISY = 1e-6
-"""The relative error bar of differences beyond which steps are not differentiated either."""
 _OF_STEPS = 1e-9
 """The accuracy of a Jacobian that is put together from its steps'."""
 
@@ -126,15 +124,18 @@ class Spot:
     @cached_property
     def graph(self) -> Graph | None:
         """The steps of the forward; None where they cannot be followed, or are not all of it."""
-        graph = self._traced(self.points)
+        graph, own = self._traced(self.points), flat(self.outputs)
         if graph is None:
+            return None
+        again = flat([graph.steps[place].value for place in graph.outputs])
+        # One that is noisy has no derivative that its steps could tell.
+        if again.shape != own.shape or rms(again - own) > 1e-13 * rms(own):
             return None
         for where, point in enumerate(self.points):
             direction = np.random.default_rng(1).uniform(0.5, 1.5, point.size)
             slope, bar = self.slope(where, self.points, direction)
-            own = graph.jacobian_of(where) @ direction
-            noisy = bar > _NOISY * rms(slope)
-            if noisy or own.shape != slope.shape or rms(own - slope) > 1e-5 * rms(slope):
+            gap = rms(graph.jacobian_of(where) @ direction - slope)
+            if gap > min(1e3 * bar, 1e-3 * rms(slope)) + 1e-6 * rms(slope):
                 return None
         return graph
 

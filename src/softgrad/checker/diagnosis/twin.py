@@ -85,9 +85,16 @@ def _divisible(sizes: list[int], least: int) -> dict[int, int]:
 
 
 def draw(
-    subject: Metered, plan: Plan, rng: np.random.Generator, largest: float = LARGEST
+    subject: Metered,
+    plan: Plan,
+    rng: np.random.Generator,
+    largest: float = LARGEST,
+    like: Metered | None = None,
 ) -> Metered | None:
-    """Return the subject at a twin of its inputs in float64; None where that would be large."""
+    """Return the subject at a twin of its inputs in float64; None where that would be large.
+
+    Labels and masks are those of `like`, if there is one: a forward then takes the same steps.
+    """
     masked = any(mask is not None for mask in subject.masks)
     if masked and plan.fresh:  # what may be infinite where is known of the original alone
         return None
@@ -98,6 +105,9 @@ def draw(
         _floats(value, plan, rng) if place in subject.floating else _others(value, plan, rng)
         for place, value in enumerate(subject.values)
     )
+    if like is not None:
+        pairs = enumerate(zip(values, like.values, strict=True))
+        values = tuple(v if place in subject.floating else known for place, (v, known) in pairs)
     masks = subject.masks if masked else (None,) * len(subject.floating)
     forward = subject.reference or subject.forward
     return replace(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 
@@ -70,15 +69,16 @@ class Case:
         return rms(self.A - self.graph.pushed(self.seed, changes)) / rms(self.R)
 
     def is_whole(self, edit: Edit) -> bool:
-        """Whether a change is a multiple of the whole Jacobian of an output in an input."""
-        changed = self.graph.pushed(self.seed, edit.changes(self.graph)) - self.J
-        rows = [slice(None), *(part for part in self.outputs if len(self.outputs) > 1)]
-        for part in product(rows, self.parts):
-            own, J = changed[part], self.J[part]
-            rest = np.array(changed)
-            rest[part[0]] = 0
-            c = float(np.vdot(own, J)) / float(np.vdot(J, J) or 1.0)
-            if own.any() and not rest.any() and rms(own - c * J) <= 1e-6 * rms(own):
+        """Whether a change is a multiple of an input's whole gradient, or of an output's part."""
+        changes = edit.changes(self.graph)
+        changed = self.graph.pushed(self.seed, changes) - self.J
+        if any(_is_multiple(changed[:, part], self.J[:, part]) for part in self.parts):
+            return True
+        whole = self.graph.whole
+        changed = self.graph.pushed(np.eye(whole.shape[1]), changes) - whole
+        for part in self.outputs if len(self.outputs) > 1 else ():
+            rest = np.delete(changed, part, axis=0)
+            if not rest.any() and _is_multiple(changed[part], whole[part]):
                 return True
         return False
 
@@ -98,7 +98,7 @@ class Case:
         return step.name == "_item" and step.operands[0] in self.graph.inputs and dead
 
     def _chosen(self, place: int) -> bool:
-        if self.graph.steps[place].name in ("where", "maximum", "minimum", "clip"):
+        if self.graph.steps[place].name in ("where", "clip"):
             return True
         if place in self.graph.outputs:
             return False
@@ -112,3 +112,8 @@ class Case:
             if effect is not None and move is not None:
                 total += ((effect @ change.delta) * move.T).sum(axis=1)
         return total
+
+
+def _is_multiple(changed: Vector, J: Vector) -> bool:
+    c = float(np.vdot(changed, J)) / float(np.vdot(J, J) or 1.0)
+    return bool(changed.any()) and rms(changed - c * J) <= 1e-6 * rms(changed)

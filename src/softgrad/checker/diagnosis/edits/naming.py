@@ -18,7 +18,8 @@ from softgrad.checker.diagnosis.edits.single import (
     squared,
     without_factor,
 )
-from softgrad.checker.diagnosis.edits.stretches import skipped, softmaxes, tails
+from softgrad.checker.diagnosis.edits.slopes import slopes
+from softgrad.checker.diagnosis.edits.softmaxes import softmaxes, tails
 from softgrad.checker.diagnosis.edits.uses import one_use, reductions, unsummed
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.jacobians import Spot
@@ -101,7 +102,7 @@ def _edits(graph: Graph) -> Iterator[Edit]:
     yield from one_use(graph, in_loops=False)
     yield from exchanged(graph)
     yield from reductions(graph)
-    yield from skipped(graph)
+    yield from slopes(graph)
     yield from tails(graph)
     yield from _over(multiples, graph, turns)
     yield from _over(other_numbers, graph, chain(alone, loops, turns))

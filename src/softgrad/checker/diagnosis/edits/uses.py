@@ -19,7 +19,7 @@ def one_use(graph: Graph, in_loops: bool) -> Iterator[Edit]:
     for edge in graph.locals:
         uses.setdefault(graph.before(edge), []).append(edge)
     for before, edges in uses.items():
-        same = len({graph.steps[place].site for place, _ in edges}) == 1
+        same = len({graph.steps[place].site for place, _ in edges}) < len({n for n, _ in edges})
         if same != in_loops or len(edges) < (2 if same else 3):
             continue
         for kept in edges if len(edges) <= 8 else (edges[0], edges[-1]):

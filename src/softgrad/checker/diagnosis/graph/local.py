@@ -17,46 +17,45 @@ __all__ = ["Matrix", "jacobian"]
 Matrix = NDArray[np.float64]
 
 _STEP = 2.0**-11
-"""Of a difference, in the operand's own scale: what is cut off and what is rounded are alike."""
+"""Of a difference, in the entry's own scale: what is cut off and what is rounded are alike."""
 _TINY = 2.0**-340
 """Of a complex step: its square is nothing."""
 
 
 def jacobian(step: Step, values: Sequence[Vector], operand: int) -> Matrix:
     """Return a step's Jacobian in one operand, at any values of the operands."""
-    own = values[operand]
-    if step.elementwise and step.value.shape == np.broadcast_shapes(*(v.shape for v in values)):
-        along = _slope(step, values, operand, np.ones(own.shape)).reshape(-1)
-        source = np.broadcast_to(np.arange(own.size).reshape(own.shape), step.value.shape)
-        J = np.zeros((step.value.size, own.size))
-        J[np.arange(along.size), source.reshape(-1)] = along
+    own, out = values[operand], step.value
+    # Entries of a mask may be −1e9, and vary over 1 all the same.
+    h = _STEP * np.clip(np.abs(own), 2.0**-10, 1.0)
+    if step.elementwise and out.shape == np.broadcast_shapes(*(v.shape for v in values)):
+        along = _slope(step, values, operand, h) / np.broadcast_to(h, out.shape)
+        source = np.broadcast_to(np.arange(own.size).reshape(own.shape), out.shape)
+        J = np.zeros((out.size, own.size))
+        J[np.arange(out.size), source.reshape(-1)] = along.reshape(-1)
         return J
-    columns = np.eye(own.size).reshape(own.size, *own.shape)
-    return np.stack([_slope(step, values, operand, c).reshape(-1) for c in columns], axis=1)
+    moves = h * np.eye(own.size).reshape(own.size, *own.shape)
+    columns = [_slope(step, values, operand, move).reshape(-1) for move in moves]
+    return np.asarray(np.stack(columns, axis=1) / h.reshape(-1))
 
 
 def _slope(step: Step, values: Sequence[Vector], operand: int, move: Vector) -> Vector:
-    """Return the derivative along a move of one operand."""
-    finite = np.abs(values[operand][np.isfinite(values[operand])])
-    h = _STEP * (float(finite.max(initial=0)) or 1.0)
-    near = _difference(step, values, operand, move, h)
+    """Return the derivative along a move of one operand, which is a small one."""
+    near = _difference(step, values, operand, move)
     exact = _complex_step(step, values, operand, move)
     # Where a step takes complex numbers and is not analytic, the two are far apart.
-    if exact is not None and _gap(exact, near) <= 1e-4 * _gap(near, 0.0):
+    if exact is not None and _gap(exact, near) <= 1e-3 * _gap(near, 0.0):
         return exact
-    return np.asarray((4 * near - _difference(step, values, operand, move, 2 * h)) / 3)
+    return np.asarray((4 * near - _difference(step, values, operand, 2 * move) / 2) / 3)
 
 
 def _gap(one: Vector, other: Vector | float) -> float:
     return float(np.abs(one - other).max(initial=0))
 
 
-def _difference(
-    step: Step, values: Sequence[Vector], operand: int, move: Vector, h: float
-) -> Vector:
+def _difference(step: Step, values: Sequence[Vector], operand: int, move: Vector) -> Vector:
     with np.errstate(invalid="ignore"):  # −inf stays where it is
-        change = _at(step, values, operand, h * move) - _at(step, values, operand, -h * move)
-    return np.where(np.isfinite(change), change, 0.0) / (2 * h)
+        change = _at(step, values, operand, move) - _at(step, values, operand, -move)
+    return np.where(np.isfinite(change), change, 0.0) / 2
 
 
 def _complex_step(

@@ -1,4 +1,4 @@
-"""Softmax and log_softmax within a forward, however they are written, and stretches left out."""
+"""Softmax and log_softmax within a forward, however they are written, and what comes after."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from softgrad.checker.diagnosis.hypotheses.projection import (
     SIGN_OFF,
     WRONG_AXIS,
 )
-from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY, SCALE, SIGN, ZERO
+from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY, SCALE, SIGN, SPREAD, ZERO
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
-__all__ = ["skipped", "softmaxes", "tails"]
+__all__ = ["softmaxes", "tails"]
 
 _OF_SOFTMAX = (DIAGONAL_ONLY, OTHER_MAP, SIGN_OFF, OUTER_FACTOR, PROJECTION, WRONG_AXIS, IDENTITY)
 _OF_TAILS = [
     hypothesis
     for hypothesis in TABLE
-    if not hypothesis.costly and hypothesis not in (ZERO, SIGN, SCALE)
+    if not hypothesis.costly and hypothesis not in (ZERO, SIGN, SCALE, IDENTITY, SPREAD)
 ]
 
 
@@ -162,16 +162,22 @@ def _found(graph: Graph) -> Iterator[tuple[int, int]]:
         log, axis = form
         with np.errstate(all="ignore"):
             logs = y if log else np.log(y)
-            for before in range(after):
-                z = graph.steps[before].value
-                if not graph.moving[before] or z.shape != y.shape:
-                    continue
-                shift = np.where(np.isneginf(logs) & np.isneginf(z), np.nan, logs - z)
-                spread = np.nanmax(shift, axis=axis) - np.nanmin(shift, axis=axis)
-                if spread.max() <= 1e-9 * (1 + np.abs(z[np.isfinite(z)]).max(initial=0)):
-                    if not (log and graph.steps[before].name == "log"):
-                        yield after, before
-                    break
+        for before in range(after):
+            z = graph.steps[before].value
+            if graph.moving[before] and z.shape == y.shape and _is_shift(z, logs, axis):
+                if not (log and graph.steps[before].name == "log"):
+                    yield after, before
+                break
+
+
+def _is_shift(z: Vector, logs: Vector, axis: int) -> bool:
+    """Whether two arrays differ by a number in each row; excluded entries aside."""
+    gone = np.isneginf(logs) & (z < z.max(axis=axis, keepdims=True) - 700)
+    with np.errstate(invalid="ignore"):
+        shift = np.where(gone, np.nan, logs - z)
+    spread = np.nanmax(shift, axis=axis) - np.nanmin(shift, axis=axis)
+    size = np.abs(z[~gone]).max(initial=0)
+    return bool((spread <= 1e-9 * (1 + size)).all())
 
 
 def _form(y: Vector) -> tuple[bool, int] | None:
@@ -208,24 +214,3 @@ def _view(graph: Graph, after: int, before: int) -> View:
     view = View(_Spot((z,), (y,), subject), 0, J, J, 1e-9 * rms(J))  # type: ignore[arg-type]
     graph.kept[after, before] = view
     return view
-
-
-def skipped(graph: Graph) -> Iterator[Edit]:
-    """A stretch of elementwise steps whose derivative is not applied."""
-    for before, first in enumerate(graph.steps):
-        if not graph.moving[before] or first.value.ndim == 0:
-            continue
-        for after in range(before + 2, len(graph.steps)):
-            last = graph.steps[after]
-            if last.value.shape != first.value.shape or not last.elementwise:
-                continue
-            J = graph.stretch(before, after)
-            if not J.any() or (np.diag(np.diag(J)) != J).any():
-                continue
-
-            def changes(graph: Graph, after: int = after, before: int = before) -> list[Change]:
-                J = graph.stretch(before, after)
-                return [Change(after, before, np.eye(len(J)) - J)]
-
-            text = f"The derivative of {last.label} in {first.label} is not applied."
-            yield Edit("chain-term", text, changes)

@@ -1,0 +1,86 @@
+"""Elementwise functions whose derivative is another's, or is taken at another number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.graph.graph import Change, Graph
+from softgrad.checker.subject import Vector
+
+__all__ = ["slopes"]
+
+
+def _sigmoid(v: Vector) -> Vector:
+    return np.asarray(0.5 + 0.5 * np.tanh(v / 2))
+
+
+_NUMBERS: dict[str, Callable[[Vector, Vector], Vector]] = {
+    "the output": lambda x, y: y,
+    "the input": lambda x, y: x,
+    "σ(input)": lambda x, y: _sigmoid(x),
+    "σ(output)": lambda x, y: _sigmoid(y),
+    "tanh(input)": lambda x, y: np.asarray(np.tanh(x)),
+    "tanh(output)": lambda x, y: np.asarray(np.tanh(y)),
+}
+"""What a formula may be taken at: the function's input x or output y, or a function of them."""
+_FORMULAS: dict[str, tuple[str, Callable[[Vector], Vector]]] = {
+    "1": ("chain-term", lambda v: 0 * v + 1),
+    "v": ("chain-term", lambda v: v),
+    "1 − v": ("chain-term", lambda v: 1 - v),
+    "1 + v": ("chain-term", lambda v: 1 + v),
+    "v²": ("chain-term", lambda v: v * v),
+    "1 + v²": ("chain-term", lambda v: 1 + v * v),
+    "v·(1 − v)": ("wrong-variable", lambda v: v * (1 - v)),
+    "1 − v²": ("wrong-variable", lambda v: 1 - v * v),
+    "1[v > 0]": ("wrong-variable", lambda v: np.where(v > 0, 1.0, 0.0)),
+}
+"""The derivatives of common functions, and what becomes of them when a part is forgotten."""
+
+
+def slopes(graph: Graph) -> Iterator[Edit]:
+    """Yield the slopes that an elementwise stretch of the forward may be given."""
+    for before, after in _stretches(graph):
+        text = f"In the derivative of {graph.steps[after].label} in {graph.steps[before].label}"
+        for at, number in _NUMBERS.items():
+            for formula, (code, slope) in _FORMULAS.items():
+                if code == "chain-term" and at not in ("the output", "the input"):
+                    continue  # the derivative of another function, at a function of a number
+
+                def changes(
+                    graph: Graph,
+                    after: int = after,
+                    before: int = before,
+                    number: Callable[[Vector, Vector], Vector] = number,
+                    slope: Callable[[Vector], Vector] = slope,
+                ) -> list[Change]:
+                    x, y = graph.steps[before].value, graph.steps[after].value
+                    with np.errstate(all="ignore"):
+                        d = np.asarray(slope(number(x, y))).reshape(-1)
+                    if not np.isfinite(d).all():
+                        return []
+                    return [Change(after, before, np.diag(d) - graph.stretch(before, after))]
+
+                if formula != "1":
+                    said = f"{text} stands {formula}, v being {at}."
+                    yield Edit(code, said, changes, place=after)
+                elif at == "the output":
+                    yield Edit(code, f"{text[7:].capitalize()} is not applied.", changes)
+
+
+def _stretches(graph: Graph) -> Iterator[tuple[int, int]]:
+    """Yield steps before and after elementwise stretches, those of one step first."""
+    found = []
+    for before, first in enumerate(graph.steps):
+        if not graph.moving[before] or first.value.ndim == 0:
+            continue
+        for after in range(before + 1, len(graph.steps)):
+            last = graph.steps[after]
+            if not last.elementwise or last.value.shape != first.value.shape:
+                continue
+            J = graph.stretch(before, after)
+            if J.any() and not (J - np.diag(np.diag(J))).any() and np.ptp(np.diag(J)):
+                found.append((before, after))
+    return iter(sorted(found, key=lambda pair: pair[1] - pair[0]))
