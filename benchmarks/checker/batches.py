@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.checker import second_batch, subjects
+from benchmarks.checker import second_batch, subjects, third_batch
 from benchmarks.checker.operators import OPERATORS
 from benchmarks.checker.subject import Subject
 
@@ -29,6 +29,11 @@ BATCHES = (
         "second",
         "second batch: written after the hypotheses of the first were mended",
         second_batch.SUBJECTS,
+    ),
+    Batch(
+        "third",
+        "third batch: written when the diagnosis had learnt to follow a forward's steps",
+        third_batch.SUBJECTS,
     ),
 )
 
