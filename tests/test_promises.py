@@ -216,6 +216,37 @@ def test_a4_softmax_sums_to_one_within_2_u(place: Where, slow: bool) -> None:
     assert_promise("A-4 |Σp − 1|, u", place, worst / unit_roundoff(place.dtype), 2)
 
 
+def rows_that_round_alike(dtype: str) -> Iterator[np.ndarray]:
+    """Rows below one maximum in which every sum of a few neighbours rounds the same way, again and
+    again: the worst that a sum over a row, or what multiplies all of it, can do to Σp and Σg."""
+    rng = np.random.default_rng(4)
+    for k in (3, 6, 9, 33, 64, 65, 256, 1000):
+        n = 60_000 // k
+        p = np.where(rng.random((n, 1)) < 0.5, rng.uniform(0.25, 1, (n, 4)), rng.random((n, 1)))
+        which = np.arange(k) // (1 if k <= 64 else 64) % 4  # what adds up: classes, or blocks
+        x = np.log(p[:, which])
+        x[:, -1] = 0
+        yield x.astype(dtype)
+
+
+@in_numpy
+def test_a4_a7_sums_of_rows_that_round_alike_are_within_2_u(place: Where) -> None:
+    rng, worst = np.random.default_rng(47), [0.0, 0.0]
+    for x in rows_that_round_alike(place.dtype):
+        n, k = x.shape
+        labels = np.where(rng.random(n) < 0.5, k - 1, rng.integers(k, size=n))
+        for p, g in zip(
+            place.by(sg.softmax)(x).tolist(),
+            place.by(each_row).gradient(x, labels).tolist(),
+            strict=True,
+        ):
+            worst[0] = max(worst[0], abs(math.fsum([*p, -1.0])))
+            worst[1] = max(worst[1], abs(math.fsum(g)) / math.fsum(map(abs, g)))
+    u = unit_roundoff(place.dtype)
+    assert_promise("A-4 |Σp − 1| of alike rows, u", place, worst[0] / u, 2)
+    assert_promise("A-7 |Σg|/Σ|g| of alike rows, u", place, worst[1] / u, 2)
+
+
 @everywhere
 def test_a5_log_softmax_is_within_5_u(place: Where, slow: bool) -> None:
     worst = measure(

@@ -27,7 +27,6 @@ from softgrad.kernels.numba.lanes import (
     all_sum,
     fill,
     flush,
-    is_full,
     load,
     lost_in,
     store,
@@ -36,8 +35,10 @@ from softgrad.kernels.numba.lanes import (
 __all__ = [
     "centred_exp",
     "difference",
+    "in_two_parts",
     "inverse_of_sum",
     "row_max",
+    "scaled_by",
     "sum_of_others",
     "times",
 ]
@@ -61,13 +62,14 @@ def sum_of_others(source, target, total, m, beta, r, spread):
     """Put r = Σ E − 1 into float64 lanes: the sum over all entries but one maximum.
 
     E goes to `target`, unless that is None. A row with NaN or an infinite maximum has r = NaN.
+    Every block goes to the accumulators at once: sums of numbers that are alike round one way, and
+    Σp and Σg would show it.
     """
     block, part, ties = scratch(LANES, m), scratch(LANES, m), scratch(LANES, m)
     zero, one = typed(0.0, get(m, 0)), typed(1.0, get(m, 0))
     maxima, low = scratch(LANES, 0.0), lost_in(r, zero)
     fill(r, 0.0)
     fill(maxima, 0.0)
-    fill(part, zero)
     fill(ties, zero)
     for at in range(0, total, LANES):
         load(block, source, at)
@@ -75,12 +77,10 @@ def sum_of_others(source, target, total, m, beta, r, spread):
             x, top = get(block, j), get(m, j)
             E = centred_exp(x, top, beta)
             put(block, j, E)
-            put(part, j, get(part, j) + either(x == top, zero, E))
+            put(part, j, either(x == top, zero, E))
             put(ties, j, get(ties, j) + either(x == top, one, zero))
         store(block, target, at)
-        if is_full(at):
-            flush(part, r, low)
-    flush(part, r, low)
+        flush(part, r, low)
     all_sum(r, low, spread)
     flush(ties, maxima, None)
     all_sum(maxima, None, spread)
@@ -91,11 +91,28 @@ def sum_of_others(source, target, total, m, beta, r, spread):
 
 @inlined
 def inverse_of_sum(r):
-    """Return 1/(1 + r) in float64, to half an ulp: what multiplies every entry of a row."""
+    """Return 1/(1 + r) as the float64 numbers high + low."""
     S = 1.0 + r
     lost = either(S > 2.0**60, 0.0, r - (S - 1.0))
     q = 1.0 / S
-    return fma(q, fma(-q, S, 1.0) - q * lost, q)
+    return q, q * (fma(-q, S, 1.0) - q * lost)
+
+
+@inlined
+def in_two_parts(high, low, like):
+    """Return high + low in the dtype of another number: what it rounds to, and what that leaves.
+
+    What multiplies every entry of a row is kept so: its own rounding would move their sum.
+    """
+    rounded = typed(high, like)
+    rest = (high - float(rounded)) + low
+    return rounded, typed(either(np.isfinite(rest), rest, 0.0), like)
+
+
+@inlined
+def scaled_by(high, low, E):
+    """Return (high + low)·E, rounded nearly once."""
+    return fma(high, E, low * E)
 
 
 @inlined

@@ -16,11 +16,21 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softgrad.kernels.numba.centred import centred_exp, difference, row_max, sum_of_others, times
+from softgrad.kernels.numba.centred import (
+    centred_exp,
+    difference,
+    in_two_parts,
+    inverse_of_sum,
+    row_max,
+    scaled_by,
+    sum_of_others,
+    times,
+)
 from softgrad.kernels.numba.instructions import (
     PIECE,
     address,
     either,
+    fma,
     get,
     inlined,
     put,
@@ -69,7 +79,7 @@ def cross_entropy(sources, target, total, spread, rows, args):
     row_max(source, total, m, spread)
     sums_over_ids(picked, masses, k, count, m, beta, T, distance, spread)
     sum_of_others(source, target, total, m, beta, r, spread)
-    slope, z = scratch(LANES, zero), scratch(LANES, 0.0)
+    slope, z = (scratch(LANES, zero), scratch(LANES, zero)), scratch(LANES, 0.0)
     finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread)
     scale(source, target, total, slope, spread)
     fix(target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread)
@@ -89,7 +99,7 @@ def cross_entropy_dense(sources, target, total, spread, rows, args):
     row_max(source, total, m, spread)
     sums_of_targets(source, t, total, m, beta, T, others, distance, spread)
     sum_of_others(source, target, total, m, beta, r, spread)
-    slope, z = scratch(LANES, zero), scratch(LANES, 0.0)
+    slope, z = (scratch(LANES, zero), scratch(LANES, zero)), scratch(LANES, 0.0)
     finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread)
     scale_dense(t, target, total, m, r, f, z, T, others, slope, beta)
 
@@ -106,23 +116,27 @@ def load_factors(f, factors, rows, spread):
 
 @inlined
 def finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread):
-    """Write the losses; put what multiplies every E of the gradient into `slope`, and into `z` the
-    part of that which is the z-loss's."""
-    first, count = rows
+    """Write the losses; put what multiplies every E of the gradient into `slope`, in two parts, and
+    into `z` the part of that which is the z-loss's."""
+    (first, count), (high, low) = rows, slope
     values, zero = scratch(LANES, 0.0), typed(0.0, get(m, 0))
     for i in range(width(spread)):
-        logarithm, S = log1p(get(r, i)), 1.0 + get(r, i)
+        logarithm, (inverse, lost) = log1p(get(r, i)), inverse_of_sum(get(r, i))
         logsumexp = either(zeta == 0.0, 0.0, times(float(get(m, i)), beta) + logarithm)
         pull = 2.0 * zeta * logsumexp
         value = get(T, i) * logarithm + get(distance, i) + zeta * logsumexp * logsumexp
         counts = get(f, i) != 0.0
         put(values, i, either(counts, get(f, i) * value, 0.0))
         put(z, i, pull)
-        a = times(get(f, i) * (get(T, i) + pull) / S, beta)
-        put(slope, i, typed(either(counts, a, 0.0), zero))
+        a = times(get(f, i), beta) * (get(T, i) + pull)
+        product = a * inverse
+        factor, rest = in_two_parts(product, fma(a, inverse, -product) + a * lost, zero)
+        put(high, i, either(counts, factor, zero))
+        put(low, i, either(counts, rest, zero))
     for i in range(count):
         put(address(losses), first + i, typed(get(values, i), zero))
-    share(slope, spread)
+    share(high, spread)
+    share(low, spread)
     share(z, spread)
 
 
@@ -144,14 +158,15 @@ def _scale(source, target, total, slope, spread):
         return lambda source, target, total, slope, spread: None
 
     def gradient(source, target, total, slope, spread):
-        block, zero = scratch(LANES, slope), typed(0.0, get(slope, 0))
+        high, low = slope
+        block, zero = scratch(LANES, high), typed(0.0, get(high, 0))
         for at in range(0, total, LANES):
             load(block, target, at)
             if spread:
                 ask_for_next(source, total, at)
             for j in range(LANES):
-                a = get(slope, j)
-                put(block, j, either(a == zero, zero, a * get(block, j)))
+                g = scaled_by(get(high, j), get(low, j), get(block, j))
+                put(block, j, either(get(high, j) == zero, zero, g))
             store(block, target, at)
 
     return gradient
@@ -199,12 +214,12 @@ def _fix(target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread):
                 if k > 1:
                     share_out(ids, masses, i * k, k, q, t, others, i)
             for j in range(width(spread)):
-                S = 1.0 + get(r, j)
-                p = float(centred_exp(get(x, j), get(m, j), beta)) / S
+                inverse, rest = inverse_of_sum(get(r, j))
+                p = scaled_by(inverse, rest, float(centred_exp(get(x, j), get(m, j), beta)))
                 top = (get(x, j) == get(m, j)) & (get(r, j) < 1.0)
-                at_top = get(others, j) - get(T, j) * get(r, j) / S
+                at_top = get(others, j) - get(T, j) * scaled_by(inverse, rest, get(r, j))
                 slope = either(top, at_top, get(T, j) * p - get(t, j))
-                slope = times(get(f, j) * (slope + get(z, j) * p), beta)
+                slope = times(get(f, j), beta) * (slope + get(z, j) * p)
                 put(g, j, typed(slope, get(m, 0)))
             for i in range(count):
                 if get(f, i) != 0.0:
@@ -278,19 +293,21 @@ def _scale_dense(t, target, total, m, r, f, z, T, others, slope, beta):
         return lambda t, target, total, m, r, f, z, T, others, slope, beta: None
 
     def gradient(t, target, total, m, r, f, z, T, others, slope, beta):
-        zero, one = typed(0.0, get(m, 0)), typed(1.0, get(m, 0))
+        (high, low), zero, one = slope, typed(0.0, get(m, 0)), typed(1.0, get(m, 0))
         block, weights = scratch(LANES, m), scratch(LANES, m)
         weight, at_top = scratch(LANES, m), scratch(LANES, m)
         for j in range(LANES):
-            top = get(others, j) + (get(z, j) - get(T, j) * get(r, j)) / (1.0 + get(r, j))
-            put(at_top, j, typed(times(get(f, j) * top, beta), zero))
+            inverse, rest = inverse_of_sum(get(r, j))
+            top = get(z, j) - get(T, j) * get(r, j)
+            top = get(others, j) + scaled_by(inverse, rest, top)
+            put(at_top, j, typed(times(get(f, j), beta) * top, zero))
             put(weight, j, typed(times(get(f, j), beta), zero))
         for at in range(0, total, LANES):
             load(weights, t, at)
             load(block, target, at)
             for j in range(LANES):
                 E = get(block, j)
-                g = get(slope, j) * E - get(weight, j) * get(weights, j)
+                g = scaled_by(get(high, j), get(low, j), E) - get(weight, j) * get(weights, j)
                 top = (one == E) & (get(r, j) < 1.0)  # no other E is 1, or r were 1 at least
                 g = either(top, get(at_top, j), g)
                 put(block, j, either(get(weight, j) == zero, zero, g))

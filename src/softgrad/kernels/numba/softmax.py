@@ -6,7 +6,15 @@ import math
 
 import numpy as np
 
-from softgrad.kernels.numba.centred import difference, inverse_of_sum, row_max, sum_of_others, times
+from softgrad.kernels.numba.centred import (
+    difference,
+    in_two_parts,
+    inverse_of_sum,
+    row_max,
+    scaled_by,
+    sum_of_others,
+    times,
+)
 from softgrad.kernels.numba.instructions import (
     address,
     get,
@@ -45,16 +53,20 @@ def probabilities(source, target, total, beta, spread):
     """Put p into the target."""
     zero = zero_of(source[0])
     block, m, r = scratch(LANES, zero), scratch(LANES, zero), scratch(LANES, 0.0)
+    high, low = scratch(LANES, zero), scratch(LANES, zero)
     row_max(source, total, m, spread)
     sum_of_others(source, target, total, m, beta, r, spread)
     for j in range(LANES):
-        put(m, j, typed(inverse_of_sum(get(r, j)), zero))
+        inverse, lost = inverse_of_sum(get(r, j))
+        factor, rest = in_two_parts(inverse, lost, zero)
+        put(high, j, factor)
+        put(low, j, rest)
     for at in range(0, total, LANES):
         load(block, target, at)
         if spread:
             ask_for_next(source, total, at)
         for j in range(LANES):
-            put(block, j, get(block, j) * get(m, j))
+            put(block, j, scaled_by(get(high, j), get(low, j), get(block, j)))
         store(block, target, at)
 
 
