@@ -1,0 +1,83 @@
+"""L-BFGS in a metric close to the Hessian, which is measured anew from time to time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from softgrad.arrays import Array
+from softgrad.learn.curvature import Curvature
+from softgrad.learn.objective import Objective
+from softgrad.learn.solvers.iterate import Iterate, Point
+from softgrad.learn.solvers.line_search import search
+from softgrad.learn.solvers.preconditioners import Diagonal, Kronecker
+
+__all__ = ["lbfgs"]
+
+_EVERY = 20
+"""Steps between two measures of the metric; the first ones are soon out of date."""
+
+_PAIR_BYTES = 2**28
+"""What the pairs of steps and changes may take."""
+
+_MOST_COLUMNS = 2048
+"""Whose Gram matrix is decomposed."""
+
+_DOUBT = 4
+"""Times the largest of three estimates of the gap, each of which may be low by a factor of ten."""
+
+
+def lbfgs(objective: Objective, point: Point) -> Iterator[Iterate]:
+    """Yield L-BFGS steps; the gap is ½⟨g, B g⟩, B what stands for the inverse Hessian."""
+    most = int(np.clip(_PAIR_BYTES // (16 * point.theta.size), 3, 20))
+    pairs: deque[tuple[Array, Array, float]] = deque(maxlen=most)
+    gaps: deque[float] = deque(maxlen=3)
+    metric, steps = _metric(objective, point), 0
+    while True:
+        direction = -_product(point.gradient, pairs, metric)
+        found = search(objective, point, direction)
+        if found is None:
+            if not pairs:
+                return
+            pairs.clear()  # they may be rounding: begin anew from here
+            metric = _metric(objective, point)
+            continue
+        gaps.append(-0.5 * float(np.vdot(point.gradient, direction)))
+        step, change = found.theta - point.theta, found.gradient - point.gradient
+        bent = float(np.vdot(step, change))
+        if bent > 64 * objective.precision * float(np.vdot(change, metric(change))):
+            pairs.append((step, change, bent))
+        point, steps = found, steps + 1
+        yield Iterate(point, _DOUBT * max(gaps))
+        if steps == 5 or steps % _EVERY == 0:
+            metric = _metric(objective, point)
+
+
+def _metric(objective: Objective, point: Point) -> Callable[[Array], Array]:
+    curvature = Curvature(objective, point.theta)
+    few = objective.X.shape[1] < _MOST_COLUMNS
+    return Kronecker.of(curvature) if few else Diagonal.of(curvature)
+
+
+def _product(
+    gradient: Array,
+    pairs: deque[tuple[Array, Array, float]],
+    metric: Callable[[Array], Array],
+) -> Array:
+    """Return the inverse Hessian that the pairs and the metric tell of, times the gradient.
+
+    Nocedal, 1980: the pairs are what is known of it, the metric stands for all else.
+    """
+    q, shares = gradient.copy(), []
+    for step, change, bent in reversed(pairs):
+        shares.append(float(np.vdot(step, q)) / bent)
+        q -= shares[-1] * change
+    q = metric(q)
+    if pairs:
+        _, change, bent = pairs[-1]
+        q *= bent / float(np.vdot(change, metric(change)))
+    for (step, change, bent), share in zip(pairs, reversed(shares), strict=True):
+        q += (share - float(np.vdot(change, q)) / bent) * step
+    return q

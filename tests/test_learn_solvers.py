@@ -1,0 +1,114 @@
+"""The classifier's solvers: all of them reach one optimum, and say so only when they do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convex import NAMES, data, objective, primal, some_theta
+from softgrad.learn.objective import Objective
+from softgrad.learn.solvers import SOLVERS, Settings, Solution, choose_solver, solve
+from softgrad.learn.solvers.iterate import Point
+from softgrad.learn.solvers.line_search import search
+
+
+@cache
+def optimum(name: str, **settings: Any) -> Solution:
+    f = objective(name, **settings)
+    return solve("newton", f, f.start, Settings(1e-15, 500))
+
+
+@pytest.mark.parametrize("form", ["float64", "CSR array"])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_optimum_is_reached(solver: str, name: str, form: str) -> None:
+    f, best = objective(name, form), optimum(name).value
+    for tol in (1e-3, 1e-6, 1e-9):
+        solution = solve(solver, f, f.start, Settings(tol, 1000))
+        gap = primal(f, solution.theta) - best
+        assert solution.converged
+        assert -1e-13 * best <= gap <= tol * best
+        assert gap <= solution.bound + 1e-13 * best
+    if name != "units":  # where the bound suffers from the columns' units, as the optimum does not
+        assert solution.bound <= 1e-5 * best
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_float32_rows_end_where_their_digits_do(solver: str, name: str) -> None:
+    f = objective(name, "float32")
+    exact = replace(f, X=f.X.astype(np.float64))
+    best = solve("newton", exact, f.start, Settings(1e-15, 500)).value
+    solution = solve(solver, f, f.start, Settings(1e-8, 1000))
+    assert solution.converged
+    assert primal(f, solution.theta) == pytest.approx(best, rel=1e-5)
+
+
+PUBLISHED = {"iris": 0.192575444027, "wine": 0.062235719897, "digits": 0.009478214904}
+"""The minimum of mean cross-entropy + ‖W‖²/2n with a free intercept, to twelve decimals."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_optimum_of_known_data(solver: str, name: str) -> None:
+    X, y = data(name)
+    N = len(y)
+    f = Objective(X, y, np.full(N, 1 / N), int(y.max()) + 1, ridge=1 / N)
+    solution = solve(solver, f, f.start, Settings(1e-11, 1000))
+    assert solution.value == pytest.approx(PUBLISHED[name], rel=1e-10)
+    assert solution.bound < 1e-8 * solution.value
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_start_does_not_matter(solver: str, rng: np.random.Generator) -> None:
+    f, best = objective("wine"), optimum("wine")
+    solution = solve(solver, f, 3 * some_theta(f, rng) + 5, Settings(1e-9, 1000))
+    assert solution.value == pytest.approx(best.value, rel=1e-9)
+    near = solve(solver, f, solution.theta, Settings(1e-8, 1000))
+    assert near.iterations <= 3
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_classes_have_nothing_in_common(solver: str, rng: np.random.Generator) -> None:
+    f = objective("wine")
+    theta = solve(solver, f, some_theta(f, rng), Settings(1e-8, 1000)).theta
+    assert np.all(np.abs(theta.sum(axis=0)) <= 1e-10 * np.abs(theta).max(axis=0))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_too_few_iterations_are_said(solver: str) -> None:
+    f, best = objective("wine"), optimum("wine").value
+    solution = solve(solver, f, f.start, Settings(1e-9, 2))
+    assert not solution.converged
+    assert solution.iterations == 2
+    assert solution.value - best <= solution.bound
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_columns_may_have_any_units(solver: str) -> None:
+    """A preconditioned size does not see them; the gradient's own size would."""
+    f = objective("wine", ridge=0.0)
+    scaled = replace(f, X=f.X * 1e5)
+    for g in (f, scaled):
+        assert not solve(solver, g, g.start, Settings(1e-30, 3)).converged
+    values = [solve(solver, g, g.start, Settings(1e-3, 6)).value for g in (f, scaled)]
+    assert values[0] == pytest.approx(values[1], rel=1e-3)
+
+
+def test_search_finds_nothing_uphill(rng: np.random.Generator) -> None:
+    f = objective("iris")
+    point = Point.of(f, some_theta(f, rng))
+    assert search(f, point, point.gradient) is None
+    lower = search(f, point, -100 * point.gradient)
+    assert lower is not None
+    assert lower.value < point.value
+
+
+def test_auto_goes_by_size() -> None:
+    chosen = {choose_solver(N, K, D) for N in (10, 10**6) for K in (2, 10**5) for D in (3, 10**4)}
+    assert chosen == {"newton", "lbfgs"}
+    assert choose_solver(1797, 10, 64) == "newton-cg"
