@@ -108,7 +108,18 @@ def test_search_finds_nothing_uphill(rng: np.random.Generator) -> None:
     assert lower.value < point.value
 
 
-def test_auto_goes_by_size() -> None:
-    chosen = {choose_solver(N, K, D) for N in (10, 10**6) for K in (2, 10**5) for D in (3, 10**4)}
-    assert chosen == {"newton", "lbfgs"}
-    assert choose_solver(1797, 10, 64) == "newton-cg"
+@pytest.mark.parametrize(
+    ("K", "D", "solver"),
+    [
+        (2, 299, "newton"),
+        (2, 300, "lbfgs"),
+        (4, 99, "newton"),
+        (10, 64, "newton-cg"),
+        (64, 64, "newton-cg"),
+        (65, 64, "lbfgs"),
+        (10, 65, "lbfgs"),
+        (10**5, 10**4, "lbfgs"),
+    ],
+)
+def test_auto_goes_by_size(K: int, D: int, solver: str) -> None:
+    assert choose_solver(K, D) == solver

@@ -16,18 +16,16 @@ SOLVERS: Mapping[str, Solver] = {"newton": newton, "newton-cg": newton_cg, "lbfg
 _HESSIAN = 300
 """The most unknowns whose Hessian is built: it costs N (K−1)² (D+1)² operations."""
 
-_BLOCK = 128
-"""The most columns of class blocks: each of them costs as much as D/4 passes over its logits."""
+_BLOCKS = 64
+"""The most columns, and classes, of blocks: these cost as much as D/4 passes over the rows."""
 
 
-def choose_solver(N: int, K: int, D: int) -> str:
-    """Return the solver for N rows of D columns and K classes.
+def choose_solver(K: int, D: int) -> str:
+    """Return the solver for K classes and D columns; how many rows there are changes nothing.
 
-    >>> choose_solver(N=150, K=3, D=4), choose_solver(N=1797, K=10, D=64)
-    ('newton', 'newton-cg')
-    >>> choose_solver(N=60000, K=10, D=784)
-    'lbfgs'
+    >>> choose_solver(K=3, D=4), choose_solver(K=10, D=64), choose_solver(K=10, D=784)
+    ('newton', 'newton-cg', 'lbfgs')
     """
     if (K - 1) * (D + 1) <= _HESSIAN:
         return "newton"
-    return "newton-cg" if D <= _BLOCK and K <= D else "lbfgs"
+    return "newton-cg" if max(K, D) <= _BLOCKS else "lbfgs"
