@@ -303,6 +303,7 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "numbers to regress": ({}, {"y": Y + 0.5}, "Unknown label type: continuous"),
     "NaN": ({}, {"X": np.where(X > 7, np.nan, X)}, "Input X contains NaN"),
     "infinity": ({}, {"X": np.where(X > 7, np.inf, X)}, "Input X contains infinity"),
+    "too large": ({}, {"X": X * 1e150}, r"`X` must be no larger than 1e150 .* got 7\.9e\+150"),
     "text": ({}, {"X": np.array([["a"] * 4] * 150)}, "could not convert string"),
 }
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from softgrad.arrays import Array, as_integer
 from softgrad.errors import MissingExtraError, mismatch
+from softgrad.learn.affine import is_sparse
 from softgrad.learn.objective import Objective
 from softgrad.learn.predictions import TopLabels, by_chunks, top_classes
 from softgrad.learn.solvers import SOLVERS, Settings, choose_solver, solve
@@ -124,6 +125,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         before = self._theta_before()
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
         check_classification_targets(y)
+        _check_squares(X)
         rows = training_set(X, y, sample_weight, self.class_weight)
         objective = _objective(rows, C)
         start = objective.start if before is None else self._start(before, rows)
@@ -224,6 +226,14 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             got = f"{shape[1] - 1} columns and classes {rows.classes.tolist()}"
             raise ValueError(mismatch("warm_start", expected, got))
         return theta
+
+
+def _check_squares(X: Any) -> None:
+    """Raise for numbers whose squares would overflow."""
+    numbers = X.data if is_sparse(X) else X
+    largest = max(float(numbers.max(initial=0)), -float(numbers.min(initial=0)))
+    if largest > 1e150:
+        raise ValueError(mismatch("X", "no larger than 1e150 in absolute value", f"{largest:.3g}"))
 
 
 def _objective(rows: TrainingSet, C: float) -> Objective:

@@ -70,6 +70,16 @@ class Objective:
         """1 for the weights of a class, 0 for its intercept: [D+1]."""
         return np.append(np.ones(self.X.shape[1]), 0.0)
 
+    @cached_property
+    def class_sums(self) -> tuple[Array, Array]:
+        """Σ w x over the rows of each class [K, D], and Σ w [K]."""
+        from scipy.sparse import csr_array
+
+        N = len(self.y)
+        of_class = csr_array((self.weights, (self.y, np.arange(N))), shape=(self.classes, N))
+        sums = of_class @ self.X
+        return sums.toarray() if is_sparse(sums) else sums, of_class.sum(axis=1)
+
     def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
         """Return f and its gradient [K, D+1], in float64."""
         loss, gradient = (self._of_sparse if is_sparse(self.X) else self._of_dense)(theta)

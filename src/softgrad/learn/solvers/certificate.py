@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from softgrad.arrays import Array
-from softgrad.learn.affine import pulled
 from softgrad.learn.curvature import Curvature
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers.factor import factor, solved
@@ -18,7 +16,7 @@ from softgrad.learn.solvers.line_search import search
 __all__ = ["balanced", "certified_gap", "least_gap"]
 
 _MOST_CLASSES = 1024
-"""Whose K × K matrix a step in the intercepts solves."""
+"""Whose K × K matrix is solved with; of more, each is on its own."""
 
 
 def least_gap(objective: Objective, point: Point) -> float:
@@ -35,14 +33,14 @@ def certified_gap(objective: Objective, point: Point) -> float:
         return np.inf
     W, b = theta[:, :-1], theta[:, -1]
     a, W_bar = gradient[:, -1], gradient[:, :-1]
-    means, masses = _class_sums(objective)  # Σ w y xᵀ, Σ w y
+    sums, masses = objective.class_sums
     t = max(0.0, float(np.max(a / masses)))
     t = t / (1 + t)
     if t == 0:
         return least_gap(objective, point)
     r = np.maximum(masses - a * (1 - t) / t, 0.0)
     A = W_bar - ridge * W
-    E = np.outer(r / r.sum(), means.sum(axis=0)) - (A + means)
+    E = np.outer(r / r.sum(), sums.sum(axis=0)) - (A + sums)
     entropy = value - 0.5 * ridge * np.sum(W**2) - np.vdot(A, W) - np.vdot(a, b)
     mixed = t * (entropy + np.sum(r * np.log(np.where(r > 0, r, 1.0))) - np.vdot(E, W))
     return float(np.sum((W_bar + t * E) ** 2) / (2 * ridge) + np.vdot(a, b) + mixed)
@@ -51,24 +49,15 @@ def certified_gap(objective: Objective, point: Point) -> float:
 def balanced(objective: Objective, point: Point) -> Point:
     """Return a point whose intercepts are better: a Newton step in them alone."""
     K, direction = objective.classes, np.zeros_like(point.theta)
-    a = point.gradient[:, -1]
-    H = np.zeros((K, K))
+    a, coupled = point.gradient[:, -1], K <= _MOST_CLASSES
+    H = np.zeros((K, K) if coupled else K)
     for chunk in Curvature(objective, point.theta).chunks():
-        H -= (chunk.p.T * chunk.weights) @ chunk.p
-    H[np.diag_indices(K)] = 0
-    H[np.diag_indices(K)] = -H.sum(axis=1)
-    direction[:-1, -1] = -solved(factor(H[:-1, :-1]), a[:-1])
+        H += -(chunk.p.T * chunk.weights) @ chunk.p if coupled else chunk.variances.sum(axis=0)
+    if coupled:
+        H[np.diag_indices(K)] = 0  # rows sum to 0; so found, the diagonal has all its digits
+        H[np.diag_indices(K)] = -H.sum(axis=1)
+        direction[:-1, -1] = -solved(factor(H[:-1, :-1]), a[:-1])
+    else:
+        direction[:, -1] = -a / np.maximum(H, np.finfo(float).tiny)
     direction[:, -1] -= direction[:, -1].mean()
     return search(objective, point, direction) or point
-
-
-def _class_sums(objective: Objective) -> tuple[Array, Array]:
-    """Return Σ w x over the rows of each class [K, D], and Σ w [K]."""
-    K = objective.classes
-    sums = np.zeros((K, objective.X.shape[1] + 1))
-    for rows in objective.cuts(4 * 8 * K):
-        y = objective.y[rows]
-        of_class = np.zeros((len(y), K))
-        of_class[np.arange(len(y)), y] = objective.weights[rows]
-        sums += pulled(of_class, objective.X[rows])
-    return sums[:, :-1], sums[:, -1]

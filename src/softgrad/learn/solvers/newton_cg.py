@@ -30,7 +30,7 @@ def newton_cg(objective: Objective, point: Point) -> Iterator[Iterate]:
         inverse = ClassBlocks.of(curvature)
         # Far away a rough direction will do; the share falls with the gap, so that the last steps
         # converge faster than any line (Dembo, Eisenstat & Steihaug, 1982).
-        gap = 0.5 * float(np.vdot(point.gradient, inverse(point.gradient)))
+        gap = max(0.0, 0.5 * float(np.vdot(point.gradient, inverse(point.gradient))))
         share = min(0.3, math.sqrt(gap / point.value)) if point.value > 0 else 0.3
         direction = conjugate_gradients(curvature.product, inverse, -point.gradient, share)
         gap = -0.5 * float(np.vdot(point.gradient, direction))

@@ -12,7 +12,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.learn.affine import is_sparse, pulled, with_ones
 from softgrad.learn.curvature import Curvature
-from softgrad.learn.solvers.factor import factor, solved
+from softgrad.learn.solvers.factor import factor
 
 __all__ = ["ClassBlocks", "Diagonal", "Kronecker"]
 
@@ -63,10 +63,12 @@ class Kronecker:
 class ClassBlocks:
     """The Hessian's blocks on the diagonal: every class by itself."""
 
-    factors: tuple[Array, ...]  # K times [D+1, D+1]
+    halves: Array  # [K, D+1, D+1]: the inverse of each block's Cholesky factor
 
     @classmethod
     def of(cls, curvature: Curvature) -> ClassBlocks:
+        from scipy.linalg import solve_triangular
+
         f = curvature.objective
         K, D1 = f.classes, f.X.shape[1] + 1
         blocks = np.zeros((K, D1, D1))
@@ -74,13 +76,16 @@ class ClassBlocks:
             A = with_ones(chunk.X)
             for block, v in zip(blocks, chunk.variances.T, strict=True):
                 rows = np.flatnonzero(v > _UNCERTAIN * v.max())
-                block += (A[rows].T * v[rows]) @ A[rows]
+                few = A[rows]
+                block += (few.T * v[rows]) @ few
         blocks += np.diag(f.ridge * f.penalised)
-        return cls(tuple(map(factor, blocks)))
+        unit = np.eye(D1)
+        halves = [solve_triangular(factor(A), unit, lower=True) for A in blocks]
+        return cls(np.stack(halves))
 
     def __call__(self, gradient: Array) -> Array:
-        direction = np.stack([solved(*pair) for pair in zip(self.factors, gradient, strict=True)])
-        return _centred(direction)
+        half = self.halves @ gradient[:, :, None]
+        return _centred((self.halves.transpose(0, 2, 1) @ half)[:, :, 0])
 
 
 @dataclass(frozen=True, eq=False)
