@@ -79,12 +79,12 @@ def loosest(make: Callable[..., Any], X: Any, y: Any, best: float) -> tuple[Any,
 def main() -> None:
     """Measure one data set, or both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=list(DATA), choices=[*DATA, []])
+    parser.add_argument("--only", choices=DATA, help="one of the data sets")
     parser.add_argument("--seconds", type=float, default=20.0, help="that all rounds may take")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     effort = Effort(seconds=arguments.seconds, least=3, most=25, settle=0.02, calls=1)
-    for name in arguments.names:
+    for name in [arguments.only] if arguments.only else DATA:
         X, y = DATA[name]()
         tight = sg.SoftmaxClassifier(tol=1e-12).fit(X, y)
         best = objective(tight, X, y)

@@ -8,7 +8,7 @@ import numpy as np
 
 from softgrad.arrays import Array
 
-__all__ = ["complements", "is_sparse", "logits", "pulled", "with_ones"]
+__all__ = ["complements", "gram", "is_sparse", "logits", "pulled", "with_ones"]
 
 
 def is_sparse(X: Any) -> bool:
@@ -37,6 +37,12 @@ def with_ones(X: Any) -> Array:
     A = np.ones((X.shape[0], X.shape[1] + 1))
     A[:, :-1] = X.toarray() if is_sparse(X) else X
     return A
+
+
+def gram(A: Array, weights: Array) -> Array:
+    """Return Aᵀ diag(weights) A for A [n, D+1] and weights that are not negative."""
+    half = A * np.sqrt(weights)[:, None]
+    return half.T @ half  # NumPy sees the symmetry, and has the BLAS compute half of it
 
 
 def complements(p: Array) -> Array:

@@ -35,7 +35,7 @@ class Objective:
     """Rows [N, D]: a float32 or float64 array, or a CSR matrix of such."""
 
     y: Array
-    """Class indices [N]."""
+    """Class indices [N]; every class has a row."""
 
     weights: Array
     """Positive float64 [N] that sum to 1."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from softgrad.arrays import Array
-from softgrad.learn.affine import with_ones
+from softgrad.learn.affine import gram, with_ones
 from softgrad.learn.curvature import Curvature
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers.factor import factor, solved
@@ -54,7 +54,7 @@ def reduced_hessian(curvature: Curvature) -> Array:
         product[within, :, within, :] = 0
         H -= product
         for k, v in enumerate(chunk.variances[:, :K].T):
-            H[k, :, k, :] += (A.T * v) @ A
+            H[k, :, k, :] += gram(A, v)
     penalty = f.ridge * f.penalised
     d = np.arange(D1)
     H[:, d, :, d] += penalty[:, None, None] * (np.eye(K) - 1 / f.classes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from softgrad.arrays import Array
-from softgrad.learn.affine import is_sparse, pulled, with_ones
+from softgrad.learn.affine import gram, is_sparse, pulled, with_ones
 from softgrad.learn.curvature import Curvature
 from softgrad.learn.solvers.factor import factor
 
@@ -45,7 +45,7 @@ class Kronecker:
         C, G = np.zeros((K, K) if K <= _COUPLED else K), np.zeros((D1, D1))
         for chunk in thinned.chunks(2 * 8 * D1):
             v, A = chunk.variances, with_ones(chunk.X)
-            G += (A.T * v.sum(axis=1)) @ A
+            G += gram(A, v.sum(axis=1))
             C += v.sum(axis=0) if K > _COUPLED else -(chunk.p.T * chunk.weights) @ chunk.p
         c, Q = _spectrum(C)
         mu, V = _relative_spectrum(G, f.ridge * f.penalised)
@@ -76,8 +76,9 @@ class ClassBlocks:
             A = with_ones(chunk.X)
             for block, v in zip(blocks, chunk.variances.T, strict=True):
                 rows = np.flatnonzero(v > _UNCERTAIN * v.max())
-                few = A[rows]
-                block += (few.T * v[rows]) @ few
+                half = A[rows]
+                half *= np.sqrt(v[rows])[:, None]  # in place: fresh memory costs as much again
+                block += half.T @ half
         blocks += np.diag(f.ridge * f.penalised)
         unit = np.eye(D1)
         halves = [solve_triangular(factor(A), unit, lower=True) for A in blocks]
