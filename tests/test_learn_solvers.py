@@ -11,7 +11,17 @@ import pytest
 
 from convex import NAMES, data, objective, primal, some_theta
 from softgrad.learn.objective import Objective
-from softgrad.learn.solvers import SOLVERS, Settings, Solution, choose_solver, solve
+from softgrad.learn.solvers import (
+    SOLVERS,
+    Settings,
+    Solution,
+    certificate,
+    choose_solver,
+    lbfgs,
+    preconditioners,
+    solve,
+)
+from softgrad.learn.solvers.gap import GapEstimate
 from softgrad.learn.solvers.iterate import Point
 from softgrad.learn.solvers.line_search import search
 
@@ -46,6 +56,31 @@ def test_float32_rows_end_where_their_digits_do(solver: str, name: str) -> None:
     solution = solve(solver, f, f.start, Settings(1e-8, 1000))
     assert solution.converged
     assert primal(f, solution.theta) == pytest.approx(best, rel=1e-5)
+
+
+@pytest.mark.parametrize("form", ["float64", "CSR array"])
+@pytest.mark.parametrize("name", ["iris", "units", "tall"])
+def test_optimum_is_reached_with_too_many_columns_for_a_square_matrix(
+    name: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lbfgs, "_MOST_COLUMNS", 0)
+    f, best = objective(name, form), optimum(name).value
+    solution = solve("lbfgs", f, f.start, Settings(1e-8, 5000))
+    assert solution.converged
+    # With a poor metric the estimate of the gap is poorer, too.
+    assert -1e-13 * best <= primal(f, solution.theta) - best <= 1e-7 * best
+
+
+@pytest.mark.parametrize("name", ["many", "tall"])
+def test_optimum_is_reached_with_too_many_classes_for_a_square_matrix(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preconditioners, "_COUPLED", 0)
+    monkeypatch.setattr(certificate, "_MOST_CLASSES", 0)
+    f, best = objective(name), optimum(name).value
+    solution = solve("lbfgs", f, f.start, Settings(1e-9, 1000))
+    assert -1e-13 * best <= primal(f, solution.theta) - best <= 1e-8 * best
+    assert solution.bound <= 1e-4 * best
 
 
 PUBLISHED = {"iris": 0.192575444027, "wine": 0.062235719897, "digits": 0.009478214904}
@@ -123,3 +158,18 @@ def test_search_finds_nothing_uphill(rng: np.random.Generator) -> None:
 )
 def test_auto_goes_by_size(K: int, D: int, solver: str) -> None:
     assert choose_solver(K, D) == solver
+
+
+def test_gap_is_estimated_from_the_pace() -> None:
+    """Steps that each leave 0.9 of the gap, whose decrements are too small to be of use."""
+    estimate = GapEstimate(1.0)
+    found = [estimate.after(1e-9, 0.9**n) for n in range(1, 60)]
+    assert max(found[:19]) == pytest.approx(8e-9)
+    for n, gap in enumerate(found[19:], start=20):
+        assert gap == pytest.approx(3 * 0.9**n)
+
+
+def test_gap_is_no_less_than_the_largest_of_three_decrements() -> None:
+    estimate = GapEstimate(1.0)
+    found = [estimate.after(d, 1.0) for d in (1.0, 0.1, 0.2, 0.1, 0.05)]
+    assert found == pytest.approx([8.0, 8.0, 8.0, 1.6, 1.6])

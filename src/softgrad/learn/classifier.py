@@ -130,11 +130,11 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         objective = _objective(rows, C)
         start = objective.start if before is None else self._start(before, rows)
         K, D = len(rows.classes), X.shape[1]
-        self.solver_ = choose_solver(K, D) if self.solver == "auto" else self.solver
-        found = solve(self.solver_, objective, start, settings)
+        solver = choose_solver(K, D) if self.solver == "auto" else self.solver
+        found = solve(solver, objective, start, settings)
         if not found.converged:
             warnings.warn(
-                f"{self.solver_} stopped at max_iter={self.max_iter}, where the objective "
+                f"{solver} stopped at max_iter={self.max_iter}, where the objective "
                 f"{found.value:.6g} seemed to be {found.gap:.1e} above its minimum: raise "
                 "`max_iter`, or `tol`",
                 ConvergenceWarning,
@@ -144,8 +144,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = rows.classes
         self.coef_ = theta[:, :-1].astype(X.dtype)
         self.intercept_ = theta[:, -1].astype(X.dtype)
-        self.n_iter_, self.objective_ = found.iterations, found.value
-        self.optimality_ = found.bound
+        self.solver_, self.n_iter_ = solver, found.iterations
+        self.objective_, self.optimality_ = found.value, found.bound
         return self
 
     def decision_function(self, X: Any) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.learn.curvature import Curvature
 from softgrad.learn.objective import Objective
+from softgrad.learn.solvers.gap import GapEstimate
 from softgrad.learn.solvers.iterate import Iterate, Point
 from softgrad.learn.solvers.line_search import search
 from softgrad.learn.solvers.preconditioners import Diagonal, Kronecker
@@ -20,21 +21,18 @@ _EVERY = 20
 """Steps between two measures of the metric; the first ones are soon out of date."""
 
 _PAIR_BYTES = 2**27
-"""What the pairs of steps and changes may take; there are from 4 to 20 of them."""
+"""What the pairs of steps and changes may take: 4 to 10 of them, the metric does the work."""
 
 _MOST_COLUMNS = 2048
 """Whose Gram matrix is decomposed."""
 
-_DOUBT = 8
-"""Times the largest of three estimates of the gap, which was low by up to six in trials."""
-
 
 def lbfgs(objective: Objective, point: Point) -> Iterator[Iterate]:
-    """Yield L-BFGS steps; the gap is ½⟨g, B g⟩, B what stands for the inverse Hessian."""
+    """Yield L-BFGS steps; the gap is that of `GapEstimate`."""
     dtype = objective.X.dtype
-    most = int(np.clip(_PAIR_BYTES // (2 * dtype.itemsize * point.theta.size), 4, 20))
+    most = int(np.clip(_PAIR_BYTES // (2 * dtype.itemsize * point.theta.size), 4, 10))
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=most)
-    gaps: deque[float] = deque(maxlen=3)
+    gap = GapEstimate(point.value)
     metric, steps = _metric(objective, point), 0
     while True:
         direction = -_product(point.gradient, pairs, metric)
@@ -45,13 +43,13 @@ def lbfgs(objective: Objective, point: Point) -> Iterator[Iterate]:
             pairs.clear()  # they may be rounding: begin anew from here
             metric = _metric(objective, point)
             continue
-        gaps.append(-0.5 * float(np.vdot(point.gradient, direction)))
+        decrement = -0.5 * float(np.vdot(point.gradient, direction))
         step, change = found.theta - point.theta, found.gradient - point.gradient
         bent = float(np.vdot(step, change))
         if bent > 64 * objective.precision * float(np.vdot(change, metric(change))):
             pairs.append((step.astype(dtype), change.astype(dtype), bent))
         point, steps = found, steps + 1
-        yield Iterate(point, _DOUBT * max(gaps))
+        yield Iterate(point, gap.after(decrement, point.value))
         if steps == 5 or steps % _EVERY == 0:
             metric = _metric(objective, point)
 
