@@ -102,8 +102,7 @@ class Diagonal:
         for chunk in curvature.chunks(2 * 8 * (1 if is_sparse(f.X) else f.X.shape[1])):
             squares = chunk.X.multiply(chunk.X) if is_sparse(f.X) else chunk.X**2
             diagonal += pulled(chunk.variances, squares)
-        least = 1e-14 * diagonal.max()
-        return cls(1 / np.where(diagonal > least, diagonal, 1.0))
+        return cls(1 / np.where(diagonal > 0, diagonal, 1.0))
 
     def __call__(self, gradient: Array) -> Array:
         return _centred(gradient * self.scale)
