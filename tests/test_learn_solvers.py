@@ -83,6 +83,16 @@ def test_optimum_is_reached_with_too_many_classes_for_a_square_matrix(
     assert solution.bound <= 1e-4 * best
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_poor_blocks_end_no_fit_too_soon(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With blocks of a few rows the conjugate gradients stop early, and the gap has to say so."""
+    monkeypatch.setattr(preconditioners, "_UNCERTAIN", 0.98)
+    f, best = objective(name), optimum(name).value
+    solution = solve("newton-cg", f, f.start, Settings(1e-7, 5000))
+    assert solution.converged
+    assert -1e-13 * best <= primal(f, solution.theta) - best <= 1e-7 * best
+
+
 PUBLISHED = {"iris": 0.192575444027, "wine": 0.062235719897, "digits": 0.009478214904}
 """The minimum of mean cross-entropy + ‖W‖²/2n with a free intercept, to twelve decimals."""
 

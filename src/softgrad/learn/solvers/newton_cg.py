@@ -24,7 +24,11 @@ _MOST_PRODUCTS = 250
 
 
 def newton_cg(objective: Objective, point: Point) -> Iterator[Iterate]:
-    """Yield truncated Newton steps; the gap is half the squared Newton decrement."""
+    """Yield truncated Newton steps; the gap is half the squared Newton decrement.
+
+    The part of it that the truncation leaves out is judged by the preconditioner: a poor one, which
+    ends the conjugate gradients too soon, makes it large.
+    """
     while True:
         curvature = Curvature(objective, point.theta)
         inverse = ClassBlocks.of(curvature)
@@ -32,8 +36,8 @@ def newton_cg(objective: Objective, point: Point) -> Iterator[Iterate]:
         # converge faster than any line (Dembo, Eisenstat & Steihaug, 1982).
         gap = max(0.0, 0.5 * float(np.vdot(point.gradient, inverse(point.gradient))))
         share = min(0.3, math.sqrt(gap / point.value)) if point.value > 0 else 0.3
-        direction = conjugate_gradients(curvature.product, inverse, -point.gradient, share)
-        gap = -0.5 * float(np.vdot(point.gradient, direction))
+        direction, left = conjugate_gradients(curvature.product, inverse, -point.gradient, share)
+        gap = -0.5 * float(np.vdot(point.gradient, direction)) + 0.5 * left
         found = search(objective, point, direction)
         if found is None:
             return
@@ -46,8 +50,11 @@ def conjugate_gradients(
     inverse: Callable[[Array], Array],
     b: Array,
     share: float,
-) -> Array:
-    """Return x with H x = b, but for a share of b in the preconditioner's norm."""
+) -> tuple[Array, float]:
+    """Return x with H x = b but for a share of b in the preconditioner's norm, and what is left.
+
+    That is the residual's square in the same norm.
+    """
     x, r = np.zeros_like(b), b.copy()
     z = inverse(r)
     direction, size = z, float(np.vdot(r, z))
@@ -64,4 +71,4 @@ def conjugate_gradients(
         z = inverse(r)
         size, before = float(np.vdot(r, z)), size
         direction = z + size / before * direction
-    return x
+    return x, size
