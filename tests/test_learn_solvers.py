@@ -22,7 +22,7 @@ from softgrad.learn.solvers import (
     solve,
 )
 from softgrad.learn.solvers.gap import GapEstimate
-from softgrad.learn.solvers.iterate import Point
+from softgrad.learn.solvers.iterate import Iterate, Point
 from softgrad.learn.solvers.line_search import search
 
 
@@ -131,6 +131,18 @@ def test_too_few_iterations_are_said(solver: str) -> None:
     assert not solution.converged
     assert solution.iterations == 2
     assert solution.value - best <= solution.bound
+
+
+def test_an_end_far_from_the_optimum_is_no_convergence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is gained any more, the estimate decides."""
+    f = objective("iris")
+    start = Point.of(f, f.start)
+    for gap, converged in ((1e-13, True), (1e-3, False)):
+        idle = [Iterate(start, gap * start.value)] * 100
+        monkeypatch.setitem(SOLVERS, "idle", lambda *_, idle=idle: iter(idle))
+        solution = solve("idle", f, f.start, Settings(1e-14, 1000))
+        assert solution.iterations < 100
+        assert solution.converged == converged
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

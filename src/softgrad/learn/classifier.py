@@ -46,7 +46,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         "newton" builds the whole Hessian, "newton-cg" a block for each class, "lbfgs" one matrix
         for all classes; "auto" looks at the size of the problem. All reach one optimum.
     max_iter : int, 1000
-        Of the solver; what stops there says so by a ConvergenceWarning.
+        Of the solver; what stops short of the optimum says so by a ConvergenceWarning.
     class_weight : dict or "balanced", optional
         Weights by label, 1 for labels that are not there; or such that all classes weigh the same.
     warm_start : bool, False
@@ -134,9 +134,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         found = solve(solver, objective, start, settings)
         if not found.converged:
             warnings.warn(
-                f"{solver} stopped at max_iter={self.max_iter}, where the objective "
+                f"{solver} stopped after {found.iterations} steps, where the objective "
                 f"{found.value:.6g} seemed to be {found.gap:.1e} above its minimum: raise "
-                "`max_iter`, or `tol`",
+                "`max_iter` or `tol`, take another `solver`, or scale the columns",
                 ConvergenceWarning,
                 stacklevel=2,
             )

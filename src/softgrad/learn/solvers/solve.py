@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from softgrad.arrays import Array
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers.certificate import balanced, certified_gap, least_gap
@@ -16,6 +14,9 @@ __all__ = ["solve"]
 _PATIENCE = 8
 """Steps in a row that may bring nothing that is more than rounding."""
 
+_FAR = 1000
+"""Times a rounding error of f: what an estimate of rounded gradients may be at the optimum."""
+
 _BALANCES = 3
 """Steps in the intercepts alone, at most, for the bound's sake."""
 
@@ -23,24 +24,25 @@ _BALANCES = 3
 def solve(name: str, objective: Objective, start: Array, settings: Settings) -> Solution:
     """Run a solver until its estimate of f − f* is at most tol·f, and bound what is left.
 
-    It has converged as well where rounding hides what is still to gain.
+    Where nothing more is gained it ends as well. It has converged then if the estimate, which is
+    made of rounded gradients itself, is not far above a rounding error of f.
     """
     point = Point.of(objective, start - start.mean(axis=0))
-    best, idle, done, gap = point.value, 0, 0, np.inf
+    best, idle, done, gap = point.value, 0, 0, 0.0
     for iterate in SOLVERS[name](objective, point):
         (point, gap), done = iterate, done + 1
         if point.value < best - rounding(objective, best):
             best, idle = point.value, 0
         else:
             idle += 1
-        converged = gap <= settings.tol * point.value or idle == _PATIENCE
-        if converged or done == settings.max_iter:
+        if gap <= settings.tol * point.value or idle == _PATIENCE or done == settings.max_iter:
             break
-    else:  # the solver found no lower point: there is none that rounding would show
-        converged = True
+    enough = settings.tol * point.value
+    if done < settings.max_iter:
+        enough = max(enough, _FAR * rounding(objective, point.value))
     point = _balanced_enough(objective, point, settings.tol)
     bound = max(certified_gap(objective, point), 0.0)
-    return Solution(point.theta, point.value, max(done, 1), gap, bound, converged)
+    return Solution(point.theta, point.value, max(done, 1), gap, bound, gap <= enough)
 
 
 def _balanced_enough(objective: Objective, point: Point, tol: float) -> Point:
