@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         linear_cross_entropy,
         selected_log_probs,
     )
+    from softgrad.learn.classifier import SoftmaxClassifier
     from softgrad.promises import conformance
 
 __version__ = "0.1.0"
@@ -59,6 +60,7 @@ _ROOM_OF = {
     "conformance": "promises",
     "LinearCrossEntropy": "heads",
     "SelectedLogProbs": "heads",
+    "SoftmaxClassifier": "learn.classifier",
     "follow": "explain",
     "linear_cross_entropy": "heads",
     "selected_log_probs": "heads",
@@ -79,6 +81,7 @@ __all__ = [
     "SelectedLogProbs",
     "Sigmoid",
     "Softmax",
+    "SoftmaxClassifier",
     "Sparsemax",
     "SquaredError",
     "Tanh",

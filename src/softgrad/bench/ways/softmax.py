@@ -78,6 +78,6 @@ def by_jax(given: Logits) -> Run:
 
 def by_scipy(given: Logits) -> Run:
     """Prepare SciPy's softmax."""
-    from scipy.special import softmax  # type: ignore[import-untyped]
+    from scipy.special import softmax
 
     return lambda: (softmax(given.z, axis=-1),)

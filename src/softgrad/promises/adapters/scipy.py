@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scipy.special import log_softmax, softmax  # type: ignore[import-untyped]
+from scipy.special import log_softmax, softmax
 
 from softgrad.promises.adapters.adapter import Adapter
 

@@ -1,0 +1,119 @@
+"""The function that the classifier minimises, in theta [K, D+1], the intercept as last column.
+
+    f(theta) = Σ wᵢ CE(W xᵢ + b, yᵢ) + ½ λ ‖W‖²,   Σ wᵢ = 1
+
+It is convex, and it does not change as the same is added to the intercepts of all classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from softgrad.arrays import Array
+from softgrad.heads import LinearCrossEntropy
+from softgrad.heads.plan import cuts
+from softgrad.kernels import choose
+from softgrad.learn.affine import is_sparse, logits, pulled
+from softgrad.losses import CrossEntropy
+
+__all__ = ["Objective"]
+
+_PASSES = 32
+"""Evaluations that a fit needs at least: kernels are worth loading for so much less of a size."""
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """f, at rows that were checked."""
+
+    X: Any
+    """Rows [N, D]: a float32 or float64 array, or a CSR matrix of such."""
+
+    y: Array
+    """Class indices [N]; every class has a row."""
+
+    weights: Array
+    """Positive float64 [N] that sum to 1."""
+
+    classes: int
+    """K."""
+
+    ridge: float
+    """λ, not negative."""
+
+    memory: int = 64 * 2**20
+    """The bytes that buffers may take."""
+
+    @property
+    def start(self) -> Array:
+        """Where a fit begins that has no better idea: every class as likely as any other."""
+        return np.zeros((self.classes, self.X.shape[1] + 1))
+
+    @property
+    def precision(self) -> float:
+        """The relative size of a rounding error of X's dtype."""
+        return float(np.finfo(self.X.dtype).eps)
+
+    @cached_property
+    def impl(self) -> Any:
+        """What works on the logits: one choice for the whole fit, which is many passes."""
+        logits = np.broadcast_to(np.empty((1, 1)), (_PASSES * len(self.y), self.classes))
+        return choose("auto", logits).impl
+
+    @property
+    def penalised(self) -> Array:
+        """1 for the weights of a class, 0 for its intercept: [D+1]."""
+        return np.append(np.ones(self.X.shape[1]), 0.0)
+
+    @cached_property
+    def class_sums(self) -> tuple[Array, Array]:
+        """Σ w x over the rows of each class [K, D], and Σ w [K]."""
+        from scipy.sparse import csr_array
+
+        N = len(self.y)
+        of_class = csr_array((self.weights, (self.y, np.arange(N))), shape=(self.classes, N))
+        sums = of_class @ self.X
+        return sums.toarray() if is_sparse(sums) else sums, of_class.sum(axis=1)
+
+    def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
+        """Return f and its gradient [K, D+1], in float64."""
+        loss, gradient = (self._of_sparse if is_sparse(self.X) else self._of_dense)(theta)
+        W = theta[:, :-1]
+        gradient[:, :-1] += self.ridge * W
+        return float(loss + 0.5 * self.ridge * np.vdot(W, W)), gradient
+
+    def cuts(self, row_bytes: int) -> Iterator[slice]:
+        """Cut the rows such that a buffer of so many bytes a row fits the memory."""
+        return cuts(len(self.y), max(1, self.memory // row_bytes))
+
+    def thinned(self, rows: int) -> Objective:
+        """Return the mean over every so manieth row, at least so many of them if there are."""
+        step = max(1, len(self.y) // rows)
+        if step == 1:
+            return self
+        weights = self.weights[::step]
+        X, y = self.X[::step], self.y[::step]
+        return replace(self, X=X, y=y, weights=weights / weights.sum())
+
+    def _of_dense(self, theta: Array) -> tuple[float, Array]:
+        head = LinearCrossEntropy(reduction="sum", memory=self.memory)
+        W, b = theta[:, :-1].astype(self.X.dtype), theta[:, -1].astype(self.X.dtype)
+        options = {"row_weights": self.weights, "impl": self.impl, "frozen": ("x",)}
+        loss, bars = head.value_and_gradient(self.X, W, self.y, b, **options)
+        return float(loss), np.column_stack([bars.W, bars.bias]).astype(np.float64, copy=False)
+
+    def _of_sparse(self, theta: Array) -> tuple[float, Array]:
+        cross_entropy, loss, gradient = CrossEntropy(reduction="sum"), 0.0, np.zeros(theta.shape)
+        for rows in self.cuts(4 * 8 * self.classes):
+            X = self.X[rows]
+            z = logits(X, theta)
+            options = {"row_weights": self.weights[rows], "impl": self.impl}
+            part, z_bar = cross_entropy.value_and_gradient(z, self.y[rows], out=z, **options)
+            loss += float(part)
+            gradient += pulled(z_bar, X)
+        return loss, gradient

@@ -1,0 +1,61 @@
+"""What passes between solvers and the one loop that stops them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from softgrad.arrays import Array
+from softgrad.learn.objective import Objective
+
+__all__ = ["Iterate", "Point", "Settings", "Solution", "Solver"]
+
+
+class Point(NamedTuple):
+    """Where a solver stands."""
+
+    theta: Array  # [K, D+1]
+    value: float
+    gradient: Array  # [K, D+1]
+
+    @classmethod
+    def of(cls, objective: Objective, theta: Array) -> Point:
+        return cls(theta, *objective.value_and_gradient(theta))
+
+
+class Iterate(NamedTuple):
+    """What a solver yields after a step."""
+
+    point: Point
+    gap: float
+    """What f − f* seemed to be before the step: what it is now is less."""
+
+
+Solver: TypeAlias = Callable[[Objective, Point], Iterator[Iterate]]
+"""It yields an iterate after every step, and ends only where rounding lets it go no further."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """When to stop."""
+
+    tol: float
+    """The gap to reach, relative to f."""
+
+    max_iter: int
+
+
+class Solution(NamedTuple):
+    """Where a solver was stopped."""
+
+    theta: Array  # [K, D+1]
+    value: float
+    iterations: int
+    gap: float
+    """What f − f* seemed to be before the last step."""
+
+    bound: float
+    """What f − f* is at most."""
+
+    converged: bool

@@ -1,0 +1,84 @@
+"""Labels and weights as `fit` gets them, turned into rows that count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from softgrad.arrays import Array, describe, real_array
+from softgrad.errors import mismatch
+
+__all__ = ["ClassWeight", "TrainingSet", "training_set"]
+
+ClassWeight = Mapping[Any, float] | str | None
+
+
+class TrainingSet(NamedTuple):
+    """Rows of positive weight."""
+
+    X: Any  # [N, D], dense or CSR
+    y: Array  # class indices [N]
+    weights: Array  # float64 [N], positive
+    classes: Array  # labels [K], sorted
+
+
+def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -> TrainingSet:
+    """Return the rows that count: one of weight 0 is as good as not there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Weights do not fit, are negative or infinite, or leave fewer than two classes.
+    """
+    weights = _sample_weights(sample_weight, len(labels))
+    if not weights.all():
+        rows = np.flatnonzero(weights)
+        X, labels, weights = X[rows], labels[rows], weights[rows]
+    classes, y = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        got = f"one class: {classes.tolist()[0]!r}"
+        raise ValueError(mismatch("y", "of at least two classes in rows of positive weight", got))
+    weights = weights * _class_weights(class_weight, classes, y, weights)[y]
+    if not np.isfinite(weights.sum()):
+        raise ValueError(mismatch("sample_weight", "of a finite sum", weights.sum()))
+    return TrainingSet(X, y, weights, classes)
+
+
+def _sample_weights(given: Any, N: int) -> Array:
+    if given is None:
+        return np.ones(N)
+    weights = np.asarray(real_array("sample_weight", np.asarray(given)), dtype=np.float64)
+    if weights.shape != (N,):
+        got = describe(weights)
+        raise ValueError(mismatch("sample_weight", f"of shape ({N},), one weight a row", got))
+    fine = np.isfinite(weights) & (weights >= 0)
+    if not fine.all():
+        i = int(np.argmin(fine))
+        expected = "not negative and finite"
+        raise ValueError(mismatch("sample_weight", expected, f"{weights[i]} at position {i}"))
+    if not weights.any():
+        raise ValueError(mismatch("sample_weight", "positive in some rows", "zero in all"))
+    return weights
+
+
+def _class_weights(given: Any, classes: Array, y: Array, weights: Array) -> Array:
+    """Return the weight of each class [K]."""
+    if given is None:
+        return np.ones(len(classes))
+    if isinstance(given, str) and given == "balanced":
+        masses = np.bincount(y, weights=weights)
+        return np.asarray(masses.sum() / (len(classes) * masses))
+    if not isinstance(given, Mapping):
+        expected = "None, 'balanced' or a dict of weights by label"
+        raise ValueError(mismatch("class_weight", expected, repr(given)))
+    labels = classes.tolist()
+    missing, unknown = [c for c in labels if c not in given], set(given) - set(labels)
+    if missing and unknown:  # labels that were not met, such as "1" for 1, or a misprint
+        expected = f"a dict whose keys are among the labels {labels}"
+        raise ValueError(mismatch("class_weight", expected, f"{sorted(unknown, key=repr)}"))
+    found = real_array("class_weight", [given.get(label, 1.0) for label in labels])
+    if not (np.isfinite(found) & (found > 0)).all():
+        raise ValueError(mismatch("class_weight", "positive and finite", repr(dict(given))))
+    return np.asarray(found, dtype=np.float64)
