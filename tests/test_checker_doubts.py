@@ -454,3 +454,21 @@ def test_layer_without_biases_at_a_row_of_zeros_is_no_false_alarm(outputs):
             x, V, U, seed=seed,
         )  # fmt: skip
         assert report.verdict == "fail", str(report)
+
+
+def test_several_kinks_of_one_entry_are_no_false_alarm():
+    # Each output has its own side at 0, and what reverse mode answers is between no common ones.
+    def forward(x):
+        both = np.stack([x, -x], axis=-1)
+        return np.maximum(both, both / 8)
+
+    def backward(x, g):
+        both = np.stack([x, -x], axis=-1)
+        part = g * np.where(both > 0, 1, 1 / 8)
+        return part[..., 0] - part[..., 1]
+
+    x = np.append(np.random.default_rng(0).normal(size=6), 0.0)
+    for seed in range(4):
+        assert check(forward, backward, x, seed=seed).verdict == "inconclusive"
+        wrong = check(forward, lambda x, g: 1.7 * backward(x, g), x, seed=seed)
+        assert wrong.verdict == "fail"

@@ -163,14 +163,18 @@ class Kinks:
         rounding = 16 * self.differences.rounding / self._step
         return bool((bend > np.maximum(_SHARE * whole, rounding)).any())
 
-    def _outside(self, block: _Look) -> bool:
-        """Whether the gradient cannot lie between the slopes on both sides."""
+    def _outside(self, block: _Look, of_each: bool = False) -> bool:
+        """Whether the gradient cannot lie between the slopes on both sides.
+
+        With `of_each`, not even if every output took a side of its own, as it may where an entry
+        moves several kinks inside.
+        """
         weights = self.differences.weights
         u = self._direction[block.places]
         given = self.gradients[:, block.places] @ u
         middle = weights @ block.slope
         # Several entries may bend one projected output both ways; each output by itself, seldom.
-        single = block.places.size == 1
+        single = block.places.size == 1 and not of_each
         reach = np.abs(weights @ block.bend) if single else np.abs(weights) @ np.abs(block.bend)
         reach = reach / 2
         rounding = 8 * self.differences.epsilon * self.differences.scale / self._step
@@ -186,7 +190,10 @@ class Kinks:
         single = [
             block
             for block in wrong
-            if block.places.size == 1 and block.seen and self.gradients[:, block.places].any()
+            if block.places.size == 1
+            and block.seen
+            and self.gradients[:, block.places].any()
+            and self._outside(block, of_each=True)
         ]
         what = "a kink or a tie, and slopes that differ on its two sides"
         if single:
