@@ -186,7 +186,10 @@ def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diag
     names = spots[0].subject.floating_names
     seen = _ranked(spots, wrong)
     found = _of_all(seen, wrong, names, locator)
-    found = found or by_steps(spots, wrong) or _of_some(seen, names, locator)
+    if found is not None and found.code == "cotangent" and len(wrong) < len(names):
+        found = None  # what is right for another input is not ignored
+    found = found or _of_a_set(seen, wrong) or by_steps(spots, wrong)
+    found = found or _of_some(seen, names, locator)
     if found is not None:
         return found
     left = [_explained(names[where], *known, locator) for where, known in seen.items()]
@@ -221,6 +224,14 @@ def _of_all(
         fit = best(ranked, views)[0]
         codes.add(None if fit is None else fit.code)
     return _of_some(seen, names, locator) if len(codes) == 1 and None not in codes else None
+
+
+def _of_a_set(seen: dict[int, tuple[Views, list[Fit]]], wrong: list[int]) -> Diagnosis | None:
+    """Return the set of entries, such as those at the labels, that alone is wrong."""
+    if len(wrong) > 1 or not seen:
+        return None
+    found = _confined(next(iter(seen.values()))[0], named=True)
+    return found if found is not None and found.code == "subset" else None
 
 
 def _of_some(
@@ -329,8 +340,8 @@ def _row_sums(view: View) -> str | None:
     return f"the gradient sums to {np.abs(G).max():.2g} {where} and must sum to 0"
 
 
-def _confined(views: Views) -> Diagnosis | None:
-    """An error in a few columns of the Jacobian, all else being right."""
+def _confined(views: Views, named: bool = False) -> Diagnosis | None:
+    """An error in a few columns of the Jacobian, or those of a set with a name, all else right."""
     shown, live = [], []
     for view in views:
         error, own = (np.abs(M).max(axis=0) for M in (view.A - view.J, view.J))
@@ -355,6 +366,8 @@ def _confined(views: Views) -> Diagnosis | None:
     if not counts[0] or not (few or common):
         return None
     evidence = f"{counts[0]} of {view.x.size} entries are wrong on a twin, and the others right"
+    if named and not (common and all(n < its.sum() for n, its in zip(counts, live, strict=True))):
+        return None
     what = common[0] if common else _slice(shown, view.x.shape)
     # Some entries of all may be a gate, or what one of several terms reaches: no set by itself.
     text = f"The gradient is wrong only at {what or 'some entries'}."

@@ -89,6 +89,12 @@ class Case:
         few = (error > 1e-6 * error.max()).sum() < live.sum()
         return bool(few) and edit.place is not None and self._chosen(edit.place)
 
+    def is_of_output(self, edit: Edit) -> bool:
+        """Whether an output is put together here of parts."""
+        joins = ("stack", "concatenate", "hstack", "vstack", "column_stack", "_assigned")
+        place = edit.place
+        return place in self.graph.outputs and self.graph.steps[place].name in joins
+
     def is_cut(self, edit: Edit) -> bool:
         """Whether a part of an input is given no gradient at all."""
         assert edit.place is not None

@@ -136,7 +136,9 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
         words = {0: "is missing", 2: "is counted twice", 0.5: "is halved", -1: "has the wrong sign"}
         near = [word for value, word in words.items() if abs(1 + c - value) < 1e-5]
         text = text.format(near[0] if near else f"is {1 + c:.6g} times what it must be")
-        if abs(c + 1) < 1e-5:
+        if abs(c + 1) < 1e-5 and all(case.is_of_output(edit) for case in cases):
+            code, text = "cotangent", f"A part of the incoming gradient is not used: {text}"
+        elif abs(c + 1) < 1e-5:
             code = "subset" if all(case.is_cut(edit) for case in cases) else code
         elif all(case.is_whole(edit) for case in cases):
             code = "sign" if abs(c + 2) < 1e-5 else "scale"

@@ -70,17 +70,21 @@ def slopes(graph: Graph) -> Iterator[Edit]:
                     yield Edit(code, f"{text[7:].capitalize()} is not applied.", changes)
 
 
-def _stretches(graph: Graph) -> Iterator[tuple[int, int]]:
-    """Yield steps before and after elementwise stretches, those of one step first."""
+def _stretches(graph: Graph) -> list[tuple[int, int]]:
+    """Return steps before and after elementwise functions of one array, the shortest first."""
     found = []
     for before, first in enumerate(graph.steps):
         if not graph.moving[before] or first.value.ndim == 0:
             continue
+        closed = {before}  # what depends on this step alone
         for after in range(before + 1, len(graph.steps)):
             last = graph.steps[after]
-            if not last.elementwise or last.value.shape != first.value.shape:
+            edges = graph.edges[after]
+            if not edges or any(graph.before(edge) not in closed for edge in edges):
                 continue
-            J = graph.stretch(before, after)
-            if J.any() and not (J - np.diag(np.diag(J))).any() and np.ptp(np.diag(J)):
-                found.append((before, after))
-    return iter(sorted(found, key=lambda pair: pair[1] - pair[0]))
+            closed.add(after)
+            if last.elementwise and last.value.shape == first.value.shape:
+                d = np.diag(graph.stretch(before, after))
+                if np.ptp(d) and not (graph.stretch(before, after) - np.diag(d)).any():
+                    found.append((before, after))
+    return sorted(found, key=lambda pair: pair[1] - pair[0])
