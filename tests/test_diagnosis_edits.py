@@ -115,6 +115,27 @@ def loss_backward(x, target, g, near=lambda r: r, far=lambda r: 0.7 * np.sign(r)
     return x_bar, -x_bar
 
 
+def masked(x, W):
+    scores = x @ W + np.where(np.arange(6) < 4, 0.0, -1e9)
+    return softmax(scores)
+
+
+def masked_backward(x, W, g, rule=lambda p, g: p * (g - (g * p).sum(axis=-1, keepdims=True))):
+    z_bar = rule(masked(x, W), g)
+    return z_bar @ W.T, x.T @ z_bar
+
+
+def joined(x, U):
+    return np.concatenate([np.sin(x @ U), x[:, :2] ** 2], axis=1)
+
+
+def joined_backward(x, U, g, second=lambda x, g: 2 * x * g):
+    d = g[:, :-2] * np.cos(x @ U)
+    x_bar = d @ U.T
+    x_bar[:, :2] += second(x[:, :2], g[:, -2:])
+    return x_bar, x.T @ d
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A wrong backward, the name that it must get, and words that its sentence must hold."""
@@ -172,6 +193,19 @@ MISTAKES = {
     "decay not doubled": regressed("chain-term", "halved", decay=0.1),
     "label not subtracted": regressed("chain-term", "is missing", minus=0.0),
     "delta forgotten": clipped("subset", "np.abs(r)", far=np.sign),
+    "tanh' of the input": gated(
+        "wrong-variable", "np.tanh(h @ U)", slope=lambda n: 1 - np.arctanh(n) ** 2
+    ),
+    "sigmoid' for tanh'": gated(
+        "wrong-variable", "stands v·(1 − v), v being the output", slope=lambda n: n * (1 - n)
+    ),
+    "one branch for both": clipped("subset", "everywhere", far=lambda r: r),
+    "no inner product behind a mask": wrong(
+        masked, masked_backward, (X, W), "projection-term", "is missing", rule=lambda p, g: p * g
+    ),
+    "a part of the output": wrong(
+        joined, joined_backward, (X, W), "cotangent", "not used", second=lambda x, g: 0 * x
+    ),
     "far branch dropped": clipped("subset", "is missing", far=lambda r: 0 * r),
 }
 
@@ -196,6 +230,8 @@ def test_the_step_is_named(name):
         (unrolled, unrolled_backward, UNROLLED),
         (regression, regression_backward, ROWS),
         (loss, loss_backward, (X, H)),
+        (masked, masked_backward, (X, W)),
+        (joined, joined_backward, (X, W)),
     ],
 )
 def test_without_a_mistake_they_pass(forward, backward, inputs):

@@ -17,6 +17,7 @@ from softgrad.checker.subject import Vector
 __all__ = ["Case"]
 
 _SKETCHES = 3
+_JOINS = ("stack", "concatenate", "hstack", "vstack", "column_stack", "_assigned")
 
 
 class Case:
@@ -90,10 +91,13 @@ class Case:
         return bool(few) and edit.place is not None and self._chosen(edit.place)
 
     def is_of_output(self, edit: Edit) -> bool:
-        """Whether an output is put together here of parts."""
-        joins = ("stack", "concatenate", "hstack", "vstack", "column_stack", "_assigned")
+        """Whether some outputs alone are wrong, and what comes in for them is not used."""
         place = edit.place
-        return place in self.graph.outputs and self.graph.steps[place].name in joins
+        if place in self.graph.outputs and self.graph.steps[place].name in _JOINS:
+            return True
+        wrong = np.abs(self.R).max(axis=1) > 1e-6 * np.abs(self.R).max()
+        others = np.delete(self.graph.whole, np.flatnonzero(self.seed.any(axis=1)), axis=1)
+        return not (wrong.all() or self.A[wrong].any() or others[wrong].any())
 
     def is_cut(self, edit: Edit) -> bool:
         """Whether a part of an input is given no gradient at all."""
