@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 
 from softgrad.checker.calls import Ended
-from softgrad.checker.diagnosis.edits.naming import by_steps
 from softgrad.checker.diagnosis.facts import fact
 from softgrad.checker.diagnosis.here import (
     only_here,
     placed,
     refuted,
     rounding,
-    stands_out,
     unnamed,
 )
-from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
-from softgrad.checker.diagnosis.locate import Locator, named_sets
+from softgrad.checker.diagnosis.jacobians import Spot, Unusable
+from softgrad.checker.diagnosis.locate import Locator
 from softgrad.checker.diagnosis.metered import Metered, Spent
 from softgrad.checker.diagnosis.multiples import multiple
-from softgrad.checker.diagnosis.scales import Factor, told
-from softgrad.checker.diagnosis.selection import Fit, Views, best, rank
 from softgrad.checker.diagnosis.twin import draw, one_output, plans
-from softgrad.checker.diagnosis.view import View
+from softgrad.checker.diagnosis.twins import named
 from softgrad.checker.formats import is_floating
 from softgrad.checker.oracle import choose_oracle
 from softgrad.checker.report import Diagnosis, Where
-from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Arrays, Subject, flat
 
 __all__ = ["diagnose"]
@@ -157,11 +150,13 @@ def _by_jacobians(subject: Metered, locator: Locator, rng: np.random.Generator) 
             # Numbers written for one shape are wrong at another: such a twin shows what is not so.
             locator.right_elsewhere |= not wrong
             if wrong and set(wrong) <= set(known):
-                named = _named(spots, wrong, locator)
-                if not refuted(named, locator):
-                    found, tries = found or named, tries + 1
-                    if named.code != "unnamed" or tries == _TWINS:
-                        return named if named.code != "unnamed" else found
+                shown = named(spots, wrong, locator)
+                if not refuted(shown, locator):
+                    found, tries = found or shown, tries + 1
+                    if shown.code != "unnamed":
+                        return shown
+                    if tries == _TWINS:
+                        return found
         except (Unusable, Ended):
             continue
     return found
@@ -176,233 +171,3 @@ def _wrong(spots: tuple[Spot, Spot], rng: np.random.Generator) -> list[int]:
     for spot in spots:
         assert spot.analytic
     return spots[0].wrong(rng)
-
-
-def _named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diagnosis:
-    """Explain the wrong inputs, the smallest first, and name what the first to be named shows."""
-    swapped = _swapped(spots, wrong)
-    if swapped is not None:
-        return swapped
-    names = spots[0].subject.floating_names
-    seen = _ranked(spots, wrong)
-    found = _of_all(seen, wrong, names, locator)
-    if found is not None and found.code == "cotangent" and len(wrong) < len(names):
-        found = None  # what is right for another input is not ignored
-    found = found or _of_a_set(seen, wrong) or by_steps(spots, wrong)
-    found = found or _of_some(seen, names, locator)
-    if found is not None:
-        return found
-    left = [_explained(names[where], *known, locator) for where, known in seen.items()]
-    if not left:
-        raise Unusable
-    return min(left, key=lambda explained: explained.code == "unnamed")
-
-
-def _ranked(spots: tuple[Spot, Spot], wrong: list[int]) -> dict[int, tuple[Views, list[Fit]]]:
-    """Rank the explanations of every wrong input whose Jacobian can be had, the smallest first."""
-    seen: dict[int, tuple[Views, list[Fit]]] = {}
-    for where in sorted(wrong, key=lambda where: spots[0].points[where].size):
-        try:
-            views = _views(spots, where)
-        except Unusable:
-            break
-        seen[where] = views, rank(views)
-    return seen
-
-
-def _of_all(
-    seen: dict[int, tuple[Views, list[Fit]]],
-    wrong: list[int],
-    names: tuple[str, ...],
-    locator: Locator,
-) -> Diagnosis | None:
-    """Return the name that every wrong input bears."""
-    if len(seen) < len(wrong):
-        return None
-    codes = set()
-    for views, ranked in seen.values():
-        fit = best(ranked, views)[0]
-        codes.add(None if fit is None else fit.code)
-    return _of_some(seen, names, locator) if len(codes) == 1 and None not in codes else None
-
-
-def _of_a_set(seen: dict[int, tuple[Views, list[Fit]]], wrong: list[int]) -> Diagnosis | None:
-    """Return the set of entries, such as those at the labels, that alone is wrong."""
-    if len(wrong) > 1 or not seen:
-        return None
-    found = _confined(next(iter(seen.values()))[0], named=True)
-    return found if found is not None and found.code == "subset" else None
-
-
-def _of_some(
-    seen: dict[int, tuple[Views, list[Fit]]], names: tuple[str, ...], locator: Locator
-) -> Diagnosis | None:
-    """Name the first wrong input's mistake that has a name."""
-    found: Diagnosis | None = None
-    for where, (views, ranked) in seen.items():
-        fit, runner_up = best(ranked, views)
-        if fit is not None and found is None:
-            found = _diagnosis(fit, runner_up, views, locator)
-        elif fit is not None and found is not None:
-            found = replace(found, evidence=f"{found.evidence}; {names[where]}: {fit.code} too")
-    return found
-
-
-def _explained(name: str, views: Views, ranked: list[Fit], locator: Locator) -> Diagnosis:
-    """Try what takes further calls; say at least where the error is, or what is known of it."""
-    ranked = rank(views, ranked)
-    fit, runner_up = best(ranked, views)
-    if fit is None:
-        return _confined(views) or _facts(ranked, views, name)
-    return _diagnosis(fit, runner_up, views, locator)
-
-
-def _swapped(spots: tuple[Spot, Spot], wrong: list[int]) -> Diagnosis | None:
-    """Two wrong gradients, each of which is right for the other input."""
-    for one, other in combinations(wrong, 2):
-        if spots[0].points[one].shape != spots[0].points[other].shape:
-            continue
-        left = max(_left(spot, *pair) for spot in spots for pair in ((one, other), (other, one)))
-        if left < 1e-5:
-            names = spots[0].subject.floating_names
-            text = f"The gradients of {names[one]} and {names[other]} are swapped."
-            evidence = f"each explains the other's error but for {left:.0e} of it"
-            return Diagnosis("axis", text, None, evidence, None)
-    return None
-
-
-def _left(spot: Spot, one: int, other: int) -> float:
-    """Return what another input's derivative leaves of an error, along a direction."""
-    direction = np.random.default_rng(0).uniform(0.5, 1.5, spot.points[one].size)
-    answer = spot.analytic[one] @ direction
-    own, others = (spot.slope(where, spot.points, direction)[0] for where in (one, other))
-    return rms(answer - others) / (rms(answer - own) or 1.0)
-
-
-def _views(spots: tuple[Spot, Spot], where: int) -> Views:
-    first = _view(spots[0], where, None)
-    return first, _view(spots[1], where, first.pattern)
-
-
-def _view(spot: Spot, where: int, pattern: Matrix | None) -> View:
-    A = spot.analytic[where]
-    J, bar = spot.numeric(where, pattern=pattern)
-    if not (A - J).any():
-        raise Unusable
-    narrow = bool((A.astype(np.float32).astype(np.float64) == A).all())
-    epsilon = 2.0**-23 if narrow else 2.0**-52
-    return View(spot, where, A, J, bar + 4 * epsilon * rms(A))
-
-
-def _diagnosis(fit: Fit, runner_up: Fit | None, views: Views, locator: Locator) -> Diagnosis:
-    view = views[0]
-    shape = " × ".join(map(str, view.x.shape)) + " entries" if view.x.ndim else "one number"
-    floor = max(fit.misfit, *(v.bar / v.error for v in views if v.error))
-    evidence = f"explains all but {floor:.0e} of the error on a twin of {shape}, at two points"
-    next_one = None
-    if runner_up is not None:
-        times = runner_up.misfit / floor
-        evidence += f"; the next explanation, {runner_up.code}, is {times:.0e} times worse"
-        next_one = f"{runner_up.code} ({times:.0e} times worse): {runner_up.message}"
-    sums = _row_sums(view)
-    evidence += f"; {sums}" if sums else ""
-    found = Diagnosis(fit.code, fit.message, fit.guess.formula, evidence, next_one)
-    return _scaled(found, fit, views, locator) if fit.hypothesis.any_factor else found
-
-
-def _scaled(found: Diagnosis, fit: Fit, views: Views, locator: Locator) -> Diagnosis:
-    """Say what a factor is, so that it is right at the inputs as they are, too.
-
-    Raises
-    ------
-    Unusable
-        There it is none.
-    """
-    c = locator.factor(views[0].where, accuracy=1e-3)
-    if c is None or math.isnan(c):
-        raise Unusable
-    if abs(c + 1) < 1e-3:
-        return replace(found, code="sign", message="The gradient has the wrong sign.")
-    one, other = (Factor(v.factor, v.spot.subject, v.spot.outputs) for v in views)
-    words = told(one, other, Factor(c, locator.subject, locator.outputs))
-    return replace(found, message=replace(fit, words=words).message)
-
-
-def _row_sums(view: View) -> str | None:
-    """Where every row of J sums to 0, and not so of A, that is worth a word."""
-    if view.rows is None or not view.elementwise:
-        return None
-    axis = view.rows.axis
-    G = view.A.reshape(-1, *view.x.shape).sum(axis=axis + 1)
-    if rms(G) <= 1e-6 * rms(view.J):
-        return None
-    where = f"along axis {axis - view.x.ndim}"
-    return f"the gradient sums to {np.abs(G).max():.2g} {where} and must sum to 0"
-
-
-def _confined(views: Views, named: bool = False) -> Diagnosis | None:
-    """An error in a few columns of the Jacobian, or those of a set with a name, all else right."""
-    shown, live = [], []
-    for view in views:
-        error, own = (np.abs(M).max(axis=0) for M in (view.A - view.J, view.J))
-        least = max(1e-5 * float(own.max()), 64 * view.bar)
-        shown.append(error > least)
-        live.append((own > least) | shown[-1])  # that nothing is right says nothing
-    names = []
-    for view, columns in zip(views, shown, strict=True):
-        support = columns.reshape(view.x.shape)
-        sets = named_sets(view.spot.subject, view.where, view.x)
-        names.append(
-            [
-                name
-                for name, mask in sets
-                if not (support & ~mask).any() and 2 * support.sum() > mask.sum()
-            ]
-        )
-    common = [name for name in names[0] if name in names[1]]
-    view = views[0]
-    counts = [int(columns.sum()) for columns in shown]
-    few = all(2 * count <= seen.sum() for count, seen in zip(counts, live, strict=True))
-    if not counts[0] or not (few or common):
-        return None
-    evidence = f"{counts[0]} of {view.x.size} entries are wrong on a twin, and the others right"
-    if named and not (common and all(n < its.sum() for n, its in zip(counts, live, strict=True))):
-        return None
-    what = common[0] if common else _slice(shown, view.x.shape)
-    # Some entries of all may be a gate, or what one of several terms reaches: no set by itself.
-    text = f"The gradient is wrong only at {what or 'some entries'}."
-    return Diagnosis("subset" if what else "unnamed", text, None, evidence, None)
-
-
-def _slice(shown: list[Matrix], shape: tuple[int, ...]) -> str | None:
-    for axis, length in enumerate(shape):
-        for name, at in (("first", 0), ("last", length - 1)):
-            inside = np.indices(shape)[axis].ravel() == at
-            if length > 1 and not any((columns & ~inside).any() for columns in shown):
-                return f"the {name} slice along axis {axis}"
-    if not all(columns.any() for columns in shown):
-        return None
-    for axis, length in enumerate(shape):
-        index = np.indices(shape)[axis].ravel()
-        ranges = [(index[columns].min(), index[columns].max() + 1) for columns in shown]
-        if length > 1 and all(stands_out(start, stop, length) for start, stop in ranges):
-            return f"some slices along axis {axis}"
-    return None
-
-
-def _facts(ranked: list[Fit], views: Views, name: str) -> Diagnosis:
-    """Say what is known of an error that no explanation fits, or that several do."""
-    view = views[0]
-    R = view.A - view.J
-    values = np.linalg.svd(R, compute_uv=False)
-    rank_of = int((values > max(1e-6 * values[0], 10 * view.bar)).sum())
-    share = float(np.mean(np.abs(R) > max(1e-6 * np.abs(R).max(), 10 * view.bar)))
-    evidence = (
-        f"on a twin of {' × '.join(map(str, view.x.shape))} entries the error of the Jacobian has "
-        f"rank {rank_of} of {min(R.shape)} and is in {share:.0%} of its entries; the best factor "
-        f"is {view.factor:.3g}"
-    )
-    near = sorted(ranked, key=lambda fit: fit.misfit)[:1]
-    runner_up = f"{near[0].code}, which leaves {near[0].misfit:.1%} of the error" if near else None
-    text = f"The gradient of {name} is wrong, in a way that has no name here."
-    return unnamed(text, evidence, runner_up)
