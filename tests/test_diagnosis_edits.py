@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
+from softgrad.checker.diagnosis import twins
 
 RNG = np.random.default_rng(0)
 X, H = RNG.normal(size=(2, 4, 6))
@@ -257,3 +258,18 @@ def test_what_cannot_be_followed_is_named_as_before():
 
     report = sg.check(forward, lambda z, g: g * forward(z) * (1 - forward(z)), X)
     assert report.diagnosis.code == "diagonal-only"
+
+
+def test_what_goes_wrong_in_the_steps_costs_no_name(monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(twins, "by_steps", broken)
+    right = attend_backward
+    both = (X, H, RNG.normal(size=(4, 6)))
+    assert sg.check(attend, right, *both).passed
+    wrong_one = partial(right, rule=lambda p, d: p * (1 - p) * d)
+    monkeypatch.setattr(twins, "PASSED_OVER", (Exception,))
+    assert sg.check(attend, wrong_one, *both).diagnosis.code == "diagonal-only"
+    backward = partial(gate_backward, turned=lambda d, U: d @ U)
+    assert sg.check(gate, backward, *GATE).diagnosis.code == "unnamed"

@@ -20,6 +20,8 @@ from softgrad.checker.richardson import rms
 
 __all__ = ["named"]
 
+PASSED_OVER: tuple[type[Exception], ...] = (Unusable, Exception)
+"""What may go wrong in a user's steps and costs no other name. The tests take out the last."""
 Seen = dict[int, tuple[Views, list[Fit]]]
 """By wrong input: its Jacobians at both points, and the hypotheses, best first."""
 
@@ -34,7 +36,7 @@ def named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diagn
     found = _of_all(seen, wrong, names, locator)
     if found is not None and found.code == "cotangent" and len(wrong) < len(names):
         found = None  # what is right for another input is not ignored
-    found = found or _of_a_set(seen, wrong) or by_steps(spots, wrong)
+    found = found or _of_a_set(seen, wrong) or _of_a_step(spots, wrong)
     found = found or _of_some(seen, names, locator)
     if found is not None:
         return found
@@ -54,6 +56,14 @@ def _ranked(spots: tuple[Spot, Spot], wrong: list[int]) -> Seen:
             break
         seen[where] = views, rank(views)
     return seen
+
+
+def _of_a_step(spots: tuple[Spot, Spot], wrong: list[int]) -> Diagnosis | None:
+    """Return the mistake in one step of the forward; None where that cannot be followed."""
+    try:
+        return by_steps(spots, wrong)
+    except PASSED_OVER:
+        return None
 
 
 def _of_all(
