@@ -164,10 +164,10 @@ MISTAKES = {
     "tanh' forgotten": gated("chain-term", "`np.tanh(h @ U)`", "not applied", slope=lambda n: 1),
     "gate forgotten": gated("chain-term", "factor `z` is missing", through=lambda g, z: g),
     "direct path dropped": gated(
-        "chain-term", "`(1 - z) * h` in `h` is missing", kept=lambda g, z: 0 * g
+        "chain-term", "`(1 - z) * h` with respect to `h` is missing", kept=lambda g, z: 0 * g
     ),
     "half of the update": gated(
-        "chain-term", "`1 - z` in `z` is missing", update=lambda g, n, h: g * n
+        "chain-term", "`1 - z` with respect to `z` is missing", update=lambda g, n, h: g * n
     ),
     "weight not transposed": gated("axis", "`U` is transposed wrongly", turned=lambda d, U: d @ U),
     "diagonal within attention": attended(

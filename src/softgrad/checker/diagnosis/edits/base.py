@@ -77,7 +77,7 @@ def derivative(graph: Graph, place: int, k: int) -> str:
     """Say which derivative is meant."""
     step, in_ = graph.steps[place], operand(graph, place, k)
     text = f"`{step.text}`" if step.text else f"a step ({step.name})"
-    return f"the derivative of {text}" + (f" in {in_}" if in_ else "")
+    return f"the derivative of {text}" + (f" with respect to {in_}" if in_ else "")
 
 
 def operand(graph: Graph, place: int, k: int) -> str:

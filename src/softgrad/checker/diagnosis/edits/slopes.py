@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.edits.base import Edit, capital
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.subject import Vector
 
@@ -43,7 +43,8 @@ _FORMULAS: dict[str, tuple[str, Callable[[Vector], Vector]]] = {
 def slopes(graph: Graph) -> Iterator[Edit]:
     """Yield the slopes that an elementwise stretch of the forward may be given."""
     for before, after in _stretches(graph):
-        text = f"In the derivative of {graph.steps[after].label} in {graph.steps[before].label}"
+        of, by = graph.steps[after].label, graph.steps[before].label
+        text = f"the derivative of {of} with respect to {by}"
         for at, number in _NUMBERS.items():
             for formula, (code, slope) in _FORMULAS.items():
                 if code == "chain-term" and at not in ("the output", "the input"):
@@ -64,10 +65,10 @@ def slopes(graph: Graph) -> Iterator[Edit]:
                     return [Change(after, before, np.diag(d) - graph.stretch(before, after))]
 
                 if formula != "1":
-                    said = f"{text} stands {formula}, v being {at}."
+                    said = f"In {text} stands {formula}, v being {at}."
                     yield Edit(code, said, changes, place=after)
                 elif at == "the output":
-                    yield Edit(code, f"{text[7:].capitalize()} is not applied.", changes)
+                    yield Edit(code, f"{capital(text)} is not applied.", changes)
 
 
 def _stretches(graph: Graph) -> list[tuple[int, int]]:
