@@ -402,7 +402,7 @@ def test_errors_of_the_diagnosis_cost_no_verdict_and_are_heard_here(monkeypatch)
     def broken(views):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(explain, "rank", broken)
+    monkeypatch.setattr(twins, "rank", broken)
     with pytest.raises(ZeroDivisionError):
         check(softmax, lambda z, g: g, Z)
     monkeypatch.setattr(explain, "PASSED_OVER", (Exception,))
