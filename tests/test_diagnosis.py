@@ -11,7 +11,7 @@ import pytest
 from later_mistakes import LATER_MISTAKES
 from mistakes import MISTAKES
 from softgrad.checker import check
-from softgrad.checker.diagnosis import CODES, explain
+from softgrad.checker.diagnosis import CODES, explain, twins
 from softgrad.checker.diagnosis.examples import EXAMPLES
 from softgrad.checker.diagnosis.hypotheses import TABLE
 from third_mistakes import THIRD_MISTAKES
