@@ -59,7 +59,7 @@ def by_steps(spots: tuple[Spot, Spot], wrong: Sequence[int]) -> Diagnosis | None
         if found[0] and found[0][-1].left < _EXACT:
             break
     for case, fits in zip(cases, found, strict=True):
-        first = min(fits, key=lambda fit: fit.left, default=None)
+        first = min(fits, key=lambda fit: max(fit.left, _EXACT), default=None)
         if first is not None and not any(first.is_rivalled(fit) for fit in fits):
             return _said(first, case)
     return None
