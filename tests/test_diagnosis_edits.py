@@ -185,6 +185,9 @@ MISTAKES = {
     "mean of groups dropped": normed("chain-term", "`groups.mean(axis=-1, keepdims=True)`", mean=0),
     "variance of groups dropped": normed("chain-term", "is missing", variance=0),
     "variance of groups halved": normed("chain-term", "is halved", variance=0.5),
+    "statistics of groups taken for constants": normed(
+        "chain-term", "groups.mean", "is missing", mean=0, variance=0
+    ),
     "nothing through time": looped("chain-term", "`state @ U`", "missing", carried=lambda d, U: 0),
     "not transposed through time": looped("axis", "`U`", carried=lambda d, U: U.T @ d),
     "assigned and not added": looped(

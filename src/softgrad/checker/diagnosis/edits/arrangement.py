@@ -102,7 +102,7 @@ def exchanged(graph: Graph) -> Iterator[Edit]:
 
         def changes(graph: Graph, one: int = one, other: int = other) -> list[Change]:
             L, K = graph.locals[one, 0], graph.locals[other, 0]
-            before = graph.steps[one].operands[0]
+            before = graph.before((one, 0))
             return [Change(one, before, K - L), Change(other, before, L - K)]
 
         what = f"{a.label} and {b.label}" if a.label != b.label else f"two parts of {a.label}"

@@ -49,7 +49,7 @@ def becomes(places: Places, k: int, other: Callable[[Graph, int], Matrix | None]
             own, new = graph.locals.get((place, k)), other(graph, place)
             if own is None or new is None or new.shape != own.shape:
                 return []
-            found.append(Change(place, graph.steps[place].operands[k], new - own))
+            found.append(Change(place, graph.before((place, k)), new - own))
         return found
 
     return changes
