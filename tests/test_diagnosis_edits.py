@@ -276,3 +276,23 @@ def test_what_goes_wrong_in_the_steps_costs_no_name(monkeypatch):
     assert sg.check(attend, wrong_one, *both).diagnosis.code == "diagonal-only"
     backward = partial(gate_backward, turned=lambda d, U: d @ U)
     assert sg.check(gate, backward, *GATE).diagnosis.code == "unnamed"
+
+
+def over_kept_rows(x, W, mask):
+    total = 0.0
+    for i in np.flatnonzero(mask):  # as many turns as the mask has ones
+        total = total + np.tanh(x[i] @ W).sum()
+    return total
+
+
+def test_a_loop_over_a_mask_is_the_same_at_both_points():
+    def backward(x, W, mask, g):
+        d = g * mask[:, None] * np.ones((len(x), W.shape[1]))  # tanh' is forgotten
+        return d @ W.T, x.T @ d
+
+    x = RNG.normal(size=(9, 6))
+    mask = np.array([0, 1, 1, 0, 1, 0, 1, 1, 0])
+    for seed in range(3):
+        report = sg.check(over_kept_rows, backward, x, W, mask, seed=seed)
+        assert report.diagnosis.code == "chain-term", str(report)
+        assert "np.tanh(x[i] @ W)" in report.diagnosis.message
