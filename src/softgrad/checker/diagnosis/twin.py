@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ __all__ = ["AGAIN", "Plan", "draw", "one_output", "plans"]
 
 LARGEST = 250
 """The most entries that a twin's inputs may have together."""
+_LARGEST_SPARE = 400
+"""The same of a twin that is the last resort: its sizes divide one another."""
 
 Shape = tuple[int, ...]
 
@@ -63,10 +66,10 @@ def plans(subject: Subject) -> Iterator[Plan]:
         if len(sizes) > 1 and len(kept) == len(sizes):
             yield _by_size("the last axis as it is", kept)
     yield Plan("the shapes as they are", lambda shape: shape, {n: n for n in sizes})
-    for least in (3, 5) if sizes else ():
-        yield replace(
-            _by_size("sizes with the same divisors", _divisible(sizes, least)), spare=True
-        )
+    if sizes:
+        spare = (_by_size("sizes with the same divisors", _divisible(sizes, n)) for n in (3, 5, 2))
+        fitting = (plan for plan in spare if _size(subject, plan) <= _LARGEST_SPARE)
+        yield from (replace(plan, spare=True) for plan in islice(fitting, 2))
     yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
 
 
@@ -88,7 +91,7 @@ def draw(
     subject: Metered,
     plan: Plan,
     rng: np.random.Generator,
-    largest: float = LARGEST,
+    largest: float | None = None,
     like: Metered | None = None,
 ) -> Metered | None:
     """Return the subject at a twin of its inputs in float64; None where that would be large.
@@ -98,8 +101,8 @@ def draw(
     masked = any(mask is not None for mask in subject.masks)
     if masked and plan.fresh:  # what may be infinite where is known of the original alone
         return None
-    shapes = [plan.reshape(point.shape) for point in subject.points]
-    if sum(int(np.prod(shape)) for shape in shapes) > largest:
+    largest = largest or (_LARGEST_SPARE if plan.spare else LARGEST)
+    if _size(subject, plan) > largest:
         return None
     values = tuple(
         _floats(value, plan, rng) if place in subject.floating else _others(value, plan, rng)
@@ -113,6 +116,11 @@ def draw(
     return replace(
         subject, forward=forward, reference=None, values=values, masks=masks, damage=set()
     )
+
+
+def _size(subject: Subject, plan: Plan) -> int:
+    """Return the number of entries of a twin's inputs."""
+    return sum(int(np.prod(plan.reshape(point.shape))) for point in subject.points)
 
 
 def one_output(subject: Metered, place: int) -> Metered:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.subject import Vector
 
-__all__ = ["exchanged", "turned"]
+__all__ = ["exchanged", "rearranged", "turned", "turns"]
 
 
 def turned(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -31,7 +31,7 @@ def turned(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     for j, other in enumerate(step.operands):
         if j != k:
             what = operand(graph, places[0], j) or "the other operand"
-            for how, turn in _turns(graph.steps[other].value.shape):
+            for how, turn in turns(graph.steps[other].value.shape):
 
                 def part(
                     graph: Graph, place: int, j: int = j, turn: Callable[..., Vector] = turn
@@ -46,7 +46,7 @@ def turned(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
                     becomes(places, k, with_operand(k, j, _mirrored(places, j))),
                 )  # fmt: skip
     own = graph.steps[step.operands[k]].value
-    for how, turn in _turns(step.value.shape):
+    for how, turn in turns(step.value.shape):
 
         def rows(graph: Graph, place: int, turn: Callable[..., Vector] = turn) -> Matrix:
             L, shape = graph.locals[place, k], graph.steps[place].value.shape
@@ -55,7 +55,7 @@ def turned(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
 
         said = f"In {text} the incoming gradient {how}."
         yield Edit("axis", said, becomes(places, k, rows))
-    for how, turn in _turns(own.shape):
+    for how, turn in turns(own.shape):
 
         def columns(graph: Graph, place: int, turn: Callable[..., Vector] = turn) -> Matrix:
             L, shape = graph.locals[place, k], graph.values(place)[k].shape
@@ -72,7 +72,28 @@ def turned(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     yield Edit("axis", said, becomes(places, k, transposed))
 
 
-def _turns(shape: tuple[int, ...]) -> Iterator[tuple[str, Callable[[Vector], Vector]]]:
+def rearranged(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """What moves entries alone moves them in another order."""
+    own = graph.values(places[0])[k]
+    L = graph.locals[places[0], k]
+    if L.shape[0] != L.shape[1] or not np.array_equal(L @ L.T, np.eye(len(L))) or L.min() < 0:
+        return
+    text = f"In {derivative(graph, places[0], k)}"
+    for axes in permutations(range(own.ndim)):
+
+        def moved(graph: Graph, place: int, axes: tuple[int, ...] = axes) -> Matrix:
+            value = graph.values(place)[k]
+            order = np.arange(value.size).reshape(value.shape).transpose(axes).ravel()
+            return np.eye(value.size)[order]
+
+        how = "not at all" if axes == tuple(range(own.ndim)) else f"by the axes {axes}"
+        said = f"{text} the entries are moved wrongly: {how}."
+        if not np.array_equal(moved(graph, places[0]), L):
+            yield Edit("axis", said, becomes(places, k, moved), place=places[0])
+
+
+def turns(shape: tuple[int, ...]) -> Iterator[tuple[str, Callable[[Vector], Vector]]]:
+    """Yield other orders of an array's entries that keep its shape."""
     for a, b in combinations(range(len(shape)), 2):
         if shape[a] == shape[b] > 1:
             yield "is transposed wrongly, or not at all", partial(np.swapaxes, axis1=a, axis2=b)

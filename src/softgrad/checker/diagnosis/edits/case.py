@@ -9,14 +9,17 @@ from functools import cached_property
 import numpy as np
 
 from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.edits.replays import Replay
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
-from softgrad.checker.diagnosis.jacobians import Spot
+from softgrad.checker.diagnosis.jacobians import Matrix, Spot
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
 __all__ = ["Case"]
 
 _SKETCHES = 3
+_STEP = 2.0**-12
+"""Of a difference that tells whether to look closer."""
 _JOINS = ("stack", "concatenate", "hstack", "vstack", "column_stack", "_assigned")
 
 
@@ -35,27 +38,67 @@ class Case:
         self.outputs = [slice(end - graph.steps[n].value.size, end) for n, end in pairs]
         self.seed = np.eye(starts[-1])[:, columns]
         self.A = np.concatenate([spot.analytic[i] for i in wrong], axis=1)
-        self.J = graph.pushed(self.seed)
+        self.J = graph.whole[:, columns]
         self.R = self.A - self.J
+        self.columns = columns
         rng = np.random.default_rng(0)
         u, w = (rng.standard_normal((size, _SKETCHES)) for size in self.A.shape)
+        self.u, self.w = u, w[:, 0]
         self.moves, self.effects = graph.push(self.seed @ w), graph.pull(u)
+        self._moved: dict[float, list[Vector]] = {}
         self.wanted = np.einsum("os,ot,ts->s", u, self.R, w)
 
     @cached_property
     def is_usable(self) -> bool:
-        """Whether the error is more than what the steps' differences leave."""
-        return rms(self.R) > 1e-6 * rms(self.J)
+        """Whether the error is more than what the steps' differences leave, and not all of J.
+
+        That nothing at all comes back has many reasons.
+        """
+        return min(rms(self.R), rms(self.A)) > 1e-6 * rms(self.J)
 
     def may_be(self, edit: Edit, changes: Sequence[Change]) -> bool:
-        """Whether a few numbers are those of the error; of several changes that is not known."""
+        """Whether a few numbers are those of the error."""
         if len(changes) > 1 and not edit.multiple:
-            return True
-        seen = self._sketch(changes)
+            seen = np.einsum("os,os->s", self.u, self.graph.shift(self.moves, changes))
+        else:
+            seen = self._sketch(changes)
         if not seen.any():
             return False
         c = self.factor(changes) if edit.multiple else 1.0
         return bool(np.abs(self.wanted - c * seen).max() <= 1e-4 * np.abs(self.wanted).max())
+
+    def may_be_of(self, replay: Replay) -> bool:
+        """Whether the forward with other numbers moves along a direction as the error says."""
+        try:
+            with np.errstate(all="ignore"):
+                ends = [self._replayed(replay, h) for h in (_STEP, -_STEP)]
+        except Exception:  # the steps are the user's, and the numbers are not
+            return False
+        shift = (ends[0] - ends[1]) / (2 * _STEP) - self.J @ self.w
+        gap = np.abs(self.u[:, 0] @ shift - self.wanted[0])
+        return bool(gap <= 1e-3 * np.abs(self.wanted).max())
+
+    def _replayed(self, replay: Replay, h: float) -> Vector:
+        """Return the outputs a little along the first direction."""
+        found = self._along(h)
+        values = {}
+        for place, value in replay.values(self.graph).items():
+            passed = replay.passed
+            from_ = place if passed is None else self.graph.steps[place].operands[passed]
+            values[place] = value + found[from_] - self.graph.steps[from_].value
+        found = self.graph.run(values, found)
+        return np.concatenate([found[place].ravel() for place in self.graph.outputs])
+
+    def _along(self, h: float) -> list[Vector]:
+        """Return the values of all steps a little along the first direction."""
+        if h not in self._moved:
+            values = {
+                place: step.value + h * move[:, 0].reshape(step.value.shape)
+                for place, (step, move) in enumerate(zip(self.graph.steps, self.moves, strict=True))
+                if place in self.graph.inputs and move is not None
+            }
+            self._moved[h] = self.graph.run(values)
+        return self._moved[h]
 
     def factor(self, changes: Sequence[Change]) -> float:
         """Return the multiple of changes that comes nearest to the error."""
@@ -67,19 +110,17 @@ class Case:
         changes = [replace(change, delta=c * change.delta) for change in edit.changes(self.graph)]
         if not changes:
             return np.inf
-        return rms(self.A - self.graph.pushed(self.seed, changes)) / rms(self.R)
+        return rms(self.R - self._shift(changes)[:, self.columns]) / rms(self.R)
 
     def is_whole(self, edit: Edit) -> bool:
         """Whether a change is a multiple of an input's whole gradient, or of an output's part."""
-        changes = edit.changes(self.graph)
-        changed = self.graph.pushed(self.seed, changes) - self.J
+        shift, whole = self._shift(edit.changes(self.graph)), self.graph.whole
+        changed = shift[:, self.columns]
         if any(_is_multiple(changed[:, part], self.J[:, part]) for part in self.parts):
             return True
-        whole = self.graph.whole
-        changed = self.graph.pushed(np.eye(whole.shape[1]), changes) - whole
         for part in self.outputs if len(self.outputs) > 1 else ():
-            rest = np.delete(changed, part, axis=0)
-            if not rest.any() and _is_multiple(changed[part], whole[part]):
+            rest = np.delete(shift, part, axis=0)
+            if not rest.any() and _is_multiple(shift[part], whole[part]):
                 return True
         return False
 
@@ -107,6 +148,16 @@ class Case:
         error = np.abs(self.R).max(axis=0)
         dead = not np.abs(self.A[:, error > 1e-6 * error.max()]).any()
         return step.name == "_item" and step.operands[0] in self.graph.inputs and dead
+
+    def is_projection(self, edit: Edit) -> bool:
+        """Whether a step counts through sums alone that meet what they are taken of again."""
+        if edit.place is None or (changes := edit.changes(self.graph)) == []:
+            return False
+        return self.graph.comes_back(changes[0].before, edit.place)
+
+    def _shift(self, changes: Sequence[Change]) -> Matrix:
+        """Return what changes add to the outputs' Jacobian in all inputs."""
+        return self.graph.shift(self.graph.moves, changes)
 
     def _chosen(self, place: int) -> bool:
         if self.graph.steps[place].name in ("where", "clip"):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
-from softgrad.checker.diagnosis.edits.arrangement import exchanged, turned
+from softgrad.checker.diagnosis.edits.arrangement import exchanged, rearranged, turned
+from softgrad.checker.diagnosis.edits.averages import other_axes
 from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.edits.case import Case
+from softgrad.checker.diagnosis.edits.choices import choices
+from softgrad.checker.diagnosis.edits.logsumexps import logsumexps
+from softgrad.checker.diagnosis.edits.nodes import factors_too_many
+from softgrad.checker.diagnosis.edits.replays import replays
 from softgrad.checker.diagnosis.edits.single import (
     as_it_is,
     branches,
@@ -34,7 +39,10 @@ _LEFT = 1e-4
 _EXACT = 1e-7
 """What leaves less than this is not looked for further."""
 
-_LIKELY = (multiples, as_it_is, branches, without_factor, turned, unsummed, powers, squared)
+_LIKELY = (
+    multiples, as_it_is, branches, choices, without_factor, turned, rearranged, unsummed, powers,
+    squared,
+)  # fmt: skip
 """What may be wrong with a step, or with all turns of a loop."""
 
 
@@ -50,7 +58,7 @@ def by_steps(spots: tuple[Spot, Spot], wrong: Sequence[int]) -> Diagnosis | None
     pairs = list(zip(graphs, spots, strict=True))
     cases = [[Case(graph, spot, scope) for graph, spot in pairs] for scope in scopes]
     found: list[list[_Fit]] = [[] for _ in scopes]
-    for edit in islice(_edits(graphs[0]), _MOST):
+    for edit in islice(_edits(graphs[0], cases[0][0]), _MOST):
         changes = edit.changes(graphs[0])
         for case, fits in zip(cases, found, strict=True):
             fit = _fit(edit, changes, case)
@@ -89,21 +97,27 @@ def _fit(edit: Edit, changes: Sequence[Change], cases: Sequence[Case]) -> _Fit |
     return _Fit(edit, factors[0], left) if left < _LEFT else None
 
 
-def _edits(graph: Graph) -> Iterator[Edit]:
+def _edits(graph: Graph, case: Case) -> Iterator[Edit]:
     """Yield the mistakes that the steps may hold, the likelier ones first."""
     loops = _loops(graph)
     repeated = {place for places in loops for place in places}
     alone = [[place] for place in range(len(graph.steps)) if place not in repeated]
     turns = [[place] for place in sorted(repeated)]
-    yield from softmaxes(graph)
+    for source in (softmaxes, logsumexps):
+        yield from _together(graph, source(graph))
     yield from one_use(graph, in_loops=True)
     for family in _LIKELY:
         yield from _over(family, graph, chain(alone, loops))
     yield from one_use(graph, in_loops=False)
     yield from exchanged(graph)
     yield from reductions(graph)
-    yield from slopes(graph)
+    yield from other_axes(graph)
+    yield from _together(graph, slopes(graph))
+    yield from _together(graph, factors_too_many(graph))
     yield from tails(graph)
+    for places in chain(alone, loops):
+        likely = filter(case.may_be_of, replays(graph, places))
+        yield from (replay.edit for replay in likely)
     yield from _over(multiples, graph, turns)
     yield from _over(other_numbers, graph, chain(alone, loops, turns))
 
@@ -118,6 +132,24 @@ def _over(
             moving = [place for place in group if (place, k) in graph.locals]
             if moving:
                 yield from family(graph, moving, k)
+
+
+def _together(graph: Graph, edits: Iterator[Edit]) -> Iterator[Edit]:
+    """Yield edits, and after them those of all turns of a loop at once."""
+    turns: dict[object, list[Edit]] = {}
+    for edit in edits:
+        yield edit
+        if edit.place is not None:
+            site = graph.steps[edit.place].site
+            turns.setdefault((edit.code, edit.message, site), []).append(edit)
+    for same in turns.values():
+        if len(same) > 1:
+
+            def changes(graph: Graph, same: Sequence[Edit] = same) -> list[Change]:
+                parts = [edit.changes(graph) for edit in same]
+                return list(chain.from_iterable(parts)) if all(parts) else []
+
+            yield replace(same[0], changes=changes, place=None)
 
 
 def _loops(graph: Graph) -> list[list[int]]:
@@ -142,9 +174,11 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
             code = "subset" if all(case.is_cut(edit) for case in cases) else code
         elif all(case.is_whole(edit) for case in cases):
             code = "sign" if abs(c + 2) < 1e-5 else "scale"
-    named = code == "chain-term" and edit.place is not None
-    if named and all(case.is_selected(edit) for case in cases):
-        code = "subset"
+    if code == "chain-term" and edit.place is not None:
+        if all(case.is_selected(edit) for case in cases):
+            code = "subset"
+        elif all(case.is_projection(edit) for case in cases):
+            code = "projection-term"
     evidence = f"explains all but {fit.left:.0e} of the error on a twin, at two points"
     return Diagnosis(code, text, None, evidence, None)
 

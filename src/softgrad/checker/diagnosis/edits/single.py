@@ -114,7 +114,7 @@ def powers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     step = graph.steps[places[0]]
     if not step.elementwise:
         return
-    for name, source in _sources(graph, places):
+    for j, name, source in _sources(graph, places):
         for how, power in (("missing", -1.0), ("one too many", 1.0)):
 
             def scaled(
@@ -129,15 +129,21 @@ def powers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
                 return factor * graph.locals[place, k] if np.isfinite(factor).all() else None
 
             text = f"In {derivative(graph, places[0], k)} a factor of {name} is {how}."
-            yield Edit("chain-term", text, becomes(places, k, scaled), place=places[0])
+            code = "chain-term"
+            if step.name == "multiply" and power > 0 and j == k and len(step.operands) == 2:
+                code = "wrong-variable"  # a·b stands where b must
+            yield Edit(code, text, becomes(places, k, scaled), place=places[0])
 
 
-def _sources(graph: Graph, places: Places) -> Iterator[tuple[str, Callable[[Graph, int], Vector]]]:
+def _sources(
+    graph: Graph, places: Places
+) -> Iterator[tuple[int | None, str, Callable[[Graph, int], Vector]]]:
+    """Yield arrays that may be a factor: which operand, the name, the value."""
     step = graph.steps[places[0]]
-    yield "its own value", lambda graph, place: graph.steps[place].value
+    yield None, "its own value", lambda graph, place: graph.steps[place].value
     for j in range(len(step.operands)):
         name = operand(graph, places[0], j) or "an operand"
-        yield name, lambda graph, place, j=j: graph.values(place)[j]  # type: ignore[misc]
+        yield j, name, lambda graph, place, j=j: graph.values(place)[j]  # type: ignore[misc]
     own = {step.value.tobytes(), *(graph.steps[j].value.tobytes() for j in step.operands)}
     for other, seen in enumerate(graph.steps if len(places) == 1 else ()):
         if (
@@ -146,7 +152,7 @@ def _sources(graph: Graph, places: Places) -> Iterator[tuple[str, Callable[[Grap
             and _fits(seen.value.shape, step.value.shape)
         ):
             own.add(seen.value.tobytes())
-            yield seen.label, lambda graph, place, other=other: graph.steps[other].value  # type: ignore[misc]
+            yield None, seen.label, lambda graph, place, other=other: graph.steps[other].value  # type: ignore[misc]
 
 
 def squared(graph: Graph, places: Places, k: int) -> Iterator[Edit]:

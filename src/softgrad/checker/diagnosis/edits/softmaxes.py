@@ -31,7 +31,9 @@ _OF_SOFTMAX = (DIAGONAL_ONLY, OTHER_MAP, SIGN_OFF, OUTER_FACTOR, PROJECTION, WRO
 _OF_TAILS = [
     hypothesis
     for hypothesis in TABLE
-    if not hypothesis.costly and hypothesis not in (ZERO, SIGN, SCALE, IDENTITY, SPREAD)
+    if not hypothesis.costly
+    and hypothesis.code != "cotangent"  # what comes in is that of the whole
+    and hypothesis not in (ZERO, SIGN, SCALE, IDENTITY, SPREAD)
 ]
 
 
@@ -70,7 +72,7 @@ def _decayed(graph: Graph, after: int, before: int) -> Iterator[Edit]:
         return [Change(after, before, J - diagonal)]
 
     text = f"In the softmax {graph.steps[after].label} the term with the inner product"
-    yield Edit("projection-term", f"{text} {{}}.", changes, multiple=True)
+    yield Edit("projection-term", f"{text} {{}}.", changes, multiple=True, place=after)
 
 
 def tails(graph: Graph) -> Iterator[Edit]:
@@ -117,7 +119,7 @@ def _guessed(
                 delta = None if guess is None else guess.matrix - graph.stretch(before, after)
                 return [] if delta is None else [Change(after, before, delta)]
 
-            yield Edit(hypothesis.code, f"{said} {guess.message}", changes)
+            yield Edit(hypothesis.code, f"{said} {guess.message}", changes, place=after)
 
 
 def _elsewhere(graph: Graph, after: int, before: int) -> Iterator[Edit]:
@@ -138,7 +140,8 @@ def _elsewhere(graph: Graph, after: int, before: int) -> Iterator[Edit]:
             return [Change(after, before, _jacobian(log, axis, np.log(p) if log else p) - J)]
 
         text = f"The derivative of the softmax {graph.steps[after].label} is right, and taken at"
-        yield Edit("wrong-variable", f"{text} {seen.label} in place of its logits.", changes)
+        said = f"{text} {seen.label} in place of its logits."
+        yield Edit("wrong-variable", said, changes, place=after)
 
 
 def _by_name(graph: Graph, after: int, before: int, hypothesis: Hypothesis) -> dict[str, Guess]:
@@ -167,7 +170,19 @@ def _found(graph: Graph) -> Iterator[tuple[int, int]]:
             if graph.moving[before] and z.shape == y.shape and _is_shift(z, logs, axis):
                 if not (log and graph.steps[before].name == "log"):
                     yield after, before
+                    yield from ((after, unmasked) for unmasked in _before_masks(graph, before))
                 break
+
+
+def _before_masks(graph: Graph, place: int) -> Iterator[int]:
+    """Yield what the logits were before a mask was laid over them."""
+    while graph.steps[place].name in ("where", "add", "astype", "multiply"):
+        edges = graph.edges[place]
+        if len(edges) != 1:
+            return
+        (place,) = (graph.before(edge) for edge in edges)
+        if graph.steps[place].value.shape == graph.steps[edges[0][0]].value.shape:
+            yield place
 
 
 def _is_shift(z: Vector, logs: Vector, axis: int) -> bool:
@@ -184,7 +199,7 @@ def _form(y: Vector) -> tuple[bool, int] | None:
     """Return whether y is log_softmax, and its axis; None where it is neither."""
     for log in (False, True):
         p = np.exp(np.minimum(y, 1.0)) if log else y
-        if y.size < 2 or not (p.min() >= 0 and p.max() < 1):
+        if y.size < 2 or p.min() < 0 or p.max() > 1 or not ((p > 0) & (p < 1)).any():
             continue
         for axis in reversed(range(y.ndim)):
             if y.shape[axis] > 1 and np.allclose(p.sum(axis=axis), 1, atol=1e-9):

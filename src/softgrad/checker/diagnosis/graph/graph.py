@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,9 +19,17 @@ Edge = tuple[int, int]
 """A step, and which of its operands."""
 
 
+_LINEAR = (
+    "add", "subtract", "negative", "positive", "sum", "mean", "cumsum", "trace", "diagonal", "copy",
+    "reshape", "ravel", "flatten", "transpose", "swapaxes", "squeeze", "expand_dims", "repeat",
+    "_item", "_assigned", "concatenate", "stack", "broadcast_to", "astype", "flip",
+)  # fmt: skip
+"""Operations whose derivative is the same everywhere."""
+
+
 @dataclass(frozen=True)
 class Change:
-    """What is added to the Jacobian of a step in one that stands before it."""
+    """What is added to the Jacobian of a step in one that stands before it, or in itself."""
 
     after: int
     before: int
@@ -80,6 +88,34 @@ class Graph:
         graph.__dict__["locals"] = {edge: self.locals[edge] for edge in kept}
         return graph
 
+    def with_values(self, values: dict[int, Vector]) -> Graph:
+        """Return the graph where some steps have other values, and all that follow from them."""
+        found = self.run(values)
+        new = {n for n, step in enumerate(self.steps) if found[n] is not step.value}
+        pairs = zip(self.steps, found, strict=True)
+        steps = [replace(step, value=value) for step, value in pairs]
+        graph = replace(self, steps=steps)
+        graph.__dict__["moving"] = self.moving
+        graph.__dict__["locals"] = {
+            (place, j): jacobian(steps[place], graph.values(place), j)
+            if new & set(steps[place].operands) and steps[place].name not in _LINEAR
+            else L
+            for (place, j), L in self.locals.items()
+        }
+        return graph
+
+    def run(self, values: dict[int, Vector], known: Sequence[Vector] | None = None) -> list[Vector]:
+        """Return the values of all steps where some have others than their own, or the known."""
+        found = [step.value for step in self.steps] if known is None else list(known)
+        new = set(values)
+        for place, step in enumerate(self.steps):
+            if place in values:
+                found[place] = values[place]
+            elif step.function is not None and not new.isdisjoint(step.operands):
+                found[place] = np.asarray(step.function([found[k] for k in step.operands]))
+                new.add(place)
+        return found
+
     def values(self, place: int) -> list[Vector]:
         """Return the operands' values of a step."""
         return [self.steps[k].value for k in self.steps[place].operands]
@@ -89,25 +125,39 @@ class Graph:
         place, j = edge
         return self.steps[place].operands[j]
 
-    def push(self, seed: Matrix, changes: Sequence[Change] = ()) -> list[Matrix | None]:
-        """Return how every step moves along directions [inputs, S]; changes add to Jacobians."""
-        found: list[Matrix | None] = [None] * len(self.steps)
+    def push(self, seed: Matrix) -> list[Matrix | None]:
+        """Return how every step moves along directions [inputs, S]."""
         ends = np.cumsum([self.steps[place].value.size for place in self.inputs])
-        for place, part in zip(self.inputs, np.split(seed, ends[:-1]), strict=True):
-            found[place] = part
-        for place in range(len(self.steps)):
-            terms = [(self.before(edge), self.locals[edge]) for edge in self.edges[place]]
-            terms += [(change.before, change.delta) for change in changes if change.after == place]
-            for k, L in terms:
-                found[place] = _sum(found[place], _product(L, found[k]))
+        return self.moved(dict(zip(self.inputs, np.split(seed, ends[:-1]), strict=True)))
+
+    def moved(self, starts: Mapping[int, Matrix], until: int | None = None) -> list[Matrix | None]:
+        """Return how all steps, until one, move where some move so."""
+        found: list[Matrix | None] = [starts.get(place) for place in range(len(self.steps))]
+        for place in range(min(starts), len(self.steps) if until is None else until + 1):
+            for edge in self.edges[place]:
+                part = _product(self.locals[edge], found[self.before(edge)])
+                found[place] = _sum(found[place], part)
         return found
 
-    def pushed(self, seed: Matrix, changes: Sequence[Change] = ()) -> Matrix:
-        """Return how the outputs move, laid end to end."""
-        moves = self.push(seed, changes)
-        parts = [(self.steps[place].value.size, moves[place]) for place in self.outputs]
-        blank = seed.shape[1]
-        return np.concatenate([np.zeros((n, blank)) if m is None else m for n, m in parts])
+    def shift(self, moves: Sequence[Matrix | None], changes: Sequence[Change]) -> Matrix:
+        """Return what changes add to the outputs' moves, the steps' own being known."""
+        found: list[Matrix | None] = [None] * len(self.steps)
+        for place in range(min(change.after for change in changes), len(self.steps)):
+            for edge in self.edges[place]:
+                part = _product(self.locals[edge], found[self.before(edge)])
+                found[place] = _sum(found[place], part)
+            for change in changes:
+                if change.after == place:
+                    whole = _sum(moves[change.before], found[change.before])
+                    found[place] = _sum(found[place], _product(change.delta, whole))
+        return self._of_outputs(found)
+
+    def _of_outputs(self, moves: Sequence[Matrix | None]) -> Matrix:
+        """Lay the outputs' moves end to end."""
+        count = next((move.shape[1] for move in moves if move is not None), 0)
+        blanks = (np.zeros((self.steps[place].value.size, count)) for place in self.outputs)
+        pairs = zip(self.outputs, blanks, strict=True)
+        return np.concatenate([blank if (m := moves[n]) is None else m for n, blank in pairs])
 
     def pull(self, seed: Matrix) -> list[Matrix | None]:
         """Return how directions [outputs, S] depend on every step, as [S, entries]."""
@@ -131,22 +181,47 @@ class Graph:
     @cached_property
     def whole(self) -> Matrix:
         """The outputs' Jacobian in all inputs, laid end to end."""
-        return self.pushed(np.eye(sum(self.steps[place].value.size for place in self.inputs)))
+        return self._of_outputs(self.moves)
+
+    @cached_property
+    def moves(self) -> list[Matrix | None]:
+        """How every step moves with every entry of the inputs, laid end to end."""
+        return self.push(np.eye(sum(self.steps[place].value.size for place in self.inputs)))
 
     def stretch(self, before: int, after: int) -> Matrix:
         """Return the Jacobian of a step in one that stands before it."""
         key = "stretch", before, after
         if key not in self.kept:
-            found: dict[int, Matrix] = {before: np.eye(self.steps[before].value.size)}
-            for place in range(before + 1, after + 1):
-                for edge in self.edges[place]:
-                    if self.before(edge) in found:
-                        part = self.locals[edge] @ found[self.before(edge)]
-                        found[place] = found[place] + part if place in found else part
             size = self.steps[after].value.size, self.steps[before].value.size
-            self.kept[key] = found.get(after, np.zeros(size))
+            found = self.moved({before: np.eye(size[1])}, until=after)[after]
+            self.kept[key] = np.zeros(size) if found is None else found
         stretch: Matrix = self.kept[key]
         return stretch
+
+    def comes_back(self, before: int, place: int) -> bool:
+        """Whether a step made of another counts only by sums of it, which meet it again.
+
+        That is the term with an inner product, as of x/‖x‖ with respect to x in the norm alone.
+        """
+        shape, size = self.steps[before].value.shape, self.steps[before].value.size
+        necks = (n for n in sorted(self._after(place)) if self.steps[n].value.size < size)
+        for neck in necks:
+            if self._after(place, without=neck).isdisjoint(self.outputs):
+                direct = self._after(before, without=neck)
+                return self.steps[neck].name not in ("mean", "var", "std") and any(
+                    self.steps[after].value.shape == shape
+                    and not direct.isdisjoint(self.steps[after].operands)
+                    for after in self._after(neck)
+                )
+        return False
+
+    def _after(self, place: int, without: int | None = None) -> set[int]:
+        """Return a step and all that are made of it; `without` another."""
+        found = {place} - {without}
+        for after in range(place + 1, len(self.steps)):
+            if after != without and any(self.before(edge) in found for edge in self.edges[after]):
+                found.add(after)
+        return found
 
     @cached_property
     def idle(self) -> frozenset[int]:
@@ -167,10 +242,9 @@ class Graph:
     @cached_property
     def gates(self) -> list[int]:
         """The steps through which all goes that comes from the inputs that they depend on."""
-        moves = self.push(np.eye(self.whole.shape[1]))
         effects = self.pull(np.eye(len(self.whole)))
         found = []
-        for place, (move, effect) in enumerate(zip(moves, effects, strict=True)):
+        for place, (move, effect) in enumerate(zip(self.moves, effects, strict=True)):
             if move is not None and effect is not None:
                 live = move.any(axis=0)
                 gap = (effect @ move - self.whole)[:, live]

@@ -42,8 +42,9 @@ def _row_sums(view: View) -> Iterator[Guess]:
 
 def _sign_off(view: View) -> Iterator[Guess]:
     if view.diagonal is not None and view.elementwise:
-        text = "The cross derivatives have the wrong sign."
-        yield Guess("cross sign", 2 * view.J * view.diagonal - view.J, text)
+        flipped = 2 * view.J * view.diagonal - view.J
+        if rms(flipped - view.J.T) > 1e-6 * view.true_size:  # of a rotation it is the transpose
+            yield Guess("cross sign", flipped, "The cross derivatives have the wrong sign.")
 
 
 def _operands(rows: Rows) -> dict[str, Vector]:

@@ -1,0 +1,158 @@
+"""Log-sum-exp within a forward, however it is written: its weights are a softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.edits.functions import softmax
+from softgrad.checker.diagnosis.graph.graph import Change, Graph
+from softgrad.checker.diagnosis.graph.local import Matrix
+from softgrad.checker.subject import Vector
+
+__all__ = ["logsumexps"]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The logits z of a log-sum-exp at one point, and which of them count."""
+
+    z: Vector
+    kept: NDArray[np.bool_]
+    axis: int
+
+    @property
+    def p(self) -> Vector:
+        """The right weights."""
+        return self.softmax(self.z)
+
+    @property
+    def exp(self) -> Vector:
+        """The exponentials of what counts."""
+        return np.where(self.kept, np.exp(self.z), 0.0)
+
+    def softmax(self, x: Vector, axis: int | None = None) -> Vector:
+        """Return the softmax of what counts."""
+        axis = self.axis if axis is None else axis
+        return softmax(np.where(self.kept, x, -np.inf), axis)
+
+
+_Weights = Callable[[_Rows], Vector]
+
+
+def logsumexps(graph: Graph) -> Iterator[Edit]:
+    """Yield what the weights of every log-sum-exp may be taken for."""
+    for after, before, axis in _found(graph):
+        z = graph.steps[before]
+        said = f"In the derivative of {graph.steps[after].label}, a log-sum-exp,"
+        for code, text, weights in _wrong(z.value.shape, axis):
+
+            def alike(graph: Graph, rows: _Rows, weights: _Weights = weights) -> Vector:
+                return weights(rows)
+
+            taken = _changes(after, before, axis, alike)
+            yield Edit(code, f"{said} {text}.", taken, place=after)
+        for other, seen in enumerate(graph.steps):
+            if seen.value.shape != z.value.shape or other == before:
+                continue
+            if np.ptp(seen.value - z.value, axis=axis).max() < 1e-9:
+                continue
+
+            def elsewhere(graph: Graph, rows: _Rows, other: int = other) -> Vector:
+                return rows.softmax(graph.steps[other].value)
+
+            text = f"{said} the softmax is that of {seen.label} in place of {z.label}."
+            taken = _changes(after, before, axis, elsewhere)
+            yield Edit("wrong-variable", text, taken, place=after)
+
+
+def _wrong(shape: tuple[int, ...], axis: int) -> Iterator[tuple[str, str, _Weights]]:
+    text = "the weights are left out: the softmax is missing"
+    yield "chain-term", text, lambda rows: np.ones(shape)
+    yield "chain-term", text, lambda rows: rows.kept.astype(np.float64)
+    text = "the weights are all alike"
+    yield "chain-term", text, lambda rows: np.ones(shape) / shape[axis]
+    yield "chain-term", text, lambda rows: rows.softmax(np.zeros(shape))
+    text = "the exponentials are not divided by their sum"
+    yield "chain-term", text, lambda rows: rows.exp
+    yield "chain-term", text, lambda rows: rows.exp / rows.exp.max(axis=axis, keepdims=True)
+    yield "chain-term", text, lambda rows: rows.exp / rows.exp.max()
+    text = "what does not count has a weight too"
+    yield "subset", text, lambda rows: _Rows(rows.z, np.ones(shape, bool), axis).p
+    text = "the softmax is differentiated once more"
+    yield "wrong-variable", text, lambda rows: rows.p * (1 - rows.p)
+    text = "the softmax is taken twice"
+    yield "wrong-variable", text, lambda rows: rows.softmax(rows.p)
+    yield "wrong-variable", "log p stands where p must", lambda rows: np.log(rows.p)
+    yield "chain-term", "p² stands where p must", lambda rows: rows.p**2
+    yield "chain-term", "1 − p stands where p must", lambda rows: 1 - rows.p
+    for other, length in enumerate(shape):
+        if other != axis and length > 1:
+            text = f"the softmax is taken along axis {other} and not {axis}"
+            yield "axis", text, partial(_along, other)
+    if len(shape) > 1:
+        text = "the softmax is taken over all axes at once"
+        yield "axis", text, lambda rows: rows.exp / rows.exp.sum()
+
+
+def _along(axis: int, rows: _Rows) -> Vector:
+    return rows.softmax(rows.z, axis)
+
+
+def _changes(
+    after: int, before: int, axis: int, weights: Callable[[Graph, _Rows], Vector]
+) -> Callable[[Graph], list[Change]]:
+    def changes(graph: Graph) -> list[Change]:
+        J, z = graph.stretch(before, after), graph.steps[before].value
+        rows = _Rows(z, (J != 0).any(axis=0).reshape(z.shape), axis)
+        with np.errstate(all="ignore"):
+            w = weights(graph, rows)
+        if not np.isfinite(w).all():
+            return []
+        return [Change(after, before, w.ravel() * _laid(z.shape, axis) - J)]
+
+    return changes
+
+
+def _laid(shape: tuple[int, ...], axis: int) -> Matrix:
+    """Return 1 where an entry belongs to a row."""
+    rest = shape[:axis] + shape[axis + 1 :]
+    index = np.expand_dims(np.arange(int(np.prod(rest))).reshape(rest), axis)
+    row = np.broadcast_to(index, shape).ravel()
+    return np.asarray(np.arange(row.max() + 1)[:, None] == row, np.float64)
+
+
+def _found(graph: Graph) -> Iterator[tuple[int, int, int]]:
+    """Yield the places of a log-sum-exp and of its logits, those before any shift, and the axis."""
+    seen: set[int] = set()
+    for before, first in enumerate(graph.steps):
+        if not graph.moving[before] or first.value.size < 2:
+            continue
+        ones = np.ones((first.value.size, 1))
+        for after, sums in enumerate(graph.moved({before: ones})):
+            last = graph.steps[after]
+            if after in seen or sums is None or not last.value.size < first.value.size:
+                continue
+            if np.abs(sums - 1).max() < 1e-7:  # the weights sum to 1
+                axis = _axis(first.value, last.value.shape, graph.stretch(before, after))
+                if axis is not None:
+                    seen.add(after)
+                    yield after, before, axis
+
+
+def _axis(z: Vector, shape: tuple[int, ...], J: Matrix) -> int | None:
+    """Return the axis whose softmax a Jacobian holds; None where it does not."""
+    if J.min() < 0 or np.ptp(J[J > 0]) < 1e-6:
+        return None
+    for axis in reversed(range(z.ndim)):
+        kept = (*z.shape[:axis], 1, *z.shape[axis + 1 :])
+        if z.shape[axis] > 1 and shape in (kept, z.shape[:axis] + z.shape[axis + 1 :]):
+            rows = _Rows(z, (J != 0).any(axis=0).reshape(z.shape), axis)
+            if np.allclose(J, rows.p.ravel() * _laid(z.shape, axis), rtol=0, atol=1e-7):
+                return axis
+    return None

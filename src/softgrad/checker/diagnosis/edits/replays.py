@@ -1,0 +1,89 @@
+"""The backward of the same steps at other numbers: from one step on, all is computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from softgrad.checker.diagnosis.edits.base import Edit, Places, operand
+from softgrad.checker.diagnosis.edits.functions import functions
+from softgrad.checker.diagnosis.graph.graph import Change, Graph
+from softgrad.checker.subject import Vector
+
+__all__ = ["Replay", "replays"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What stands for the values of some steps: others' values, or functions of their own."""
+
+    code: str
+    message: str
+    places: Places
+    value: Callable[[Graph, int], Vector]
+    passed: int | None = None
+    """The operand that is passed on as it is, if the steps are passed over altogether."""
+
+    def values(self, graph: Graph) -> dict[int, Vector]:
+        """Return what stands for the values."""
+        return {place: self.value(graph, place) for place in self.places}
+
+    @property
+    def edit(self) -> Edit:
+        """The mistake."""
+        return Edit(self.code, self.message, self.changes)
+
+    def changes(self, graph: Graph) -> list[Change]:
+        """Return what becomes of the Jacobians from there on; nothing where they have none."""
+        with np.errstate(all="ignore"):
+            try:
+                other = graph.with_values(self.values(graph))
+            except Exception:  # the steps are the user's, and the numbers are not
+                return []
+        found = []
+        for edge, L in graph.locals.items():
+            new = other.locals[edge]
+            if self.passed is not None and edge[0] in self.places:
+                new = np.eye(len(L)) if edge[1] == self.passed else np.zeros_like(L)
+            if new is not L:
+                if new.shape != L.shape or not np.isfinite(new).all():
+                    return []
+                found.append(Change(edge[0], graph.before(edge), new - L))
+        return found
+
+
+def replays(graph: Graph, places: Places) -> Iterator[Replay]:
+    """Yield what may stand for a step: an operand, a function of it, another array."""
+    step = graph.steps[places[0]]
+    if step.value.size < 2 or not graph.moving[places[0]]:
+        return
+    for j, before in enumerate(step.operands):
+        if graph.steps[before].value.shape == step.value.shape and graph.moving[before]:
+            what = operand(graph, places[0], j) or graph.steps[before].label
+            text = f"The derivative is that without {step.label}: {what} stands in its place."
+            yield Replay("wrong-variable", text, places, _operand(j))
+            code = "chain-term" if step.name in ("multiply", "divide") else "wrong-variable"
+            yield Replay(code, text, places, _operand(j), passed=j)
+    text = f"The derivative is taken at {{}} in place of {step.label}."
+    for name, function in functions(step.value):
+        said = text.format(name.format("it"))
+        yield Replay("wrong-variable", said, places, _of_own(function))
+    for other, seen in enumerate(graph.steps if len(places) == 1 else ()):
+        fits = other != places[0] and seen.value.shape == step.value.shape
+        if fits and not np.array_equal(seen.value, step.value):
+            said = text.format(seen.label)
+            yield Replay("wrong-variable", said, places, _of_other(other))
+
+
+def _operand(j: int) -> Callable[[Graph, int], Vector]:
+    return lambda graph, place: graph.values(place)[j]
+
+
+def _of_own(function: Callable[[Vector], Vector]) -> Callable[[Graph, int], Vector]:
+    return lambda graph, place: function(graph.steps[place].value)
+
+
+def _of_other(other: int) -> Callable[[Graph, int], Vector]:
+    return lambda graph, place: graph.steps[other].value
