@@ -20,7 +20,7 @@ from softgrad.checker.diagnosis.edits.single import (
 )
 from softgrad.checker.diagnosis.edits.slopes import slopes
 from softgrad.checker.diagnosis.edits.softmaxes import softmaxes, tails
-from softgrad.checker.diagnosis.edits.uses import one_use, reductions, unsummed
+from softgrad.checker.diagnosis.edits.uses import detached, one_use, reductions, unsummed
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.jacobians import Spot
 from softgrad.checker.report import Diagnosis
@@ -46,11 +46,24 @@ def by_steps(spots: tuple[Spot, Spot], wrong: Sequence[int]) -> Diagnosis | None
     graphs = _alike(spots)
     if graphs is None:
         return None
+    still = graphs[0].idle & graphs[1].idle
+    one, other = (graph.without(still) for graph in graphs)
+    found = _explained((one, other), _edits(one), spots, wrong)
+    # Reverse mode knows no step that is idle, such as the maximum that softmax subtracts.
+    return found or _explained(graphs, detached(graphs[0]), spots, wrong)
+
+
+def _explained(
+    graphs: tuple[Graph, Graph],
+    edits: Iterable[Edit],
+    spots: tuple[Spot, Spot],
+    wrong: Sequence[int],
+) -> Diagnosis | None:
     scopes = [list(wrong), *([where] for where in wrong if len(wrong) > 1)]
     pairs = list(zip(graphs, spots, strict=True))
     cases = [[Case(graph, spot, scope) for graph, spot in pairs] for scope in scopes]
     found: list[list[_Fit]] = [[] for _ in scopes]
-    for edit in islice(_edits(graphs[0]), _MOST):
+    for edit in islice(edits, _MOST):
         changes = edit.changes(graphs[0])
         for case, fits in zip(cases, found, strict=True):
             fit = _fit(edit, changes, case)
@@ -160,5 +173,4 @@ def _alike(spots: tuple[Spot, Spot]) -> tuple[Graph, Graph] | None:
     ]
     if forms[0] != forms[1] or one.outputs != other.outputs:
         return None
-    still = one.idle & other.idle
-    return one.without(still), other.without(still)
+    return one, other
