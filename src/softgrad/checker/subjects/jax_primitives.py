@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax import dtypes
 from jax.extend import core
 
 try:
@@ -16,7 +17,7 @@ except ImportError:  # before JAX 0.8
 
 from softgrad.checker.subject import AnyArray
 
-__all__ = ["ELEMENTWISE", "called", "enable_x64", "evaluated", "run"]
+__all__ = ["ELEMENTWISE", "as_numpy", "called", "enable_x64", "evaluated", "run"]
 
 Rule = Callable[..., Any]
 Params = Mapping[str, Any]
@@ -141,7 +142,7 @@ def called(equation: Any) -> Any:
 def run(program: Any, values: Sequence[AnyArray]) -> list[AnyArray]:
     """Return what a program returns."""
     jaxpr = program.jaxpr
-    known = dict(zip(jaxpr.constvars, map(np.asarray, program.consts), strict=True))
+    known = dict(zip(jaxpr.constvars, map(as_numpy, program.consts), strict=True))
     known.update(zip(jaxpr.invars, values, strict=True))
 
     def read(variable: Any) -> AnyArray:
@@ -161,10 +162,19 @@ def evaluated(equation: Any, values: Sequence[AnyArray]) -> list[AnyArray]:
         return run(program, values)
     rule = _RULES.get(equation.primitive.name)
     if rule is None:
+        if any(np.iscomplexobj(value) for value in values):
+            raise TypeError(equation.primitive.name)  # its program is one of real numbers
         with enable_x64(True):
             found = equation.primitive.bind(*map(jnp.asarray, values), **equation.params)
     else:
         with np.errstate(all="ignore"):
             found = rule(equation.params, *values)
     several = isinstance(found, (list, tuple))
-    return [np.asarray(part) for part in (found if several else [found])]
+    return [as_numpy(part) for part in (found if several else [found])]
+
+
+def as_numpy(value: Any) -> Any:
+    """Return an array as one of NumPy; the keys of random numbers stay what they are."""
+    dtype = getattr(value, "dtype", None)
+    is_key = dtype is not None and jnp.issubdtype(dtype, dtypes.prng_key)
+    return value if is_key else np.asarray(value)

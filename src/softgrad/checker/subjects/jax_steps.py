@@ -17,7 +17,7 @@ from jax.extend import core
 from softgrad.checker.diagnosis.graph.steps import Site
 from softgrad.checker.diagnosis.graph.traced import Tape, Untraceable
 from softgrad.checker.subject import AnyArray
-from softgrad.checker.subjects.jax_primitives import ELEMENTWISE, called, evaluated, run
+from softgrad.checker.subjects.jax_primitives import ELEMENTWISE, as_numpy, called, evaluated, run
 
 __all__ = ["Array", "Follower"]
 
@@ -261,4 +261,4 @@ def _is_plain(equation: Any) -> bool:
 
 
 def _constant(value: Any) -> Array:
-    return Array(np.asarray(value))
+    return Array(as_numpy(value))

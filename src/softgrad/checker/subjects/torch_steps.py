@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,21 @@ class Follower(TorchFunctionMode):  # type: ignore[misc]
                 Site.of_caller(_LIBRARY), elementwise,
             )  # fmt: skip
             self.know(tensor, step)
+            self._spread(tensor, step)
+
+    def _spread(self, written: Any, step: int) -> None:
+        """Write down that other tensors changed with one, which share its memory."""
+        memory = written.untyped_storage().data_ptr()
+        for tensor, before in list(self._known.values()):
+            old = self._tape.steps[before].value
+            shared = tensor is not written and tensor.untyped_storage().data_ptr() == memory
+            if shared and not np.array_equal(_plain(tensor), old, equal_nan=True):
+                call = partial(_replaced, _overlap(tensor, written))
+                place = self._tape.write(
+                    "_assigned", call, [before, step], _plain(tensor).copy(),
+                    Site.of_caller(_LIBRARY), False,
+                )  # fmt: skip
+                self.know(tensor, place)
 
 
 class _Call:
@@ -149,6 +164,23 @@ class _Call:
                     torch.set_rng_state(self._random)
                     result = self._function(*arguments, **options)
         return arguments[0] if result is None else result  # x[i] = y
+
+
+def _overlap(tensor: Any, other: Any) -> AnyArray:
+    """Return, for every entry of a tensor, its place in another one in the same memory, or −1."""
+    places = np.arange(tensor.untyped_storage().nbytes() // tensor.element_size())
+    own, others = (
+        torch.from_numpy(places).as_strided(t.size(), t.stride(), t.storage_offset()).numpy()
+        for t in (tensor, other)
+    )
+    found = np.full(places.shape, -1)
+    found[others.reshape(-1)] = np.arange(others.size)
+    return found[own]
+
+
+def _replaced(places: AnyArray, values: Sequence[AnyArray]) -> AnyArray:
+    before, others = values
+    return np.where(places < 0, before, others.reshape(-1)[places])
 
 
 def _name_of(function: Any) -> str:

@@ -31,7 +31,8 @@ def traced(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if isinstance(function, Lifted):
-                outputs: Sequence[int | None] = function.follow(arguments, tape, inputs)
+                own = [np.array(v) if isinstance(v, np.ndarray) else v for v in arguments]
+                outputs: Sequence[int | None] = function.follow(own, tape, inputs)
             else:
                 outputs = _followed(
                     function, arguments, dict(zip(floating, inputs, strict=True)), tape
