@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -33,6 +34,7 @@ _NAMES = {
 _AS_THEY_ARE = ("contiguous", "detach", "data", "double", "to", "clone")
 _MADE = ("empty", "zeros", "ones", "full", "rand", "new_", "bernoulli")
 """How the names of calls begin whose values do not come from the arguments' values."""
+_HALF = (torch.bfloat16, torch.float16)
 _LIBRARY = os.path.dirname(torch.__file__)
 
 
@@ -88,12 +90,13 @@ class Follower(TorchFunctionMode):  # type: ignore[misc]
             np.array(_plain(leaf)) if moves and place is None else place
             for leaf, place in zip(leaves, places, strict=True)
         ]
-        before = torch.get_rng_state() if moves else None
+        before = torch.get_rng_state()
         result = function(*arguments, **options)
         if name.startswith(("empty", "new_empty")) and _is_real(result):
             result.zero_()  # what is found there is no number of ours
-        if before is not None:
-            call = _Call(function, outline, before, arguments)
+        if moves:
+            drew = not torch.equal(before, torch.get_rng_state())
+            call = _Call(function, outline, leaves[0].device, before if drew else None)
             self._write(name, call, given, arguments[0] if name == "setitem" else result)
         return result
 
@@ -132,15 +135,15 @@ class Follower(TorchFunctionMode):  # type: ignore[misc]
                 self.know(tensor, place)
 
 
+@dataclass(frozen=True)
 class _Call:
     """A call that can be made again, with other numbers."""
 
-    def __init__(self, function: Any, outline: Any, random: Any, arguments: Any) -> None:
-        self._function = function
-        self._outline = outline
-        self._device = next((a.device for a in arguments if isinstance(a, torch.Tensor)), None)
-        drew = not torch.equal(random, torch.get_rng_state())
-        self._random = random if drew else None
+    function: Any
+    outline: Any
+    device: Any
+    random: Any
+    """The state of the random numbers, if it draws some."""
 
     def part(self, part: int | None) -> Callable[[Sequence[AnyArray]], AnyArray]:
         """Return the call as a function of arrays that returns one of its results."""
@@ -154,15 +157,12 @@ class _Call:
     def _again(self, values: Sequence[AnyArray]) -> Any:
         # A product of real and complex matrices is refused.
         dtype = np.result_type(*values)
-        tensors = [torch.from_numpy(np.array(v, dtype)).to(self._device) for v in values]
-        arguments, options = filled(self._outline, tensors)
-        with torch.no_grad():
-            if self._random is None:
-                result = self._function(*arguments, **options)
-            else:
-                with torch.random.fork_rng():
-                    torch.set_rng_state(self._random)
-                    result = self._function(*arguments, **options)
+        tensors = [torch.from_numpy(np.array(v, dtype)).to(self.device) for v in values]
+        arguments, options = filled(self.outline, tensors)
+        with torch.no_grad(), torch.random.fork_rng([], enabled=self.random is not None):
+            if self.random is not None:
+                torch.set_rng_state(self.random)
+            result = self.function(*arguments, **options)
         return arguments[0] if result is None else result  # x[i] = y
 
 
@@ -175,12 +175,12 @@ def _overlap(tensor: Any, other: Any) -> AnyArray:
     )
     found = np.full(places.shape, -1)
     found[others.reshape(-1)] = np.arange(others.size)
-    return found[own]
+    return np.asarray(found[own])
 
 
 def _replaced(places: AnyArray, values: Sequence[AnyArray]) -> AnyArray:
     before, others = values
-    return np.where(places < 0, before, others.reshape(-1)[places])
+    return np.asarray(np.where(places < 0, before, others.reshape(-1)[places]))
 
 
 def _name_of(function: Any) -> str:
@@ -204,5 +204,6 @@ def _is_real(value: Any) -> bool:
 
 
 def _plain(tensor: Any) -> AnyArray:
-    found: AnyArray = tensor.detach().cpu().resolve_conj().numpy()
+    here = tensor.detach().cpu().resolve_conj()
+    found: AnyArray = (here.double() if here.dtype in _HALF else here).numpy()
     return found
