@@ -184,6 +184,15 @@ def test_what_cannot_be_followed_is_left(forward):
     sg.check(lifted(forward).native, torch.from_numpy(X[:, :3]).abs())  # nothing is raised
 
 
+def test_what_memory_happens_to_hold_is_no_value():
+    torch.use_deterministic_algorithms(True)  # fills it with NaN
+    try:
+        graph = traced(lifted(over_time), [X], [0])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(np.isfinite(step.value).all() for step in graph.steps)
+
+
 def test_inputs_and_random_numbers_are_left_as_they_were():
     x = X.copy()
     before = torch.get_rng_state()
@@ -241,6 +250,19 @@ def group_norm_backward(x, gain, g, mean=1.0, variance=1.0):
     x_bar = hat_bar - mean * hat_bar.mean(dim=-1, keepdim=True)
     x_bar = x_bar - variance * hat * (hat_bar * hat).mean(dim=-1, keepdim=True)
     return (x_bar * scale).reshape(x.shape), (g * hat.reshape(x.shape)).sum(dim=0)
+
+
+def normed(x, W):
+    return torch.tanh(F.layer_norm(x, (x.shape[-1],)) @ W)
+
+
+def normed_backward(x, W, g, mean=1.0, variance=1.0):
+    hat = F.layer_norm(x, (x.shape[-1],))
+    z_bar = g * (1 - torch.tanh(hat @ W) ** 2)
+    hat_bar = z_bar @ W.T
+    x_bar = hat_bar - mean * hat_bar.mean(dim=-1, keepdim=True)
+    x_bar = x_bar - variance * hat * (hat_bar * hat).mean(dim=-1, keepdim=True)
+    return x_bar * torch.rsqrt(x.var(dim=-1, unbiased=False, keepdim=True) + 1e-5), hat.T @ z_bar
 
 
 def rms_norm(x, gain):
@@ -323,6 +345,7 @@ def classified_backward(x, W, targets, g, minus=1.0):
 RULES = {
     attend: (attend_backward, (draw(2, 5, 4), draw(2, 6, 4), draw(2, 6, 3))),
     group_norm: (group_norm_backward, (draw(4, 10), draw(10, positive=True))),
+    normed: (normed_backward, (draw(5, 7), draw(7, 4))),
     rms_norm: (rms_norm_backward, (draw(5, 7), draw(7, positive=True))),
     gelu: (gelu_backward, (draw(5, 7),)),
     swiglu: (swiglu_backward, (draw(5, 8),)),
@@ -358,6 +381,10 @@ MISTAKES = {
         group_norm, "chain-term", "`groups.mean(dim=-1, keepdim=True)`", "missing", mean=0
     ),
     "no variance": wrong(group_norm, "chain-term", "is missing", variance=0),
+    "no mean within": wrong(
+        normed, "chain-term", "In `F.layer_norm(", "The term of the mean is missing", mean=0
+    ),
+    "no variance within": wrong(normed, "chain-term", "In `F.layer_norm(", variance=0),
     "r² for r³": wrong(rms_norm, "chain-term", "a factor of `torch.rsqrt", "is missing", power=2),
     "no cube": wrong(gelu, "chain-term", "`x**3` with respect to `x` is missing", cube=0),
     "1 − t for 1 − t²": wrong(gelu, "chain-term", "`1 + torch.tanh", slope=lambda t: 1 - t),
