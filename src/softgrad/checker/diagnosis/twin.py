@@ -15,6 +15,7 @@ import numpy as np
 
 from softgrad.checker.diagnosis.metered import Metered
 from softgrad.checker.subject import AnyArray, Subject, Vector
+from softgrad.checker.subjects.library import Lifted
 
 __all__ = ["AGAIN", "Plan", "draw", "one_output", "plans"]
 
@@ -125,9 +126,10 @@ def _size(subject: Subject, plan: Plan) -> int:
 
 def one_output(subject: Metered, place: int) -> Metered:
     """Return a subject that has one output of several alone; the others' cotangents are zero."""
+    own = subject.reference or subject.forward
 
-    def forward(*arguments: Any) -> Any:
-        return (subject.reference or subject.forward)(*arguments)[place]
+    def alone(*arguments: Any) -> Any:
+        return own(*arguments)[place]
 
     def vjp(*arguments: Any) -> Any:
         outputs = subject.forward(*arguments[:-1])
@@ -137,7 +139,7 @@ def one_output(subject: Metered, place: int) -> Metered:
 
     return replace(
         subject,
-        forward=forward,
+        forward=replace(own, only=place) if isinstance(own, Lifted) else alone,
         vjp=vjp,
         kept_vjp=None,
         reference=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -9,13 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-try:
-    from jax import enable_x64
-except ImportError:  # before JAX 0.8
-    from jax.experimental import enable_x64
-
+from softgrad.checker.diagnosis.graph.traced import Tape
 from softgrad.checker.formats import FORMATS, is_floating
 from softgrad.checker.subject import AnyArray
+from softgrad.checker.subjects.jax_primitives import enable_x64
+from softgrad.checker.subjects.jax_steps import Array, Follower
 from softgrad.checker.subjects.library import AbstractLibrary, Function, Unpacked
 from softgrad.errors import mismatch
 
@@ -115,6 +114,17 @@ class Library(AbstractLibrary):
 
         backward.__wrapped__ = function  # type: ignore[attr-defined]
         return backward
+
+    def follow(
+        self, function: Function, arrays: tuple[Any, ...], tape: Tape, inputs: Sequence[int]
+    ) -> list[int]:
+        """Run the function's program operation by operation; those of an expression are a step."""
+        with self._width(arrays):
+            of_floats, floats = _of_floats(_primal(function), self._inward(arrays), self._floating)
+            program = jax.make_jaxpr(of_floats)(*floats)
+            follower = Follower()
+            given = [Array(tape.steps[step].value, step=step) for step in inputs]
+            return follower.write(tape, follower.run(program, given))
 
     def _inward(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         given = zip(values, self._is_array, strict=False)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from softgrad.checker.subject import AnyArray
+
+if TYPE_CHECKING:
+    from softgrad.checker.diagnosis.graph.traced import Tape
 
 __all__ = ["AbstractLibrary", "Function", "Lifted", "Unpacked", "leaves", "library_for"]
 
@@ -70,6 +73,21 @@ class AbstractLibrary(ABC):
     def backward_of(self, function: Function) -> Function:
         """Return ``backward(*inputs, *cotangents)`` by reverse mode, itself differentiable."""
 
+    @abstractmethod
+    def follow(
+        self, function: Function, arrays: tuple[Any, ...], tape: Tape, inputs: Sequence[int]
+    ) -> list[int]:
+        """Run a function in float64 and write its steps on a tape; return those it ends in.
+
+        `inputs` are the steps that the differentiated inputs are, and what it returns that
+        depends on none of them is a constant. A rule of the function's own is passed by.
+
+        Raises
+        ------
+        Exception
+            It cannot be followed.
+        """
+
 
 @dataclass(frozen=True)
 class Lifted:
@@ -77,6 +95,8 @@ class Lifted:
 
     native: Function
     library: AbstractLibrary
+    only: int | None = None
+    """The output that is returned alone, where it is one of several."""
 
     @property
     def __wrapped__(self) -> Function:
@@ -85,12 +105,22 @@ class Lifted:
     def __call__(self, *arrays: Any) -> Any:
         result = self.library.call(self.native, arrays)
         if isinstance(result, tuple):
-            return tuple(output for output in result if output is not None)
+            outputs = tuple(output for output in result if output is not None)
+            return outputs if self.only is None else outputs[self.only]
         return result
 
     def push(self, *arrays: Any, tangents: tuple[AnyArray, ...]) -> Any:
         """Return outputs and their tangents by forward mode."""
-        return self.library.push(self.native, arrays, tangents)
+        outputs, slopes = self.library.push(self.native, arrays, tangents)
+        return outputs[self._shown], slopes[self._shown]
+
+    def follow(self, arrays: Sequence[Any], tape: Tape, inputs: Sequence[int]) -> list[int]:
+        """Write the steps of a run on a tape; return those that the outputs are."""
+        return self.library.follow(self.native, tuple(arrays), tape, inputs)[self._shown]
+
+    @property
+    def _shown(self) -> slice:
+        return slice(None) if self.only is None else slice(self.only, self.only + 1)
 
 
 def library_for(forward: Any, arguments: tuple[Any, ...]) -> Any:

@@ -12,9 +12,11 @@ import torch
 from torch.autograd import forward_ad
 
 from softgrad.checker.calls import guarded
+from softgrad.checker.diagnosis.graph.traced import Tape
 from softgrad.checker.formats import FORMATS, bfloat16
 from softgrad.checker.subject import AnyArray
 from softgrad.checker.subjects.library import AbstractLibrary, Function, Unpacked, leaves
+from softgrad.checker.subjects.torch_steps import Follower
 from softgrad.errors import mismatch
 
 __all__ = ["Library", "is_function", "is_tensor", "to_tensor", "unpack"]
@@ -138,6 +140,18 @@ class Library(AbstractLibrary):
 
         backward.__wrapped__ = function  # type: ignore[attr-defined]
         return backward
+
+    def follow(
+        self, function: Function, arrays: tuple[Any, ...], tape: Tape, inputs: Sequence[int]
+    ) -> list[int]:
+        """Write down what is done with tensors, call by call."""
+        follower = Follower(tape)
+        with self._tensors(arrays) as tensors, torch.no_grad():
+            for place, step in zip(self._floating, inputs, strict=True):
+                follower.know(tensors[place], step)
+            with follower:
+                result = _primal(function)(*tensors)
+            return [follower.output(out) for out in leaves(result) if out is not None]
 
     def _pull_back(self, graph: Graph, cotangent: Any) -> tuple[AnyArray | None, ...]:
         xs, outputs = graph

@@ -83,9 +83,14 @@ def derivative(graph: Graph, place: int, k: int) -> str:
 def operand(graph: Graph, place: int, k: int) -> str:
     """Return an operand's expression; empty where it cannot be told."""
     step = graph.steps[place]
-    texts = [] if step.site is None else step.site.operands()
-    arrays = [text for text in texts if not _is_number(text)]
-    return f"`{arrays[k]}`" if len(arrays) >= len(step.operands) else ""
+    if step.site is None:
+        return ""
+    # An array that stands there twice is one operand; a choice is none.
+    arrays = [text for text in dict.fromkeys(step.site.operands()) if not _is_number(text)]
+    arrays = arrays[1:] if step.name == "where" and len(arrays) > len(step.operands) else arrays
+    # Of further arguments of a call, such as an axis, the first is the array.
+    known = len(arrays) == len(step.operands) or (len(step.operands) == 1 and step.site.is_call)
+    return f"`{arrays[k]}`" if arrays and known else ""
 
 
 def capital(text: str) -> str:

@@ -25,7 +25,7 @@ from softgrad.checker.diagnosis.edits.single import (
 )
 from softgrad.checker.diagnosis.edits.slopes import slopes
 from softgrad.checker.diagnosis.edits.softmaxes import softmaxes, tails
-from softgrad.checker.diagnosis.edits.uses import one_use, reductions, unsummed
+from softgrad.checker.diagnosis.edits.uses import detached, one_use, reductions, unsummed
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.jacobians import Spot
 from softgrad.checker.report import Diagnosis
@@ -54,11 +54,24 @@ def by_steps(spots: tuple[Spot, Spot], wrong: Sequence[int]) -> Diagnosis | None
     graphs = _alike(spots)
     if graphs is None:
         return None
+    still = graphs[0].idle & graphs[1].idle
+    one, other = (graph.without(still) for graph in graphs)
+    found = _explained((one, other), _edits, spots, wrong)
+    # Reverse mode knows no step that is idle, such as the maximum that softmax subtracts.
+    return found or _explained(graphs, lambda case: detached(case.graph), spots, wrong)
+
+
+def _explained(
+    graphs: tuple[Graph, Graph],
+    edits: Callable[[Case], Iterator[Edit]],
+    spots: tuple[Spot, Spot],
+    wrong: Sequence[int],
+) -> Diagnosis | None:
     scopes = [list(wrong), *([where] for where in wrong if len(wrong) > 1)]
     pairs = list(zip(graphs, spots, strict=True))
     cases = [[Case(graph, spot, scope) for graph, spot in pairs] for scope in scopes]
     found: list[list[_Fit]] = [[] for _ in scopes]
-    for edit in islice(_edits(graphs[0], cases[0][0]), _MOST):
+    for edit in islice(edits(cases[0][0]), _MOST):
         changes = edit.changes(graphs[0])
         for case, fits in zip(cases, found, strict=True):
             fit = _fit(edit, changes, case)
@@ -97,8 +110,9 @@ def _fit(edit: Edit, changes: Sequence[Change], cases: Sequence[Case]) -> _Fit |
     return _Fit(edit, factors[0], left) if left < _LEFT else None
 
 
-def _edits(graph: Graph, case: Case) -> Iterator[Edit]:
+def _edits(case: Case) -> Iterator[Edit]:
     """Yield the mistakes that the steps may hold, the likelier ones first."""
+    graph = case.graph
     loops = _loops(graph)
     repeated = {place for places in loops for place in places}
     alone = [[place] for place in range(len(graph.steps)) if place not in repeated]
@@ -194,5 +208,4 @@ def _alike(spots: tuple[Spot, Spot]) -> tuple[Graph, Graph] | None:
     ]
     if forms[0] != forms[1] or one.outputs != other.outputs:
         return None
-    still = one.idle & other.idle
-    return one.without(still), other.without(still)
+    return one, other

@@ -36,6 +36,8 @@ _OF_TAILS = [
     and hypothesis not in (ZERO, SIGN, SCALE, IDENTITY, SPREAD)
 ]
 
+_NORMS = ("layer_norm", "rms_norm", "group_norm", "batch_norm", "standardize")
+
 
 @dataclass(frozen=True)
 class _Subject:
@@ -78,17 +80,28 @@ def _decayed(graph: Graph, after: int, before: int) -> Iterator[Edit]:
 def tails(graph: Graph) -> Iterator[Edit]:
     """Yield what all that comes after a step may be taken for, as if the step were the input.
 
-    What comes after ends at the output, or at the loss that logits alone go into.
+    What comes after ends at the output, at the loss that logits alone go into, or with a step that
+    is a norm by itself.
     """
-    pairs = [(before, place) for _, before in _found(graph) for place in _loss_of(graph, before)]
+    norms = _norms(graph)
+    pairs = norms + [
+        (before, place) for _, before in _found(graph) for place in _loss_of(graph, before)
+    ]
     if len(graph.outputs) == 1:
         pairs += [(before, graph.outputs[0]) for before in graph.gates]
     for before, after in dict.fromkeys(pairs):
         step = graph.steps[before]
         whole = before in graph.inputs and after in graph.outputs
         if before != after and step.value.ndim and not whole:
-            text = f"In what comes after {step.label}:"
-            yield from _guessed(graph, after, before, _OF_TAILS, text)
+            within = (before, after) in norms
+            what = graph.steps[after].label if within else f"what comes after {step.label}"
+            yield from _guessed(graph, after, before, _OF_TAILS, f"In {what}:")
+
+
+def _norms(graph: Graph) -> list[tuple[int, int]]:
+    """Return what goes into the steps that are norms, and the steps."""
+    found = [place for place, step in enumerate(graph.steps) if step.name in _NORMS]
+    return [(graph.steps[place].operands[0], place) for place in found if graph.edges[place]]
 
 
 def _loss_of(graph: Graph, logits: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Sums over the uses of an array: one use alone is counted."""
+"""Sums over the uses of an array: one use alone is counted, or some are cut off."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from softgrad.checker.diagnosis.edits.base import Edit, becomes, derivative
 from softgrad.checker.diagnosis.graph.graph import Change, Edge, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 
-__all__ = ["one_use", "reductions", "unsummed"]
+__all__ = ["detached", "one_use", "reductions", "unsummed"]
 
 
 def one_use(graph: Graph, in_loops: bool) -> Iterator[Edit]:
@@ -72,6 +72,19 @@ def reductions(graph: Graph) -> Iterator[Edit]:
 
         what = " and ".join(dict.fromkeys(graph.steps[place].label for place, _ in some))
         yield Edit("chain-term", f"The derivative of {what} {{}}.", changes, multiple=True)
+
+
+def detached(graph: Graph) -> Iterator[Edit]:
+    """What a library was told to take for a constant."""
+    edges = [edge for edge in graph.locals if graph.steps[edge[0]].name == "detach"]
+    if edges:
+
+        def changes(graph: Graph) -> list[Change]:
+            return [Change(edge[0], graph.before(edge), -graph.locals[edge]) for edge in edges]
+
+        what = " and ".join(dict.fromkeys(graph.steps[place].label for place, _ in edges))
+        text = f"The derivative of {what} is missing: it is taken for a constant."
+        yield Edit("chain-term", text, changes)
 
 
 def _of_one_kind(graph: Graph, edges: Sequence[Edge]) -> bool:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
-from softgrad.checker.subject import AnyArray
 
 __all__ = ["filled", "outlined"]
 
@@ -16,19 +14,23 @@ class _Leaf(int):
     """The place of an array among those of a call."""
 
 
-def outlined(tree: Any, leaves: list[AnyArray]) -> Any:
+def _is_real(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def outlined(tree: Any, leaves: list[Any], is_leaf: Callable[[Any], bool] = _is_real) -> Any:
     """Return arguments with their arrays of floats taken out, which are added to `leaves`."""
-    if isinstance(tree, np.ndarray) and tree.dtype.kind == "f":
+    if is_leaf(tree):
         leaves.append(tree)
         return _Leaf(len(leaves) - 1)
     if type(tree) in (tuple, list):
-        return type(tree)(outlined(entry, leaves) for entry in tree)
+        return type(tree)(outlined(entry, leaves, is_leaf) for entry in tree)
     if type(tree) is dict:
-        return {key: outlined(entry, leaves) for key, entry in tree.items()}
+        return {key: outlined(entry, leaves, is_leaf) for key, entry in tree.items()}
     return tree
 
 
-def filled(outline: Any, values: Sequence[AnyArray]) -> Any:
+def filled(outline: Any, values: Sequence[Any]) -> Any:
     """Put arrays where others were taken out."""
     if isinstance(outline, _Leaf):
         return values[outline]

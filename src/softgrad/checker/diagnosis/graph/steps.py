@@ -6,8 +6,9 @@ import ast
 import linecache
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from types import CodeType, FrameType
 
 import numpy as np
@@ -18,7 +19,13 @@ __all__ = ["Site", "Step"]
 
 _START = "traced"
 """The function that calls the forward."""
-_SKIPPED = (os.path.dirname(__file__), os.path.dirname(np.__file__))
+_HERE = os.path.dirname(__file__)
+_CHECKER = os.path.dirname(os.path.dirname(_HERE))
+_SKIPPED = (_HERE, os.path.join(_CHECKER, "subjects"), os.path.dirname(np.__file__))
+_MODULES = ("np", "numpy", "torch", "F", "nn", "jnp", "jax", "lax")
+"""What calls of functions begin with; other names before a dot are arrays."""
+_LOOPS = ("scan", "map", "fori_loop", "while_loop")
+"""Calls whose first argument is a function, and whose steps are rows."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +36,16 @@ class Site:
     """The functions that were running, and the instruction in each, the innermost first."""
 
     @classmethod
-    def of_caller(cls) -> Site:
-        """Return the place in the user's code that is being run."""
-        frame: FrameType | None = sys._getframe(1)
-        calls = []
-        while frame is not None and frame.f_code.co_name != _START:
-            if not frame.f_code.co_filename.startswith(_SKIPPED):
-                calls.append((frame.f_code, frame.f_lasti))
-            frame = frame.f_back
-        return cls(tuple(calls))
+    def of_caller(cls, *libraries: str) -> Site:
+        """Return the place in the user's code that is being run, outside these folders."""
+        return cls.of(_frames(sys._getframe(1)), *libraries)
+
+    @classmethod
+    def of(cls, frames: Iterable[tuple[CodeType, int]], *libraries: str) -> Site:
+        """Return the user's part of a stack, whose innermost frame comes first."""
+        skipped = (*_SKIPPED, *libraries)
+        own = takewhile(lambda frame: frame[0].co_name != _START, frames)
+        return cls(tuple(frame for frame in own if not frame[0].co_filename.startswith(skipped)))
 
     @property
     def text(self) -> str:
@@ -59,12 +67,7 @@ class Site:
 
     def operands(self) -> list[str]:
         """The operands' expressions, where the step is an operator or a call."""
-        text = self.text
-        try:
-            tree = ast.parse(text, mode="eval").body
-        except SyntaxError:
-            return []
-        parts: list[ast.expr] = []
+        tree, parts = self._tree, list[ast.expr]()
         if isinstance(tree, ast.BinOp):
             parts = [tree.left, tree.right]
         elif isinstance(tree, ast.UnaryOp):
@@ -73,9 +76,29 @@ class Site:
             parts = [tree.value]
         elif isinstance(tree, ast.Call):
             own = tree.func.value if isinstance(tree.func, ast.Attribute) else None
-            module = isinstance(own, ast.Name) and own.id in ("np", "numpy")
-            parts = ([own] if own is not None and not module else []) + tree.args
+            is_array = own is not None and ast.unparse(own).partition(".")[0] not in _MODULES
+            parts = ([own] if own is not None and is_array else []) + tree.args
+            if ast.unparse(tree.func).rpartition(".")[2] in _LOOPS:
+                parts = []
         return [ast.unparse(part) for part in parts]
+
+    @property
+    def is_call(self) -> bool:
+        """Whether the expression is a call of a function or a method."""
+        return isinstance(self._tree, ast.Call)
+
+    @property
+    def _tree(self) -> ast.expr | None:
+        try:
+            return ast.parse(self.text, mode="eval").body
+        except SyntaxError:
+            return None
+
+
+def _frames(frame: FrameType | None) -> Iterator[tuple[CodeType, int]]:
+    while frame is not None:
+        yield frame.f_code, frame.f_lasti
+        frame = frame.f_back
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from softgrad.checker.diagnosis.graph.constructors import constructors_write
 from softgrad.checker.diagnosis.graph.graph import Graph
 from softgrad.checker.diagnosis.graph.steps import Step
 from softgrad.checker.diagnosis.graph.traced import Tape
+from softgrad.checker.subjects.library import Lifted
 
 __all__ = ["traced"]
 
@@ -23,23 +24,39 @@ def traced(
     function: Callable[..., Any], arguments: Sequence[Any], floating: Sequence[int]
 ) -> Graph | None:
     """Run a forward in float64 and return its graph; None where it cannot be followed."""
-    tape, handed, places = Tape(), list(arguments), []
-    for place in floating:
-        value = np.asarray(arguments[place], np.float64)
-        places.append(tape.put(Step("input", None, (), value, None)))
-        handed[place] = tape.array(value, places[-1])
+    tape = Tape()
+    values = [np.array(arguments[place], np.float64) for place in floating]
+    inputs = tuple(tape.put(Step("input", None, (), value, None)) for value in values)
     try:
-        with warnings.catch_warnings(), constructors_write(tape):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = function(*handed)
+            if isinstance(function, Lifted):
+                own = [np.array(v) if isinstance(v, np.ndarray) else v for v in arguments]
+                outputs: Sequence[int | None] = function.follow(own, tape, inputs)
+            else:
+                outputs = _followed(
+                    function, arguments, dict(zip(floating, inputs, strict=True)), tape
+                )
+        known = tuple(place for place in outputs if place is not None)
+        if len(known) < len(outputs) or any(step.value.size > _LARGEST for step in tape.steps):
+            return None
+        graph = Graph(tape.steps, inputs, known, tuple(arguments))
+        _ = graph.locals  # a step may not run by itself
     except Exception:  # whatever a function does with what is not quite an array
         return None
-    parts = result if isinstance(result, tuple) else (result,)
-    outputs = [_output(part, tape) for part in parts]
-    known = tuple(place for place in outputs if place is not None)
-    if len(known) < len(outputs) or any(step.value.size > _LARGEST for step in tape.steps):
-        return None
-    return Graph(tape.steps, tuple(places), known, tuple(arguments))
+    return graph
+
+
+def _followed(
+    function: Callable[..., Any], arguments: Sequence[Any], inputs: dict[int, int], tape: Tape
+) -> list[int | None]:
+    """Run a function of NumPy's arrays; return the steps that its outputs are."""
+    handed = list(arguments)
+    for place, step in inputs.items():
+        handed[place] = tape.array(tape.steps[step].value, step)
+    with constructors_write(tape):
+        result = function(*handed)
+    return [_output(part, tape) for part in (result if isinstance(result, tuple) else (result,))]
 
 
 def _output(part: Any, tape: Tape) -> int | None:

@@ -37,6 +37,28 @@ class Tape:
         self.steps.append(step)
         return len(self.steps) - 1
 
+    def write(
+        self,
+        name: str,
+        call: Callable[[Sequence[AnyArray]], AnyArray],
+        given: Sequence[int | AnyArray],
+        value: AnyArray,
+        site: Site | None,
+        elementwise: bool,
+    ) -> int:
+        """Write an operation on steps and constants down; `call` takes the values of them all."""
+        known = [self.constant(it) if isinstance(it, np.ndarray) else it for it in given]
+        operands = tuple(dict.fromkeys(known))  # x * x is a step of one operand
+
+        def again(values: Sequence[AnyArray]) -> AnyArray:
+            return call([values[operands.index(place)] for place in known])
+
+        return self.put(Step(name, again, operands, value, site, elementwise))
+
+    def constant(self, value: AnyArray) -> int:
+        """Write down an array that comes from nowhere."""
+        return self.put(Step("constant", None, (), np.array(value, np.float64), None))
+
     def array(self, value: AnyArray, place: int | None) -> Traced:
         """Return an array that goes on writing on this tape."""
         with self.writing():
@@ -92,25 +114,21 @@ class Tape:
             return self.array(np.asarray(result), None)
         if result.dtype != np.float64:
             raise Untraceable  # differences of it would show nothing but rounding
-        known = [
-            self.put(Step("constant", None, (), np.array(_plain(leaf), np.float64), None))
-            if place is None
-            else place
-            for place, leaf in zip(places, leaves, strict=True)
-        ]
-        operands = tuple(dict.fromkeys(known))  # x * x is a step of one operand
 
-        def again(values: Sequence[AnyArray]) -> AnyArray:
-            each = [values[operands.index(place)] for place in known]
-            arguments, options = filled(outline, each)
+        def call(values: Sequence[AnyArray]) -> AnyArray:
+            arguments, options = filled(outline, values)
             value = function(*arguments, **options)
             return np.asarray(value if part is None else value[part])
 
         name = getattr(function, "__name__", "step")
         elementwise = isinstance(function, np.ufunc) and function.signature is None
+        given = [
+            _plain(leaf) if place is None else place
+            for place, leaf in zip(places, leaves, strict=True)
+        ]
         value = np.array(result)
-        step = Step(name, again, operands, value, Site.of_caller(), elementwise)
-        return self.array(value, self.put(step))
+        place = self.write(name, call, given, value, Site.of_caller(), elementwise)
+        return self.array(value, place)
 
     def put_into(self, out: Any, written: Any) -> Any:
         """Put a result where it shall go."""
