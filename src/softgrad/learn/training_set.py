@@ -23,9 +23,17 @@ class TrainingSet(NamedTuple):
     weights: Array  # float64 [N], positive
     classes: Array  # labels [K], sorted
 
+    def of(self, rows: Array) -> TrainingSet:
+        """Return some rows, with all classes."""
+        return TrainingSet(self.X[rows], self.y[rows], self.weights[rows], self.classes)
 
-def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -> TrainingSet:
+
+def training_set(
+    X: Any, labels: Array, sample_weight: Any, class_weight: Any, known: Array | None = None
+) -> TrainingSet:
     """Return the rows that count: one of weight 0 is as good as not there.
+
+    The classes are those of the rows, at least two of them, or the known ones.
 
     Raises
     ------
@@ -36,7 +44,12 @@ def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -
     if not weights.all():
         rows = np.flatnonzero(weights)
         X, labels, weights = X[rows], labels[rows], weights[rows]
-    classes, y = np.unique(labels, return_inverse=True)
+    if known is None:
+        classes, y = np.unique(labels, return_inverse=True)
+    else:
+        classes, y = known, np.asarray(np.searchsorted(known, labels))
+        if isinstance(class_weight, Mapping):  # the other labels may still come
+            class_weight = {c: class_weight[c] for c in class_weight if c in set(known.tolist())}
     if len(classes) < 2:
         got = f"one class: {classes.tolist()[0]!r}"
         raise ValueError(mismatch("y", "of at least two classes in rows of positive weight", got))
