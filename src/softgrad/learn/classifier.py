@@ -63,7 +63,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         "newton" builds the whole Hessian, "newton-cg" a block for each class, "lbfgs" one matrix
         for all classes; all three reach the optimum. "adam" and "sgd" take mini-batches, and end
         with their last epoch. "auto" looks at the size of the problem: mini-batches are for hidden
-        layers, and for X and classes of which one pass takes 1e11 multiplications.
+        layers, and for X and classes of which one pass takes 1e11 multiplications; how far these
+        are from the optimum it then says by a ConvergenceWarning.
     max_iter : int, optional
         Steps of the solver, 1000; what stops short of the optimum says so by a ConvergenceWarning.
         Of mini-batches the epochs: as many as make 2000 steps, but from 10 to 200.
@@ -92,7 +93,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     callbacks : callable or list of them, optional
         Called with every record of `history_` when it is made; the fit ends if one returns True.
     verbose : bool or int, False
-        Whether to show a progress bar.
+        Whether `fit` shows a progress bar, on stderr.
     random_state : int, Generator, RandomState, optional
         Of hidden layers, of the order of rows, and of those held out.
 
@@ -211,7 +212,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rows = training_set(X, y, sample_weight, options.class_weight)
             if before is not None:
                 _check_same("warm_start", "False, or", before, X.shape[1], rows.classes, options)
-            found = fit(rows, options, None if before is None else before[1].model())
+            found = fit(rows, options, None if before is None else before[1].model(X.dtype))
             self._keep(rows.classes, found.model, X.dtype)
             self.solver_, self.n_iter_ = found.solver, found.iterations
             self.objective_, self.optimality_ = found.value, found.bound

@@ -37,14 +37,15 @@ class Coefficients(NamedTuple):
         intercepts = [*(np.asarray(layer.b) for layer in linear), b.astype(dtype)]
         return cls(matrices, intercepts, maps)
 
-    def model(self) -> Model:
+    def model(self, dtype: Any = None) -> Model:
         """Return a model that shares no memory with them; one output w becomes −w/2 and w/2."""
+        dtype = dtype or self.matrices[-1].dtype
         hidden: list[AbstractLayer] = []
         for W, b, map_ in zip(self.matrices, self.intercepts, self.activations, strict=False):
-            hidden += [Linear.of(W.T, b), Activation(map_)]
-        W, b = self.matrices[-1].T, self.intercepts[-1]
+            hidden += [Linear.of(W.T.astype(dtype), b.astype(dtype)), Activation(map_)]
+        W, b = self.matrices[-1].T.astype(dtype, order="C"), self.intercepts[-1].astype(dtype)
         if len(b) > 1:
-            return Model(tuple(hidden), W.copy(order="C"), b.copy())
+            return Model(tuple(hidden), W, b)
         return Model(tuple(hidden), np.concatenate([-W, W]) / 2, np.concatenate([-b, b]) / 2)
 
     @property

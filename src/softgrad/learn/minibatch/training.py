@@ -110,11 +110,6 @@ class Training:
             self, model=self.model.grown(places, K), optimiser=replace(self.optimiser, state=state)
         )
 
-    def copy(self) -> Training:
-        """Return one that can go on without this one."""
-        optimiser = replace(self.optimiser, state=dict(self.optimiser.state))
-        return replace(self, model=self.model.copy(), optimiser=optimiser, epochs=list(self.epochs))
-
     def state(self) -> tuple[dict[str, Array], dict[str, int]]:
         """Return all there is to remember: arrays, and whole numbers."""
         records = [(e.loss, e.validation_loss, e.learning_rate) for e in self.epochs]
