@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 
 from softgrad.arrays import Array, as_integer
 from softgrad.errors import MissingExtraError, mismatch
-from softgrad.learn.affine import is_sparse
+from softgrad.learn.as_it_was import as_it_was
 from softgrad.learn.coefficients import Coefficients
 from softgrad.learn.fits import fit
 from softgrad.learn.minibatch import Model
@@ -20,7 +18,7 @@ from softgrad.learn.options import Options, takes_parts
 from softgrad.learn.partial import Stream, classes_after, train_on_part
 from softgrad.learn.predictions import TopLabels, by_chunks, top_classes
 from softgrad.learn.progress import Callback
-from softgrad.learn.training_set import ClassWeight, training_set
+from softgrad.learn.training_set import ClassWeight, check_squares, training_set
 from softgrad.maps import log_softmax, softmax
 from softgrad.nn.mlp import AnyActivation
 
@@ -206,13 +204,16 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Mini-batches met a loss that is not finite: the learning rate is too large.
         """
         options = Options.checked(self.get_params(deep=False))
-        with _as_it_was(self):
+        with as_it_was(self):
             before = self._before() if options.warm_start else None
             X, y = self._examples(X, y, reset=True)
             rows = training_set(X, y, sample_weight, options.class_weight)
+            start = None
             if before is not None:
-                _check_same("warm_start", "False, or", before, X.shape[1], rows.classes, options)
-            found = fit(rows, options, None if before is None else before[1].model(X.dtype))
+                settings = X.shape[1], rows.classes, options.hidden, options.activations
+                before.check("warm_start", "False, or data with", *settings)
+                start = before.model(X.dtype)
+            found = fit(rows, options, start)
             self._keep(rows.classes, found.model, X.dtype)
             self.solver_, self.n_iter_ = found.solver, found.iterations
             self.objective_, self.optimality_ = found.value, found.bound
@@ -252,20 +253,24 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         options = Options.checked(self.get_params(deep=False))
         options.check_partial()
-        with _as_it_was(self):
+        with as_it_was(self):
             before = self._before()
             X, y = self._examples(X, y, reset=before is None, part=True)
-            known, start = (None, None) if before is None else (before[0], before[1].model())
+            stream, known, start = Stream(), None, None
             if before is not None:
-                _check_same("hidden", "that of", before, X.shape[1], before[0], options)
-            stream = Stream() if before is None else self._stream
+                stream, known, start = self._stream, before.classes, before.model()
+                settings = X.shape[1], known, options.hidden, options.activations
+                before.check("hidden", "that of", *settings)
             stream = replace(stream, closed=stream.closed or classes is not None)
-            labels = classes_after(known, classes, y, stream.closed)
-            rows = training_set(X, y, sample_weight, options.class_weight, labels)
+
+            def all_classes(found: Array) -> Array:
+                return classes_after(known, classes, found, stream.closed)
+
+            rows = training_set(X, y, sample_weight, options.class_weight, all_classes)
             model, self._stream, epoch = train_on_part(rows, options, known, start, stream)
             for callback in options.callbacks:
                 callback(epoch)
-            self._keep(labels, model, model.W.dtype)
+            self._keep(rows.classes, model, model.W.dtype)
             self.history_ = [*getattr(self, "history_", []), epoch]
             self.solver_ = "adam" if options.solver == "auto" else options.solver
             self.n_iter_, self.objective_, self.optimality_ = epoch.number, np.nan, np.inf
@@ -318,7 +323,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if part:  # whose few rows of many classes do not mean numbers to regress
                 warnings.filterwarnings("ignore", "The number of unique classes")
             check_classification_targets(y)
-        _check_squares(X)
+        check_squares(X)
         return X, y
 
     def _each(self, X: Any, of_logits: Any) -> Any:
@@ -331,16 +336,16 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def _coefficients(self) -> Coefficients:
         if hasattr(self, "coefs_"):
-            return Coefficients(self.coefs_, self.intercepts_, self.activations_)
-        return Coefficients([self.coef_.T], [self.intercept_], ())
+            return Coefficients(self.classes_, self.coefs_, self.intercepts_, self.activations_)
+        return Coefficients(self.classes_, [self.coef_.T], [self.intercept_], ())
 
-    def _before(self) -> tuple[Array, Coefficients] | None:
-        """Return the labels and the coefficients that there are."""
-        return (self.classes_, self._coefficients) if hasattr(self, "classes_") else None
+    def _before(self) -> Coefficients | None:
+        """Return what there is to go on from."""
+        return self._coefficients if hasattr(self, "classes_") else None
 
     def _keep(self, classes: Array, model: Model, dtype: Any) -> None:
         """Take over what was trained, and leave nothing of a model of the other kind."""
-        found = Coefficients.of(model, dtype)
+        found = Coefficients.of(classes, model, dtype)
         for name in ("coef_", "intercept_", "coefs_", "intercepts_", "activations_"):
             if hasattr(self, name):
                 delattr(self, name)
@@ -350,43 +355,3 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.activations_ = tuple(found.activations)
         else:
             self.coef_, self.intercept_ = found.matrices[0].T, found.intercepts[0]
-
-
-@contextmanager
-def _as_it_was(estimator: BaseEstimator) -> Iterator[None]:
-    """Take back whatever was set before an error or Ctrl-C."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
-
-
-def _check_same(
-    name: str,
-    expected: str,
-    before: tuple[Array, Coefficients],
-    D: int,
-    classes: Array,
-    options: Options,
-) -> None:
-    """Raise unless coefficients of before are those of such columns, classes and layers."""
-    known, coefficients = before
-    same = coefficients.fits(D, len(known), options.hidden, options.activations)
-    if not same or not np.array_equal(known, classes):
-        widths = tuple(len(b) for b in coefficients.intercepts[:-1])
-        layers = f", hidden layers {widths}" if widths or options.hidden else ""
-        what = f"the same columns and classes {known.tolist()}{layers}"
-        got = f"{D} columns and classes {classes.tolist()}"
-        got += f", hidden layers {options.hidden}" if layers else ""
-        raise ValueError(mismatch(name, f"{expected} the data of {what}", got))
-
-
-def _check_squares(X: Any) -> None:
-    """Raise for numbers whose squares would overflow."""
-    numbers = X.data if is_sparse(X) else X
-    largest = max(float(numbers.max(initial=0)), -float(numbers.min(initial=0)))
-    if largest > 1e150:
-        raise ValueError(mismatch("X", "no larger than 1e150 in absolute value", f"{largest:.3g}"))
