@@ -194,7 +194,7 @@ def test_warm_start_on_other_data_is_refused() -> None:
     X, y = data("iris")
     model = sg.SoftmaxClassifier(warm_start=True).fit(X, y)
     for other in ((X[:, :3], y), (X, np.where(y == 2, 9, y)), (X[y < 2], y[y < 2])):
-        with pytest.raises(ValueError, match=r"`warm_start` must be False, or the data of"):
+        with pytest.raises(ValueError, match=r"`warm_start` must be False, or data with"):
             sg.SoftmaxClassifier.fit(model, *other)
         model.fit(X, y)
 
@@ -264,7 +264,7 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "C of text": ({"C": "1"}, {}, "`C` must be a number, got '1'"),
     "C of NaN": ({"C": np.nan}, {}, "`C` must be positive, got nan"),
     "tol": ({"tol": -1.0}, {}, r"`tol` must be not negative, got -1\.0"),
-    "solver": ({"solver": "sgd"}, {}, "`solver` must be 'auto' or 'newton' or .* got 'sgd'"),
+    "solver": ({"solver": "saga"}, {}, "`solver` must be 'auto' or 'newton' or .* got 'saga'"),
     "max_iter": ({"max_iter": 0}, {}, "`max_iter` must be a positive integer, got 0"),
     "warm_start": ({"warm_start": 1}, {}, "`warm_start` must be True or False, got 1"),
     "class_weight": ({"class_weight": "even"}, {}, "`class_weight` must be None, 'balanced' or"),

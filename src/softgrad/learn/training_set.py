@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from softgrad.arrays import Array, describe, real_array
 from softgrad.errors import mismatch
+from softgrad.learn.affine import is_sparse
 
-__all__ = ["ClassWeight", "TrainingSet", "training_set"]
+__all__ = ["ClassWeight", "TrainingSet", "check_squares", "training_set"]
 
 ClassWeight = Mapping[Any, float] | str | None
 
@@ -23,9 +24,21 @@ class TrainingSet(NamedTuple):
     weights: Array  # float64 [N], positive
     classes: Array  # labels [K], sorted
 
+    def of(self, rows: Array) -> TrainingSet:
+        """Return some rows, with all classes."""
+        return TrainingSet(self.X[rows], self.y[rows], self.weights[rows], self.classes)
 
-def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -> TrainingSet:
+
+def training_set(
+    X: Any,
+    labels: Array,
+    sample_weight: Any,
+    class_weight: Any,
+    all_classes: Callable[[Array], Array] | None = None,
+) -> TrainingSet:
     """Return the rows that count: one of weight 0 is as good as not there.
+
+    The classes are those of the rows, at least two of them, or what a function makes of those.
 
     Raises
     ------
@@ -37,6 +50,12 @@ def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -
         rows = np.flatnonzero(weights)
         X, labels, weights = X[rows], labels[rows], weights[rows]
     classes, y = np.unique(labels, return_inverse=True)
+    if all_classes is not None:
+        found, classes = classes, all_classes(classes)
+        y = np.searchsorted(classes, found)[y]
+        if isinstance(class_weight, Mapping):  # the other labels may still come
+            known = set(classes.tolist())
+            class_weight = {label: w for label, w in class_weight.items() if label in known}
     if len(classes) < 2:
         got = f"one class: {classes.tolist()[0]!r}"
         raise ValueError(mismatch("y", "of at least two classes in rows of positive weight", got))
@@ -44,6 +63,14 @@ def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -
     if not np.isfinite(weights.sum()):
         raise ValueError(mismatch("sample_weight", "of a finite sum", weights.sum()))
     return TrainingSet(X, y, weights, classes)
+
+
+def check_squares(X: Any) -> None:
+    """Raise for numbers whose squares would overflow."""
+    numbers = X.data if is_sparse(X) else X
+    largest = max(float(numbers.max(initial=0)), -float(numbers.min(initial=0)))
+    if largest > 1e150:
+        raise ValueError(mismatch("X", "no larger than 1e150 in absolute value", f"{largest:.3g}"))
 
 
 def _sample_weights(given: Any, N: int) -> Array:

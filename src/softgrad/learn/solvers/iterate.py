@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from softgrad.arrays import Array
 from softgrad.learn.objective import Objective
 
-__all__ = ["Iterate", "Point", "Settings", "Solution", "Solver"]
+__all__ = ["Iterate", "Point", "Settings", "Solution", "Solver", "Step"]
 
 
 class Point(NamedTuple):
@@ -44,6 +44,28 @@ class Settings:
     """The gap to reach, relative to f."""
 
     max_iter: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a convex solver, as histories and callbacks have it.
+
+    Parameters
+    ----------
+    number : int
+        From 1.
+    objective : float
+        Its value after the step.
+    gap : float
+        What it seemed to be above its minimum before the step.
+    """
+
+    number: int
+    objective: float
+    gap: float
+
+    def __str__(self) -> str:
+        return f"objective {self.objective:.6g}, at most {self.gap:.1e} to gain, it seems"
 
 
 class Solution(NamedTuple):

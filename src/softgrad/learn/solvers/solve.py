@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from softgrad.arrays import Array
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers.certificate import balanced, certified_gap, least_gap
 from softgrad.learn.solvers.choice import SOLVERS
-from softgrad.learn.solvers.iterate import Point, Settings, Solution
+from softgrad.learn.solvers.iterate import Point, Settings, Solution, Step
 from softgrad.learn.solvers.line_search import rounding
 
 __all__ = ["solve"]
@@ -21,8 +23,16 @@ _BALANCES = 3
 """Steps in the intercepts alone, at most, for the bound's sake."""
 
 
-def solve(name: str, objective: Objective, start: Array, settings: Settings) -> Solution:
+def solve(
+    name: str,
+    objective: Objective,
+    start: Array,
+    settings: Settings,
+    watch: Callable[[Step], bool] = lambda step: False,
+) -> Solution:
     """Run a solver until its estimate of f − f* is at most tol·f, and bound what is left.
+
+    `watch` hears of every step, and says whether to stop.
 
     Where nothing more is gained it ends as well. It has converged then if the estimate, which is
     made of rounded gradients itself, is not far above a rounding error of f.
@@ -35,7 +45,9 @@ def solve(name: str, objective: Objective, start: Array, settings: Settings) -> 
             best, idle = point.value, 0
         else:
             idle += 1
-        if gap <= settings.tol * point.value or idle == _PATIENCE or done == settings.max_iter:
+        stop = watch(Step(done, point.value, gap))
+        stop |= idle == _PATIENCE or done == settings.max_iter
+        if stop or gap <= settings.tol * point.value:
             break
     enough = settings.tol * point.value
     if done < settings.max_iter:

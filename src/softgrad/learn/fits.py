@@ -1,0 +1,141 @@
+"""The two ways to train: steps of a convex solver over all rows, or mini-batches."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from softgrad.arrays import Array
+from softgrad.kernels import choose
+from softgrad.learn.minibatch import Batch, Model, Plan, Shuffled, Training, hold_out
+from softgrad.learn.objective import Objective
+from softgrad.learn.options import BY_BATCHES, Options
+from softgrad.learn.progress import Watch, watching
+from softgrad.learn.randomness import seed_words
+from softgrad.learn.solvers import Point, Settings, certified_gap, solve
+from softgrad.learn.training_set import TrainingSet
+from softgrad.nn.mlp import hidden_layers
+
+__all__ = ["Fit", "fit", "new_model", "objective_of"]
+
+
+class Fit(NamedTuple):
+    """What was trained, and how far it came."""
+
+    model: Model
+    solver: str
+    iterations: int
+    value: float
+    """Of the objective, at rows that were trained on."""
+
+    bound: float
+    """What it is above the minimum at most; infinite where nobody knows."""
+
+    history: tuple[Any, ...]
+
+
+def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
+    """Train on rows, from a model if there is one."""
+    entries = rows.X.size  # what is not 0, of CSR
+    solver = options.solver_for(entries, len(rows.classes), rows.X.shape[1])
+    if solver in BY_BATCHES:
+        return _by_batches(solver, rows, options, start)
+    f = objective_of(rows, options.C)
+    theta = f.start if start is None else _theta(start)
+    with watching(options.callbacks, options.settings.max_iter, solver, options.verbose) as watch:
+        return _by_steps(solver, f, theta, options.settings, watch)
+
+
+def new_model(options: Options, D: int, K: int, dtype: Any, seed: Array) -> Model:
+    """Return a model whose hidden layers are random and whose last one is 0."""
+    rng = np.random.default_rng([*seed.tolist(), 0])
+    layers = hidden_layers(D, options.hidden, options.activations, rng, dtype)
+    return Model.at_zero(tuple(layers), (K, (D, *options.hidden)[-1]), dtype)
+
+
+def objective_of(rows: TrainingSet, C: float) -> Objective:
+    """Return what is minimised without hidden layers: LogisticRegression's objective over C·n.
+
+    Two classes have one row of coefficients there, and the penalty counts it once. As softmax rows
+    −w/2 and w/2 it would be half of that, which twice the penalty makes up for.
+    """
+    n, K = float(rows.weights.sum()), len(rows.classes)
+    return Objective(rows.X, rows.y, rows.weights / n, K, ridge=(2 if K == 2 else 1) / (C * n))
+
+
+def _by_steps(solver: str, f: Objective, start: Array, settings: Settings, watch: Watch) -> Fit:
+    found = solve(solver, f, start, settings, watch)
+    if not (found.converged or watch.stopped):
+        _warn(
+            f"{solver} stopped after {found.iterations} steps, where the objective "
+            f"{found.value:.6g} seemed to be {found.gap:.1e} above its minimum: raise "
+            "`max_iter` or `tol`, take another `solver`, or scale the columns",
+        )
+    model = Model((), found.theta[:, :-1], found.theta[:, -1])
+    history = tuple(watch.records)
+    return Fit(model, solver, found.iterations, found.value, found.bound, history)
+
+
+def _by_batches(solver: str, rows: TrainingSet, options: Options, start: Model | None) -> Fit:
+    seed, K, (_, D) = seed_words(options.random_state), len(rows.classes), rows.X.shape
+    model = start or new_model(options, D, K, rows.X.dtype, seed)
+    patience, held_out = None, None
+    if options.early_stopping:
+        patience, (rows, held_out) = options.n_iter_no_change, _held_out(rows, options, seed)
+    N, n = len(rows.y), float(rows.weights.sum())
+    epochs = options.epochs_for(N)
+    impl = choose("auto", np.broadcast_to(np.empty((1, 1)), (N * epochs, K))).impl
+    plan = Plan(epochs, 1 / (options.C * n), options.schedule, patience, impl)
+    batch = Batch(rows.X, rows.y, rows.weights * (N / n))
+    training = Training(model, options.optimiser(solver), seed)
+    with watching(options.callbacks, epochs, solver, options.verbose) as watch:
+        for epoch in training.run(Shuffled(batch, options.batch_size_for(N)), plan, held_out):
+            if watch(epoch):
+                break
+    training.restore_best()
+    history, model = tuple(watch.records), model.centred()
+    if not model.hidden:
+        return _convex(Fit(model, solver, len(history), np.nan, np.inf, history), rows, options)
+    value = model.mean_loss(batch, impl) + model.penalty(plan.ridge)
+    return Fit(model, solver, len(history), value, np.inf, history)
+
+
+def _convex(rough: Fit, rows: TrainingSet, options: Options) -> Fit:
+    """Return what mini-batches found with its distance from the optimum, or polished."""
+    f, theta = objective_of(rows, options.C), _theta(rough.model)
+    if options.polish:
+        most = options.settings.max_iter
+        with watching(options.callbacks, most, "lbfgs", options.verbose) as watch:
+            fine = _by_steps("lbfgs", f, theta, options.settings, watch)
+        iterations, history = rough.iterations + fine.iterations, rough.history + fine.history
+        return fine._replace(solver=rough.solver, iterations=iterations, history=history)
+    point = Point.of(f, theta)
+    bound = max(certified_gap(f, point), 0.0)
+    if options.solver == "auto" and bound > options.tol * point.value:
+        _warn(
+            f"{rough.solver} ended after {rough.iterations} epochs, where the objective "
+            f"{point.value:.6g} is at most {bound:.1e} above its minimum: ask for `polish`, "
+            "or name the `solver`",
+        )
+    return rough._replace(value=point.value, bound=bound)
+
+
+def _warn(message: str) -> None:
+    from sklearn.exceptions import ConvergenceWarning
+
+    warnings.warn(message, ConvergenceWarning, stacklevel=6)
+
+
+def _held_out(rows: TrainingSet, options: Options, seed: Array) -> tuple[TrainingSet, Batch]:
+    """Divide the rows into those that are trained on, and those that tell when to stop."""
+    rng = np.random.default_rng([*seed.tolist(), 0, 1])
+    train, held = hold_out(rows.y, options.validation_fraction, rng)
+    held_out = Batch(rows.X[held], rows.y[held], rows.weights[held])
+    return rows.of(train), held_out
+
+
+def _theta(model: Model) -> Array:
+    """Return the last layer as the objective has it."""  # [K, D+1]
+    return np.column_stack([model.W, model.b]).astype(np.float64)

@@ -1,0 +1,49 @@
+"""Where mini-batches come from: rows in memory, or whatever else has epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from softgrad.arrays import Array
+
+__all__ = ["Batch", "Batches", "Shuffled"]
+
+
+class Batch(NamedTuple):
+    """Some rows, in the dtype of the parameters."""
+
+    X: Any  # [n, D], dense or CSR
+    y: Array  # class indices [n]
+    weights: Array  # [n]; the mean over all batches is 1
+
+
+class Batches(Protocol):
+    """All rows, a mini-batch at a time."""
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """Go through all rows once, in an order that is drawn from the generator alone.
+
+        The same numbers of the generator bring the same batches: what was broken off in the middle
+        of an epoch can then go on there.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Shuffled:
+    """Rows in memory, in a new order every epoch."""
+
+    rows: Batch
+    size: int
+    """The most rows of a mini-batch; all of an epoch are of one size, or one less."""
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[Batch]:
+        N = len(self.rows.y)
+        if self.size >= N:
+            yield self.rows
+            return
+        for ids in np.array_split(rng.permutation(N), -(-N // self.size)):
+            yield Batch(*(part[ids] for part in self.rows))
