@@ -15,6 +15,8 @@ from softgrad.learn.affine import is_sparse
 from softgrad.learn.objective import Objective
 from softgrad.learn.predictions import TopLabels, by_chunks, top_classes
 from softgrad.learn.solvers import SOLVERS, Settings, choose_solver, solve
+from softgrad.learn.statistics import SeparationWarning
+from softgrad.learn.statistics.inference import Inference
 from softgrad.learn.training_set import ClassWeight, TrainingSet, training_set
 from softgrad.maps import log_softmax, softmax
 from softgrad.nn.arguments import check_flag, positive_integer
@@ -30,7 +32,7 @@ except ImportError as error:
 __all__ = ["SoftmaxClassifier"]
 
 
-class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Multinomial logistic regression that reaches the optimum, and says how close it came.
 
     Parameters
@@ -38,7 +40,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     C : float, 1
         Inverse strength of the L2 penalty, as in LogisticRegression: the minimum is that of
         mean cross-entropy + ‖W‖²/(2·C·n), with n the sum of all weights. The intercept is free.
-        Infinity is no penalty, and then there may be no minimum.
+        Infinity is no penalty, and then there may be no minimum: where a direction separates the
+        classes, `fit` says so by a SeparationWarning, and stops once every row is right.
     tol : float, 1e-8
         How far the objective may be above its minimum, relative to itself. Solvers stop by their
         estimate of it, which no unit of a column changes.
@@ -68,6 +71,13 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     optimality_ : float
         What `objective_` is above the minimum at most: a duality gap, certain but for rounding.
         Infinite without a penalty.
+    separation_ : Separation, or None
+        The direction in which coefficients grow without bound, if there is no penalty and one was
+        found. Of (K − 1)(D + 1) > 1000 coefficients, only complete separation is looked for.
+    temperature_ : float
+        What logits are divided by, once `calibrate` was called.
+    covariance_ : array
+        Of ``coef_`` with ``intercept_`` as last column, row after row, once `summary` was called.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 
@@ -132,7 +142,16 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         K, D = len(rows.classes), X.shape[1]
         solver = choose_solver(K, D) if self.solver == "auto" else self.solver
         found = solve(solver, objective, start, settings)
-        if not found.converged:
+        self._forget()
+        self.separation_ = self._separation(objective, found.theta, rows.classes)
+        if self.separation_ is not None:
+            warnings.warn(
+                f"{self.separation_.sentence}; without a penalty the coefficients have no finite "
+                "optimum: take a finite `C`, or leave the columns out",
+                SeparationWarning,
+                stacklevel=2,
+            )
+        elif not found.converged:
             warnings.warn(
                 f"{solver} stopped after {found.iterations} steps, where the objective "
                 f"{found.value:.6g} seemed to be {found.gap:.1e} above its minimum: raise "
@@ -192,10 +211,32 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return what a function of logits says of all rows; of two classes the first has 0."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        theta = np.column_stack([self.coef_, self.intercept_])
+        theta = np.column_stack([self.coef_, self.intercept_]) / getattr(self, "temperature_", 1)
         if len(self.classes_) == 2:
             theta = np.concatenate([np.zeros_like(theta), theta])
         return by_chunks(X, theta, of_logits)
+
+    def _theta(self) -> Array:
+        """Return coefficients and intercepts in float64, with sum 0 over the classes: [K, D+1]."""
+        theta = np.column_stack([self.coef_, self.intercept_]).astype(np.float64)
+        return theta if len(theta) > 1 else np.concatenate([-theta, theta]) / 2
+
+    def _problem(self, X: Any, y: Any, sample_weight: Any) -> tuple[TrainingSet, Objective]:
+        """Return the rows of `fit`, given again, and what it minimised."""
+        C, _ = self._checked()
+        X, y = self._again(X, y)
+        rows = training_set(X, y, sample_weight, self.class_weight)
+        if not np.array_equal(rows.classes, self.classes_):
+            expected = f"of the classes of the fit, {self.classes_.tolist()}"
+            raise ValueError(mismatch("y", expected, rows.classes.tolist()))
+        return rows, _objective(rows, C)
+
+    def _again(self, X: Any, y: Any) -> tuple[Any, Array]:
+        check_is_fitted(self)
+        options = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+        X, y = validate_data(self, X, y, reset=False, **options)
+        check_classification_targets(y)
+        return X, y
 
     def _checked(self) -> tuple[float, Settings]:
         """Return C and when to stop, or raise for a setting that does not fit."""
@@ -215,8 +256,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the labels and coefficients to start from, if that is wanted."""
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
-        theta = np.column_stack([self.coef_, self.intercept_]).astype(np.float64)
-        return self.classes_, theta if len(theta) > 1 else np.concatenate([-theta, theta]) / 2
+        return self.classes_, self._theta()
 
     def _start(self, before: tuple[Array, Array], rows: TrainingSet) -> Array:
         classes, theta = before

@@ -10,7 +10,7 @@ import numpy as np
 from softgrad.arrays import Array, describe, real_array
 from softgrad.errors import mismatch
 
-__all__ = ["ClassWeight", "TrainingSet", "training_set"]
+__all__ = ["ClassWeight", "TrainingSet", "class_indices", "sample_weights", "training_set"]
 
 ClassWeight = Mapping[Any, float] | str | None
 
@@ -32,7 +32,7 @@ def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -
     TypeError, ValueError
         Weights do not fit, are negative or infinite, or leave fewer than two classes.
     """
-    weights = _sample_weights(sample_weight, len(labels))
+    weights = sample_weights(sample_weight, len(labels))
     if not weights.all():
         rows = np.flatnonzero(weights)
         X, labels, weights = X[rows], labels[rows], weights[rows]
@@ -46,7 +46,20 @@ def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -
     return TrainingSet(X, y, weights, classes)
 
 
-def _sample_weights(given: Any, N: int) -> Array:
+def class_indices(classes: Array, y: Array) -> Array:
+    """Return the position in `classes` of every label [N]."""
+    order = np.argsort(classes, kind="stable")
+    at = np.searchsorted(classes[order], y).clip(max=len(classes) - 1)
+    ids = order[at]
+    known = classes[ids] == y
+    if not np.all(known):
+        unknown = y[np.argmin(known)]
+        raise ValueError(mismatch("y", f"among the classes {classes.tolist()}", repr(unknown)))
+    return ids
+
+
+def sample_weights(given: Any, N: int) -> Array:
+    """Return float64 weights [N], not negative and not all 0; 1 where none are given."""
     if given is None:
         return np.ones(N)
     weights = np.asarray(real_array("sample_weight", np.asarray(given)), dtype=np.float64)

@@ -37,6 +37,8 @@ def solve(name: str, objective: Objective, start: Array, settings: Settings) -> 
             idle += 1
         if gap <= settings.tol * point.value or idle == _PATIENCE or done == settings.max_iter:
             break
+        if objective.all_right(point.value):
+            break
     enough = settings.tol * point.value
     if done < settings.max_iter:
         enough = max(enough, _FAR * rounding(objective, point.value))
