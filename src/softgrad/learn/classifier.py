@@ -211,10 +211,13 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         """Return what a function of logits says of all rows; of two classes the first has 0."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        theta = np.column_stack([self.coef_, self.intercept_]) / getattr(self, "temperature_", 1)
+        theta = np.column_stack([self.coef_, self.intercept_])
         if len(self.classes_) == 2:
             theta = np.concatenate([np.zeros_like(theta), theta])
-        return by_chunks(X, theta, of_logits)
+        T = getattr(self, "temperature_", 1.0)
+        return by_chunks(
+            X, theta, of_logits if T == 1 else lambda z: of_logits(np.divide(z, T, out=z))
+        )
 
     def _theta(self) -> Array:
         """Return coefficients and intercepts in float64, with sum 0 over the classes: [K, D+1]."""

@@ -107,8 +107,9 @@ class Inference:
         except np.linalg.LinAlgError as error:
             self._check_maximum(complete=False)
             name = repr([*names, "intercept"][error.args[0]])
-            got = f"{name}, which the others determine"
-            raise ValueError(mismatch("X", "of columns that are independent", got)) from None
+            expected = "of columns independent of each other and of the intercept"
+            got = f"{name}, which those before it determine"
+            raise ValueError(mismatch("X", expected, got)) from None
         if not left <= _LEFT:
             expected = "the rows of the fit, with an optimum that was reached"
             got = f"rows where the log-likelihood seems to rise by {left:.3g} more"

@@ -49,13 +49,12 @@ class Information:
         """
         from scipy.linalg import cho_solve
 
-        L, scale, dependent = pivoted_factor(
-            reduced_hessian(Curvature(self.objective, self.theta)) * self.total
-        )
+        H = reduced_hessian(Curvature(self.objective, self.theta))
+        L, scale, dependent = pivoted_factor(H)
         if dependent is not None:
             raise np.linalg.LinAlgError(dependent % self.theta.shape[1])
         inverse: Array = cho_solve((L, True), np.eye(len(L)), overwrite_b=True, check_finite=False)
-        inverse /= scale
+        inverse /= scale * self.total
         inverse /= scale[:, None]
         return inverse
 
@@ -108,12 +107,15 @@ def pivoted_factor(H: Array) -> tuple[Array, Array, int | None]:
 
     With a unit diagonal, the square of a pivot is what the terms before it leave unexplained.
     Nothing is added to the diagonal here: a covariance of what is not determined would be made up.
+    L takes the place of H.
     """
     from scipy.linalg import lapack
 
     diagonal = np.diagonal(H)
     scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    L, failed = lapack.dpotrf(H / scale / scale[:, None], lower=1, clean=1)
+    H /= scale
+    H /= scale[:, None]
+    L, failed = lapack.dpotrf(H.T, lower=1, clean=1, overwrite_a=1)
     pivots = np.diagonal(L)[: failed - 1 if failed else None]
     small = np.flatnonzero(pivots**2 <= 16 * len(H) * np.finfo(float).eps)
     if len(small):

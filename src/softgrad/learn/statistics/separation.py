@@ -38,7 +38,8 @@ class Separation(Result):
     ----------
     complete : bool
         Whether in every row the row's class wins against all others. Else the separation is
-        quasi-complete: in some rows and classes the direction changes nothing.
+        quasi-complete: in some rows and classes the direction changes nothing. A fit that was
+        stopped early may show such a direction of classes that another separates completely.
     agreeing, rows : int
         The rows whose class wins against some other, and all rows.
     pairs : tuple of pairs of labels
@@ -85,18 +86,47 @@ def separation_at(
     """Return how the classes are separated, where a fit without penalty ended.
 
     A fit that has every row right is a direction itself. Else a Newton step tells most often that
-    there is none, and linear programmes find what there is. Of more coefficients than a thousand
-    only the first is tried.
+    there is none, or points to it; a linear programme decides what is left. Of more coefficients
+    than a thousand only the first is tried.
     """
     cone = Cone(f.X, f.y, f.classes)
-    if cone.examined(theta).strict == len(f.y):
-        return _described(theta, cone, classes, names)
-    if (f.classes - 1) * theta.shape[1] > _SMALL or _excluded(f, theta):
-        return None
-    direction = cone.direction(strict=True)
-    if direction is None:
-        direction = cone.direction(strict=False)
+    direction: Array | None = theta
+    if cone.examined(theta).strict < len(f.y):
+        direction = None
+        if (f.classes - 1) * theta.shape[1] <= _SMALL:
+            direction = _beyond_newton(f, theta, cone)
     return None if direction is None else _described(direction, cone, classes, names)
+
+
+def _beyond_newton(f: Objective, theta: Array, cone: Cone) -> Array | None:
+    """Return a separating direction, unless a Newton step changes no row's logits by much.
+
+    Let d separate, m ≥ 0 be its margins in a row and u the step's change of the row's logits. Then
+    Σ w ⟨p, m⟩ = −⟨d, g⟩ = ⟨d, H u⟩ = −Σ w Cov_p(m, u) ≤ max(spread of u) Σ w ⟨p, m⟩, so that some
+    row's spread is at least 1. Half of that leaves room for rounding.
+    """
+    step = newton_step(f, theta)
+    if step is None:
+        return cone.direction()
+    spreads = (np.ptp(logits(f.X[rows], step), axis=1) for rows in f.cuts(2 * 8 * f.classes))
+    if max(float(spread.max()) for spread in spreads) < 0.5:
+        return None
+    near = cone.near(step)
+    return cone.direction() if near is None else near
+
+
+def newton_step(f: Objective, theta: Array) -> Array | None:
+    """Return the step [K, D+1], 0 for the last class; None where the Hessian is singular."""
+    from scipy.linalg import cho_solve
+
+    L, scale, dependent = pivoted_factor(reduced_hessian(Curvature(f, theta)))
+    if dependent is not None:
+        return None
+    _, gradient = f.value_and_gradient(theta)
+    step = np.zeros_like(theta)
+    solution = cho_solve((L, True), gradient[:-1].ravel() / scale, check_finite=False) / scale
+    step[:-1] = -solution.reshape(len(theta) - 1, -1)
+    return step
 
 
 def _described(
@@ -117,26 +147,6 @@ def _described(
         classes=tuple(classes),
         direction=direction / largest,
     )
-
-
-def _excluded(f: Objective, theta: Array) -> bool:
-    """Tell whether a Newton step proves that nothing is separated: it changes no logits by much.
-
-    Let d separate, m ≥ 0 be its margins in a row and u the step's change of the row's logits. Then
-    Σ w ⟨p, m⟩ = −⟨d, g⟩ = ⟨d, H u⟩ = −Σ w Cov_p(m, u) ≤ max(spread of u) Σ w ⟨p, m⟩, so that some
-    row's spread is at least 1. Half of that leaves room for rounding.
-    """
-    L, scale, dependent = pivoted_factor(reduced_hessian(Curvature(f, theta)))
-    if dependent is not None:
-        return False
-    from scipy.linalg import cho_solve
-
-    _, gradient = f.value_and_gradient(theta)
-    step = np.zeros_like(theta)
-    solution = cho_solve((L, True), gradient[:-1].ravel() / scale, check_finite=False) / scale
-    step[:-1] = solution.reshape(len(theta) - 1, -1)
-    spreads = (np.ptp(logits(f.X[rows], step), axis=1) for rows in f.cuts(2 * 8 * f.classes))
-    return all(float(spread.max()) < 0.5 for spread in spreads)
 
 
 def _few(names: Sequence[str]) -> str:
