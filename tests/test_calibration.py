@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -16,6 +17,7 @@ from asserts import assert_close
 from convex import data
 from softgrad.learn import reliability
 from softgrad.learn.statistics import inference
+from softgrad.learn.statistics.temperature import slopes
 
 
 def fitted(rng: np.random.Generator, K: int = 3, N: int = 400, C: float = 1.0) -> Any:
@@ -98,6 +100,39 @@ def test_chunks_change_nothing(rng: np.random.Generator, monkeypatch: pytest.Mon
     T = model.calibrate(X, y).temperature_
     monkeypatch.setattr(inference, "_MEMORY", 7 * 8 * 8 * 3)
     assert model.calibrate(X, y).temperature_ == pytest.approx(T, rel=1e-9)
+
+
+@pytest.mark.parametrize("T", [0.1, 1.0, 30.0])
+def test_slopes_are_derivatives_of_the_loss_in_log_temperature(
+    T: float, rng: np.random.Generator
+) -> None:
+    z, y, w = 3 * rng.normal(size=(6, 3)), np.arange(6) % 3, rng.uniform(0.5, 2, size=6)
+
+    def loss(t: Any) -> Any:
+        s, total = mpmath.exp(-t), mpmath.mpf(0)
+        for row, label, weight in zip(z.tolist(), y.tolist(), w.tolist(), strict=True):
+            total += weight * mpmath.log(mpmath.fsum(mpmath.exp(s * v) for v in row))
+            total -= weight * s * row[label]
+        return total
+
+    first, second = slopes(z, y, w, T)
+    t = mpmath.log(T)
+    assert first == pytest.approx(float(mpmath.diff(loss, t)), rel=1e-10)
+    assert second == pytest.approx(float(mpmath.diff(loss, t, 2)), rel=1e-10)
+
+
+def test_newton_needs_few_passes(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, X, y = fitted(rng)
+    passes = []
+    monkeypatch.setattr(inference, "slopes", lambda *a: passes.append(a) or slopes(*a))
+    for scale in (0.1, 3.0, 10.0, 10.0):
+        model.coef_, model.intercept_ = scale * model.coef_, scale * model.intercept_
+        passes.clear()
+        model.calibrate(X, y)
+        assert 3 < len(passes) <= 10
+        before, last = (T for *_, T in passes[-2:])
+        assert abs(math.log(last / before)) < 1e-4  # the last step but one was Newton's
+        assert model.temperature_ == last
 
 
 def test_text_labels_and_float32(rng: np.random.Generator) -> None:
@@ -199,7 +234,8 @@ def test_bins_of_equal_mass(rng: np.random.Generator) -> None:
 def test_equal_probabilities_are_never_parted() -> None:
     p = np.array([[0.6, 0.4]] * 8 + [[0.9, 0.1]] * 2)
     table = reliability(p, [0, 1] * 5, bins=4, binning="mass")
-    assert sorted(table.weight[table.weight > 0].tolist()) == pytest.approx([0.2, 0.8])
+    assert table.weight.tolist() == pytest.approx([0.8, 0.2])
+    assert table.upper.tolist() == [0.6, 1.0]
 
 
 def test_probabilities_at_the_edges_of_bins() -> None:

@@ -13,6 +13,7 @@ from scipy.optimize import linprog
 from sklearn.exceptions import ConvergenceWarning
 
 import softgrad as sg
+from asserts import assert_close
 from convex import data, some_theta
 from softgrad.learn import SeparationWarning
 from softgrad.learn.objective import Objective
@@ -254,6 +255,26 @@ def test_newton_moves_the_logits_of_separated_classes(
         theta = scale * some_theta(f, rng)
         step = newton_step(f, theta - theta.mean(axis=0))
         assert np.ptp(X @ step[:, :-1].T + step[:, -1], axis=1).max() >= 1
+
+
+def test_what_is_near_a_separating_direction_is_itself(rng: np.random.Generator) -> None:
+    X, y = one_sided(rng)
+    X += [3.0, -20.0, 7.0, 1e3]
+    cone = Cone(X, y, 3)
+    direction = cone.direction()
+    assert_close(cone.near(direction), direction, u=1e6)
+    other = np.zeros_like(direction)
+    other[0, 0], other[1, 0] = 1.0, -1.0
+    assert cone.near(other) is None
+
+
+def test_columns_are_named_by_what_they_do_in_any_unit(rng: np.random.Generator) -> None:
+    X, y = one_sided(rng, K=2)
+    X[:, 0] = (rng.random(len(X)) < 0.02) & (y == 1)
+    columns = found(X, y).columns
+    assert set(columns) == {"x0", "x2"}
+    assert found(X * [1e-6, 1.0, 1.0, 1.0], y).columns == columns
+    assert found(X * [1e6, 1.0, 1.0, 1.0], y).columns == columns
 
 
 def test_rows_of_weight_zero_are_not_in_the_way(rng: np.random.Generator) -> None:

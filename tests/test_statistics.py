@@ -383,3 +383,13 @@ def test_a_column_that_others_determine_is_named(case: str, rng: np.random.Gener
         free(X, y).summary(X, y)
     held = sg.SoftmaxClassifier().fit(X, y).summary(X, y)  # a penalty shares out what is not known
     assert np.isfinite(held.standard_errors).all()
+
+
+def test_a_column_that_others_determine_but_for_rounding_is_seen(rng: np.random.Generator) -> None:
+    f, N = objective("iris", ridge=0.0), len(IRIS)
+    for _ in range(8):
+        twin = IRIS[:, 1] * (1 + 1e-9 * rng.normal(size=N))
+        rows = replace(f, X=np.column_stack([IRIS[:, :2], twin]))
+        with pytest.raises(np.linalg.LinAlgError) as error:
+            _ = Information(rows, rows.start, N).inverse
+        assert error.value.args == (2,)

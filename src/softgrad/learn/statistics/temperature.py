@@ -45,20 +45,16 @@ def slopes(z: Array, y: Array, weights: Array, T: float) -> Slopes:
 def best_temperature(slopes_at: Callable[[float], Slopes]) -> float:
     """Return T where the loss is least, or the bound beyond which it still falls."""
     low, high = map(math.log, BOUNDS)
-    if slopes_at(1.0).first == 0:
-        return 1.0
-    if slopes_at(BOUNDS[0]).first >= 0:
-        return BOUNDS[0]
-    if slopes_at(BOUNDS[1]).first <= 0:
-        return BOUNDS[1]
-    t = 0.0
+    t, here = 0.0, slopes_at(1.0)
+    bound = BOUNDS[0] if here.first > 0 else BOUNDS[1]
+    if here.first != 0 and slopes_at(bound).first * here.first >= 0:
+        return bound
     for _ in range(_STEPS):
-        first, second = slopes_at(math.exp(t))
-        low, high = (t, high) if first < 0 else (low, t)
-        step = -first / second if second > 0 else math.inf
+        low, high = (t, high) if here.first < 0 else (low, t)
+        step = -here.first / here.second if here.second > 0 else math.inf
+        if here.first == 0 or abs(step) <= _TOLERANCE:
+            break
         # A step out of what is left, or where the loss is not convex in t, is a bisection.
-        following = t + step if low < t + step < high else (low + high) / 2
-        if abs(following - t) <= _TOLERANCE:
-            return math.exp(following)
-        t = following
+        t = t + step if low < t + step < high else (low + high) / 2
+        here = slopes_at(math.exp(t))
     return math.exp(t)
