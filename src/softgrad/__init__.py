@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         selected_log_probs,
     )
     from softgrad.learn.classifier import SoftmaxClassifier
+    from softgrad.learn.statistics import expected_calibration_error
     from softgrad.promises import conformance
 
 __version__ = "0.1.0"
@@ -61,6 +62,7 @@ _ROOM_OF = {
     "LinearCrossEntropy": "heads",
     "SelectedLogProbs": "heads",
     "SoftmaxClassifier": "learn.classifier",
+    "expected_calibration_error": "learn.statistics",
     "follow": "explain",
     "linear_cross_entropy": "heads",
     "selected_log_probs": "heads",
@@ -92,6 +94,7 @@ __all__ = [
     "conformance",
     "cross_entropy",
     "entmax15",
+    "expected_calibration_error",
     "explain_impl",
     "follow",
     "get_num_threads",

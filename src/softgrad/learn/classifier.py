@@ -12,18 +12,22 @@ from softgrad.arrays import Array, as_integer
 from softgrad.errors import MissingExtraError, mismatch
 from softgrad.learn.as_it_was import as_it_was
 from softgrad.learn.coefficients import Coefficients
-from softgrad.learn.fits import fit
+from softgrad.learn.fits import fit, objective_of
 from softgrad.learn.minibatch import Model
+from softgrad.learn.objective import Objective
 from softgrad.learn.options import Options, takes_parts
 from softgrad.learn.partial import Stream, classes_after, train_on_part
 from softgrad.learn.predictions import TopLabels, by_chunks, top_classes
 from softgrad.learn.progress import Callback
-from softgrad.learn.training_set import ClassWeight, check_squares, training_set
+from softgrad.learn.statistics import SeparationWarning
+from softgrad.learn.statistics.inference import Inference
+from softgrad.learn.training_set import ClassWeight, TrainingSet, check_squares, training_set
 from softgrad.maps import log_softmax, softmax
 from softgrad.nn.mlp import AnyActivation
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
@@ -35,7 +39,7 @@ __all__ = ["SoftmaxClassifier"]
 _FLOATS = [np.float64, np.float32]
 
 
-class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Multinomial logistic regression that reaches the optimum, or a network in front of softmax.
 
     What a solver has no use for, it leaves alone: `tol` belongs to "newton", "newton-cg", "lbfgs"
@@ -53,7 +57,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Inverse strength of the L2 penalty, as in LogisticRegression: the minimum is that of
         mean cross-entropy + ‖W‖²/(2·C·n), with n the sum of all weights. The intercept is free, and
         W all matrices where there are hidden layers. Infinity is no penalty, and then there may be
-        no minimum.
+        no minimum: where a direction separates the classes, `fit` says so by a SeparationWarning,
+        and convex solvers stop once every row is right.
     tol : float, 1e-8
         How far the objective may be above its minimum, relative to itself. Solvers stop by their
         estimate of it, which no unit of a column changes.
@@ -119,6 +124,13 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     history_ : list
         A record of every step (`number`, `objective`, `gap`), or of every epoch (`number`, `loss`,
         `validation_loss`, `learning_rate`).
+    separation_ : Separation, or None
+        The direction in which coefficients grow without bound, if there is no penalty and one was
+        found. Of (K − 1)(D + 1) > 1000 coefficients, only complete separation is looked for.
+    temperature_ : float
+        What logits are divided by, once `calibrate` was called.
+    covariance_ : array
+        Of ``coef_`` with ``intercept_`` as last column, row after row, once `summary` was called.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 
@@ -203,7 +215,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         UsageError
             Mini-batches met a loss that is not finite: the learning rate is too large.
         """
-        options = Options.checked(self.get_params(deep=False))
+        options = self._options
         with as_it_was(self):
             before = self._before() if options.warm_start else None
             X, y = self._examples(X, y, reset=True)
@@ -214,11 +226,17 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 before.check("warm_start", "False, or data with", *settings)
                 start = before.model(X.dtype)
             found = fit(rows, options, start)
+            self._forget()
+            self.separation_ = self._separation(found, rows.classes)
             self._keep(rows.classes, found.model, X.dtype)
             self.solver_, self.n_iter_ = found.solver, found.iterations
             self.objective_, self.optimality_ = found.value, found.bound
             self.history_ = list(found.history)
             self._stream = Stream(rows=len(rows.y), weight=float(rows.weights.sum()))
+            if self.separation_ is not None:
+                warnings.warn(self.separation_.warning, SeparationWarning, stacklevel=2)
+            elif found.complaint:
+                warnings.warn(found.complaint, ConvergenceWarning, stacklevel=2)
         return self
 
     @available_if(takes_parts)  # type: ignore[untyped-decorator]
@@ -251,7 +269,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         TypeError, ValueError, UsageError
             As in `fit`; and `class_weight` is "balanced", which needs all rows at once.
         """
-        options = Options.checked(self.get_params(deep=False))
+        options = self._options
         options.check_partial()
         with as_it_was(self):
             before = self._before()
@@ -270,6 +288,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             model, self._stream, epoch = train_on_part(rows, options, known, start, stream)
             for callback in options.callbacks:
                 callback(epoch)
+            self._forget()
             self._keep(rows.classes, model, model.W.dtype)
             self.history_ = [*getattr(self, "history_", []), epoch]
             self.solver_ = "adam" if options.solver == "auto" else options.solver
@@ -330,8 +349,25 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return what a function of logits says of all rows; of two classes the first has 0."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=_FLOATS, reset=False)
-        layers = self._coefficients
-        return by_chunks(X, layers.theta, of_logits, features=layers.features, width=layers.width)
+        layers, T = self._coefficients, getattr(self, "temperature_", 1.0)
+        of_scaled = of_logits if T == 1 else lambda z: of_logits(np.divide(z, T, out=z))
+        return by_chunks(X, layers.theta, of_scaled, features=layers.features, width=layers.width)
+
+    def _problem(self, X: Any, y: Any, sample_weight: Any) -> tuple[TrainingSet, Objective]:
+        """Return the rows of `fit`, given again, and what it minimised without hidden layers."""
+        check_is_fitted(self)
+        if hasattr(self, "coefs_"):
+            raise ValueError(mismatch("hidden", "() where coefficients are judged", self.hidden))
+        X, y = self._examples(X, y, reset=False)
+        rows = training_set(X, y, sample_weight, self.class_weight)
+        if not np.array_equal(rows.classes, self.classes_):
+            expected = f"of the classes of the fit, {self.classes_.tolist()}"
+            raise ValueError(mismatch("y", expected, rows.classes.tolist()))
+        return rows, objective_of(rows, float(self.C))
+
+    @property
+    def _options(self) -> Options:
+        return Options.checked(self.get_params(deep=False))
 
     @property
     def _coefficients(self) -> Coefficients:

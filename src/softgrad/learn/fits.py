@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +33,11 @@ class Fit(NamedTuple):
     """What it is above the minimum at most; infinite where nobody knows."""
 
     history: tuple[Any, ...]
+    objective: Objective | None = None
+    """What was minimised, if it is convex."""
+
+    complaint: str = ""
+    """That the optimum was not reached, and what to do."""
 
 
 def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
@@ -67,15 +71,15 @@ def objective_of(rows: TrainingSet, C: float) -> Objective:
 
 def _by_steps(solver: str, f: Objective, start: Array, settings: Settings, watch: Watch) -> Fit:
     found = solve(solver, f, start, settings, watch)
-    if not (found.converged or watch.stopped):
-        _warn(
-            f"{solver} stopped after {found.iterations} steps, where the objective "
-            f"{found.value:.6g} seemed to be {found.gap:.1e} above its minimum: raise "
-            "`max_iter` or `tol`, take another `solver`, or scale the columns",
-        )
+    complaint = (
+        f"{solver} stopped after {found.iterations} steps, where the objective {found.value:.6g} "
+        f"seemed to be {found.gap:.1e} above its minimum: raise `max_iter` or `tol`, take another "
+        "`solver`, or scale the columns"
+    )
     model = Model((), found.theta[:, :-1], found.theta[:, -1])
-    history = tuple(watch.records)
-    return Fit(model, solver, found.iterations, found.value, found.bound, history)
+    records = tuple(watch.records)
+    complaint = "" if found.converged or watch.stopped else complaint
+    return Fit(model, solver, found.iterations, found.value, found.bound, records, f, complaint)
 
 
 def _by_batches(solver: str, rows: TrainingSet, options: Options, start: Model | None) -> Fit:
@@ -113,19 +117,14 @@ def _convex(rough: Fit, rows: TrainingSet, options: Options) -> Fit:
         return fine._replace(solver=rough.solver, iterations=iterations, history=history)
     point = Point.of(f, theta)
     bound = max(certified_gap(f, point), 0.0)
+    complaint = ""
     if options.solver == "auto" and bound > options.tol * point.value:
-        _warn(
+        complaint = (
             f"{rough.solver} ended after {rough.iterations} epochs, where the objective "
             f"{point.value:.6g} is at most {bound:.1e} above its minimum: ask for `polish`, "
-            "or name the `solver`",
+            "or name the `solver`"
         )
-    return rough._replace(value=point.value, bound=bound)
-
-
-def _warn(message: str) -> None:
-    from sklearn.exceptions import ConvergenceWarning
-
-    warnings.warn(message, ConvergenceWarning, stacklevel=6)
+    return rough._replace(value=point.value, bound=bound, objective=f, complaint=complaint)
 
 
 def _held_out(rows: TrainingSet, options: Options, seed: Array) -> tuple[TrainingSet, Batch]:

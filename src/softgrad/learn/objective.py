@@ -87,6 +87,13 @@ class Objective:
         gradient[:, :-1] += self.ridge * W
         return float(loss + 0.5 * self.ridge * np.vdot(W, W)), gradient
 
+    def all_right(self, value: float) -> bool:
+        """Tell whether every row's class is likelier than not wherever the loss is that small.
+
+        Then the classes are separated, and without a penalty there is no minimum.
+        """
+        return self.ridge == 0 and value < np.log(2) * float(self.weights.min())
+
     def cuts(self, row_bytes: int) -> Iterator[slice]:
         """Cut the rows such that a buffer of so many bytes a row fits the memory."""
         return cuts(len(self.y), max(1, self.memory // row_bytes))

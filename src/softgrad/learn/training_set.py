@@ -11,7 +11,14 @@ from softgrad.arrays import Array, describe, real_array
 from softgrad.errors import mismatch
 from softgrad.learn.affine import is_sparse
 
-__all__ = ["ClassWeight", "TrainingSet", "check_squares", "training_set"]
+__all__ = [
+    "ClassWeight",
+    "TrainingSet",
+    "check_squares",
+    "class_indices",
+    "sample_weights",
+    "training_set",
+]
 
 ClassWeight = Mapping[Any, float] | str | None
 
@@ -45,7 +52,7 @@ def training_set(
     TypeError, ValueError
         Weights do not fit, are negative or infinite, or leave fewer than two classes.
     """
-    weights = _sample_weights(sample_weight, len(labels))
+    weights = sample_weights(sample_weight, len(labels))
     if not weights.all():
         rows = np.flatnonzero(weights)
         X, labels, weights = X[rows], labels[rows], weights[rows]
@@ -73,7 +80,20 @@ def check_squares(X: Any) -> None:
         raise ValueError(mismatch("X", "no larger than 1e150 in absolute value", f"{largest:.3g}"))
 
 
-def _sample_weights(given: Any, N: int) -> Array:
+def class_indices(classes: Array, y: Array) -> Array:
+    """Return the position in `classes` of every label [N]."""
+    order = np.argsort(classes, kind="stable")
+    at = np.searchsorted(classes[order], y).clip(max=len(classes) - 1)
+    ids = order[at]
+    known = classes[ids] == y
+    if not np.all(known):
+        unknown = y[np.argmin(known)]
+        raise ValueError(mismatch("y", f"among the classes {classes.tolist()}", repr(unknown)))
+    return ids
+
+
+def sample_weights(given: Any, N: int) -> Array:
+    """Return float64 weights [N], not negative and not all 0; 1 where none are given."""
     if given is None:
         return np.ones(N)
     weights = np.asarray(real_array("sample_weight", np.asarray(given)), dtype=np.float64)

@@ -49,6 +49,8 @@ def solve(
         stop |= idle == _PATIENCE or done == settings.max_iter
         if stop or gap <= settings.tol * point.value:
             break
+        if objective.all_right(point.value):
+            break
     enough = settings.tol * point.value
     if done < settings.max_iter:
         enough = max(enough, _FAR * rounding(objective, point.value))
