@@ -18,6 +18,9 @@ from softgrad.nn.layer import numpy_array
 
 __all__ = ["SGD", "AbstractOptimiser", "Adam"]
 
+_PART = 2**14
+"""Entries that Adam moves at a time: what it computes on the way stays in the cache."""
+
 
 class AbstractOptimiser(ABC):
     """A rule that turns the gradient of a parameter into its change.
@@ -138,15 +141,25 @@ class Adam(AbstractOptimiser):
             _check_fraction(f"betas[{i}]", beta)
 
     def change(self, name: str, gradient: Array) -> Array:
-        keys = [f"{name}.{what}" for what in ("t", "m", "v")]
-        t, m, v = (self.state.get(key, 0.0) for key in keys)
+        t = int(self.state.get(f"{name}.t", 0)) + 1
+        g, before = gradient.reshape(-1), [self.state.get(f"{name}.{what}") for what in "mv"]
+        after = [np.empty_like(g) for _ in range(3)]  # m, v and the change
+        for start in range(0, g.size, _PART):
+            part = slice(start, start + _PART)
+            m, v = (0.0 if array is None else array.reshape(-1)[part] for array in before)
+            for array, values in zip(after, self._moved(t, m, v, g[part]), strict=True):
+                array[part] = values
+        m, v, change = (array.reshape(gradient.shape) for array in after)
+        self.state.update({f"{name}.t": np.asarray(t), f"{name}.m": m, f"{name}.v": v})
+        return change
+
+    def _moved(self, t: int, m: Any, v: Any, gradient: Array) -> tuple[Array, Array, Array]:
+        """Return what m and v become in step t, and the change."""
         beta1, beta2 = self.betas
-        t = np.asarray(int(t) + 1)
         m = beta1 * m + (1 - beta1) * gradient
         v = beta2 * v + (1 - beta2) * gradient**2
-        self.state.update(zip(keys, (t, m, v), strict=True))
-        m_hat, v_hat = m / (1 - beta1 ** int(t)), v / (1 - beta2 ** int(t))
-        return -self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+        return m, v, -self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
 
 
 def _gradient(name: str, parameter: Array, gradient: Any) -> Array:
