@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def corpus(folder: Path) -> Corpus:
-    return read_corpus(folder, validation=0.2)
+    return read_corpus(folder, validation=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -122,13 +122,22 @@ def test_rare_types_and_those_beyond_the_most_are_unknown(tmp_path: Path) -> Non
 
 
 def test_no_more_tokens_are_read(folder: Path) -> None:
-    whole, few = read_corpus(folder, validation=0.5), read_corpus(folder, max_tokens=700)
+    few = read_corpus(folder, min_count=1, max_tokens=700)
     files = few.training.files + few.held_out.files
-    assert len(few.training.ids) + len(few.held_out.ids) == 700 + files
-    np.testing.assert_array_equal(
-        [few.vocabulary.types[i] for i in few.training.ids[:50]],
-        [whole.vocabulary.types[i] for i in whole.training.ids[:50]],
-    )
+    assert (files, len(few.training.ids) + len(few.held_out.ids)) == (2, 702)
+    texts = [path.read_text() for path in folder.iterdir()]
+    for part in parts(few):
+        beginning = text_of(part.ids[:-1], few.vocabulary).replace("<unknown>", "")
+        assert sum(text.startswith(beginning) for text in texts) == 1
+
+
+def test_held_out_files_go_into_their_share(folder: Path) -> None:
+    sizes = {}
+    for validation in (0.01, 0.3, 0.6):
+        corpus = read_corpus(folder, validation=validation)
+        whole = len(corpus.training.ids) + len(corpus.held_out.ids)
+        sizes[validation] = len(corpus.held_out.ids) / whole
+    assert 0.1 < sizes[0.01] < 1 / 8 < sizes[0.3] <= 0.3 < sizes[0.6] <= 0.6
 
 
 def test_seed_decides_what_is_held_out(folder: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from softgrad.arrays import Array, describe
 from softgrad.errors import mismatch
+from softgrad.kernels.threads import over_rows
 from softgrad.nn.arguments import check_kind
 from softgrad.nn.layer import numpy_array
 
@@ -144,11 +145,18 @@ class Adam(AbstractOptimiser):
         t = int(self.state.get(f"{name}.t", 0)) + 1
         g, before = gradient.reshape(-1), [self.state.get(f"{name}.{what}") for what in "mv"]
         after = [np.empty_like(g) for _ in range(3)]  # m, v and the change
-        for start in range(0, g.size, _PART):
-            part = slice(start, start + _PART)
-            m, v = (0.0 if array is None else array.reshape(-1)[part] for array in before)
-            for array, values in zip(after, self._moved(t, m, v, g[part]), strict=True):
-                array[part] = values
+        settings = np.geterr()
+
+        def move(first: int, last: int) -> None:
+            with np.errstate(**settings):  # every thread has its own
+                for start in range(first, last, _PART):
+                    part = slice(start, min(start + _PART, last))
+                    m, v = (0.0 if array is None else array.reshape(-1)[part] for array in before)
+                    moved = self._moved(t, m, v, g[part])
+                    for array, values in zip(after, moved, strict=True):
+                        array[part] = values
+
+        over_rows(move, g.size, 1)
         m, v, change = (array.reshape(gradient.shape) for array in after)
         self.state.update({f"{name}.t": np.asarray(t), f"{name}.m": m, f"{name}.v": v})
         return change

@@ -6,6 +6,7 @@ import math
 import numbers
 import os
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,8 @@ def read_corpus(
     max_tokens : int, optional
         No more tokens are read: of files in random order, the first ones.
     validation : float in (0, 1)
-        The share of tokens in files that are held out, as nearly as whole files allow.
+        The share of tokens that is held out: of files in random order, those that go into it; the
+        smallest if none does.
     seed : int or numpy.random.Generator
         Of the order of the files.
 
@@ -104,7 +106,7 @@ def read_corpus(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for i in range(3):
     ...         _ = Path(folder, f"{i}.txt").write_text("one two two one")
-    ...     corpus = read_corpus(folder, validation=0.3)
+    ...     corpus = read_corpus(folder, validation=0.4)
     >>> corpus.vocabulary.types, corpus.vocabulary.counts
     (('<unknown>', '<end>', ' two', 'one', ' one'), array([0, 2, 4, 2, 2]))
     """
@@ -119,14 +121,16 @@ def read_corpus(
     for path in files_of(source, random_generator(seed)):
         if not reading.full:
             reading.add(read_text(path))
-    first = _files_to_train_on(source, reading, validation)
-    counts = reading.counts(first)
+    held_out = _held_out(source, reading, validation)
+    files = range(len(reading.files))
+    training = [i for i in files if i not in held_out]
+    counts = reading.counts(training)
     vocabulary, places = choose_types(list(reading.places), counts, min_count, max_types)
     return Corpus(
         source=str(source),
         vocabulary=vocabulary,
-        training=reading.part(slice(first), places),
-        held_out=reading.part(slice(first, None), places),
+        training=reading.part(training, places),
+        held_out=reading.part(held_out, places),
         skipped=reading.skipped,
     )
 
@@ -160,27 +164,32 @@ class _Reading:
             self.characters.append(sum(map(len, tokens)))
             self.tokens += len(tokens)
 
-    def counts(self, first: int) -> Any:
-        """Count every type in the first files: int64."""
-        together = np.concatenate([np.asarray(file) for file in self.files[:first]])
-        return np.bincount(together, minlength=len(self.places)).astype(np.int64)
+    def counts(self, which: Sequence[int]) -> Any:
+        """Count every type in some of the files: int64."""
+        return np.bincount(self._joined(which), minlength=len(self.places)).astype(np.int64)
 
-    def part(self, which: slice, places: Ids) -> Part:
+    def part(self, which: Sequence[int], places: Ids) -> Part:
         """Return some of the files with their types' final ids."""
-        files = self.files[which]
-        ids = places[np.concatenate([np.asarray(file) for file in files])]
-        return Part(ids, len(files), sum(self.characters[which]))
+        characters = sum(self.characters[i] for i in which)
+        return Part(places[self._joined(which)], len(which), characters)
+
+    def _joined(self, which: Sequence[int]) -> Any:
+        return np.concatenate([np.asarray(self.files[i]) for i in which])
 
 
-def _files_to_train_on(source: str | os.PathLike[str], reading: _Reading, validation: float) -> int:
-    """Return how many files, from the first one on, leave about the share to be held out."""
-    if len(reading.files) < 2:
-        found = f"{len(reading.files)} found"
+def _held_out(source: object, reading: _Reading, validation: float) -> list[int]:
+    """Return the first files that go into the share together, or else the smallest file."""
+    sizes = [len(file) for file in reading.files]
+    if len(sizes) < 2:
+        found = f"{len(sizes)} found"
         if reading.full:
             found = f"{reading.tokens} tokens are no more than the first"
         elif reading.skipped:
             found += f", {reading.skipped} are no text"
         raise UsageError(f"{source}: expected two files of text, one of them to hold out; {found}")
-    ends = np.cumsum([len(file) for file in reading.files])
-    nearest = np.abs(ends[:-1] - (1 - validation) * ends[-1]).argmin()
-    return 1 + int(nearest)
+    room, held_out = validation * sum(sizes), []
+    for i, size in enumerate(sizes):
+        if size <= room:
+            held_out.append(i)
+            room -= size
+    return held_out or [int(np.argmin(sizes))]
