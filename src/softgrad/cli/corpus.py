@@ -42,8 +42,8 @@ class CorpusSettings:
     context: int = 16
     dim: int = 64
     epochs: int = 1
-    batch_size: int = 512
-    lr: float = 5e-3
+    batch_size: int = 1024
+    lr: float = 7e-3
     max_tokens: int | None = None
     min_count: int = 2
     max_types: int = 50_000

@@ -70,12 +70,12 @@ def widths(text: str) -> tuple[int, ...]:
 )
 @click.option("--epochs", type=_COUNT, metavar="N", default=40, help="[default: 40; of a corpus 1]")
 @click.option(
-    "--batch-size", type=_COUNT, metavar="N", default=32, help="[default: 32; of a corpus 512]"
+    "--batch-size", type=_COUNT, metavar="N", default=32, help="[default: 32; of a corpus 1024]"
 )
 @click.option(
     "--lr",
     type=positive,
-    help="Learning rate.  [default: 0.003 for adam, 0.05 for sgd; of a corpus 0.005]",
+    help="Learning rate.  [default: 0.003 for adam, 0.05 for sgd; of a corpus 0.007]",
 )
 @click.option(
     "--optimizer",

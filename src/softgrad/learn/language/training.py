@@ -56,8 +56,8 @@ def train(
     ids: Ids,
     *,
     epochs: int = 1,
-    batch_size: int = 512,
-    lr: float = 5e-3,
+    batch_size: int = 1024,
+    lr: float = 7e-3,
     seed: int | np.random.Generator = 0,
     on_step: Callable[[Step], object] | None = None,
 ) -> None:
