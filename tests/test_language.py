@@ -27,6 +27,7 @@ from softgrad.learn.language import (
 )
 from softgrad.learn.language.files import files_of
 from softgrad.learn.language.rows import add_rows
+from softgrad.learn.language.training import _share
 from softgrad.nn import Linear, Network, build_mlp
 
 TEXTS = [
@@ -290,6 +291,17 @@ def test_steps_are_told(corpus: Corpus) -> None:
     ]
     assert {s.steps for s in steps} == {8}
     assert all(math.isfinite(s.loss) for s in steps)
+
+
+@pytest.mark.parametrize("steps", [1, 8, 1000])
+def test_learning_rate_rises_soon_and_falls_to_the_end(steps: int) -> None:
+    shares = [_share(done, steps) for done in range(steps)]
+    top = int(np.argmax(shares))
+    assert top <= steps // 10
+    assert np.all(np.diff(shares[: top + 1]) > 0)
+    assert np.all(np.diff(shares[top:]) < 0)
+    assert 0.05 < shares[-1] <= 0.05 + 1 / steps
+    assert 0.9 < max(shares) <= 1
 
 
 def test_a_loss_that_is_not_finite_is_said(corpus: Corpus) -> None:
