@@ -2,9 +2,9 @@
 
     python -m benchmarks.language [--tokens 100000] [--dim 64] [--batch-size 1024] [--threads N]
 
-The vocabulary has 50,000 types. Of one epoch the first tokens are trained on, and after every
-mini-batch the head's three matrix products are run by themselves, x Wᵀ, g W and gᵀ x, at the same
-sizes. What disturbs the machine disturbs both, though not alike: a step waits for its threads more
+The vocabulary has all types of the library, 50,000 at most. Of one epoch the first tokens are
+trained on, and after every mini-batch the head's three matrix products are run by themselves, x Wᵀ,
+g W and gᵀ x, at the same sizes. What disturbs the machine disturbs both, though not alike: a step waits for its threads more
 often than three products do. So the ratio of processor times is there as well; on a busy machine,
 OMP_NUM_THREADS=1 and --threads 1 leave it the least to be disturbed by.
 
