@@ -4,9 +4,9 @@
 
 The vocabulary has all types of the library, 50,000 at most. Of one epoch the first tokens are
 trained on, and after every mini-batch the head's three matrix products are run by themselves, x Wᵀ,
-g W and gᵀ x, at the same sizes. What disturbs the machine disturbs both, though not alike: a step waits for its threads more
-often than three products do. So the ratio of processor times is there as well; on a busy machine,
-OMP_NUM_THREADS=1 and --threads 1 leave it the least to be disturbed by.
+g W and gᵀ x, at the same sizes. What disturbs the machine disturbs both, though not alike: a step
+waits for its threads more often than three products do. So the ratio of processor times is there as
+well; on a busy machine, OMP_NUM_THREADS=1 and --threads 1 leave it the least to be disturbed by.
 
 Peak memory is that of the whole process, the corpus read and a part of it trained on, before the
 bare products have their arrays. Prints JSON.

@@ -150,6 +150,7 @@ def test_seed_decides_what_is_held_out(folder: Path) -> None:
 def test_what_is_no_text_or_hidden_is_left_out(tmp_path: Path) -> None:
     write_folder(tmp_path / "inner", files=2)
     write_folder(tmp_path / ".hidden", files=2)
+    (tmp_path / "inner" / ".note").write_text("hidden, too")
     (tmp_path / "latin").write_bytes("Größe".encode("latin-1"))
     (tmp_path / "zeros").write_bytes(b"a\0b")
     (tmp_path / "empty").write_bytes(b"")
@@ -353,6 +354,16 @@ def test_greedy_is_the_coldest_and_the_narrowest(trained: LanguageModel) -> None
     greedy = said(trained, "if", temperature=0, tokens=30)
     assert greedy == said(trained, "if", temperature=5.0, top_k=1, tokens=30, seed=3)
     assert greedy == said(trained, "if", temperature=1e-4, tokens=30, seed=3)
+
+
+def test_only_the_likeliest_are_drawn_from(corpus: Corpus) -> None:
+    model = started(corpus)
+    context = np.full((1, model.context), 1, np.int32)  # the begin of a file
+    z = model.features(context)[0] @ model.W.T + model.bias
+    likeliest = [model.vocabulary.types[i] for i in np.argsort(-z) if i > 1][:3]
+    model.bias[:2] = -50.0  # neither unknown nor the end
+    drawn = {said(model, "", tokens=1, temperature=9.0, top_k=3, seed=i) for i in range(40)}
+    assert drawn == set(likeliest)
 
 
 def test_a_space_at_the_end_of_a_prompt_is_the_next_words(trained: LanguageModel) -> None:

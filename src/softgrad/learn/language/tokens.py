@@ -1,7 +1,7 @@
 """Text cut into tokens: parts of words, numbers, punctuation and layout, none of it lost.
 
-A token takes along the one space or underscore before it, a line break the indentation behind it. So
-the tokens of a text, one after the other, are the text, and long names are made of known parts.
+A token takes along the one space or underscore before it, a line break the indentation behind it.
+So the tokens of a text, one after the other, are the text, and long names are made of known parts.
 """
 
 from __future__ import annotations
