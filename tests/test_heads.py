@@ -12,6 +12,7 @@ import pytest
 import heads_primal as primal
 from asserts import as_numpy, assert_close, assert_same_bits
 from softgrad.heads import LinearCrossEntropy
+from softgrad.heads.products import NumPyProducts
 from softgrad.losses import TopK
 from specs import probe
 
@@ -171,3 +172,17 @@ def gauss_newton(case: str) -> list[Any]:
     bends = expected_bends(case)
     x_dot, W_dot, _ = (np.asarray(v, dtype=np.float64) for v in dots)
     return [bends[0] - z_bar.T @ W_dot, bends[1] - z_bar @ x_dot, bends[2]]
+
+
+@pytest.mark.parametrize("shape", [(3000, 150), (150, 3000)])
+def test_products_are_added_in_every_thread_where_they_belong(
+    shape: tuple[int, int], rng: np.random.Generator
+) -> None:
+    N, K = shape
+    a, b = (rng.integers(-9, 9, size).astype(np.float32) for size in ((N, 4), (4, K)))
+    out = rng.integers(-9, 9, (N, K)).astype(np.float32)
+    expected, c = out + a @ b, rng.integers(-9, 9, K).astype(np.float32)
+    NumPyProducts().add(a, b, out)
+    assert_same_bits(out, expected)  # integers: no rounding
+    NumPyProducts().write_affine(a, b, c, out)
+    assert_same_bits(out, a @ b + c)

@@ -280,7 +280,8 @@ def test_what_is_no_model_or_no_path_is_a_type_error(tmp_path):
     path = tmp_path / "model.safetensors"
     save_model(path, _model())
     old = path.read_bytes()
-    with pytest.raises(TypeError, match=r"^`model` must be a Model, got NoneType$"):
+    kinds = "a Model or a LanguageModel"
+    with pytest.raises(TypeError, match=rf"^`model` must be {kinds}, got NoneType$"):
         save_model(path, None)
     assert path.read_bytes() == old
     with pytest.raises(TypeError, match=r"^`model` must be a Model, got Network$"):

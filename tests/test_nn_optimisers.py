@@ -69,6 +69,21 @@ def test_saved_state_goes_on_where_it_was(make):
     assert np.any(W != 1)
 
 
+def test_adam_moves_a_large_parameter_as_it_moves_its_parts():
+    rng = np.random.default_rng(0)
+    W = rng.normal(size=(70_001, 3)).astype(np.float32)  # many parts, for several threads
+    rows = [slice(0, 5), slice(21_840, 21_850), slice(69_990, None)]
+    few, whole, parts = [W[part].copy() for part in rows], Adam(lr=0.1), Adam(lr=0.1)
+    for _ in range(3):
+        gradient = rng.normal(size=W.shape).astype(np.float32)
+        whole.step({"W": W}, {"W": gradient})
+        names = [str(i) for i in range(len(rows))]
+        pieces = [gradient[part] for part in rows]
+        parts.step(dict(zip(names, few, strict=True)), dict(zip(names, pieces, strict=True)))
+    for part, moved in zip(rows, few, strict=True):
+        np.testing.assert_array_equal(W[part], moved)
+
+
 def test_optimisers_share_no_state():
     one, two = Adam(), Adam()
     one.step({"W": np.ones(1)}, {"W": np.ones(1)})

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
 from softgrad.bench.data import HeadInputs, head_inputs
+from softgrad.bench.resident import peak_resident
 from softgrad.bench.ways import head
 from softgrad.bench.work import Run
 
@@ -43,26 +43,13 @@ def peak_of(way: str, shape: tuple[int, int, int], run: bool) -> int:
         held = _prepared(way, given)()
     else:
         held = tuple(np.ones_like(array) for array in (given.x, given.W, given.b))
-    peak = _peak_resident()
+    peak = peak_resident()
     del held
     return peak
 
 
 def _prepared(name: str, given: HeadInputs) -> Run:
     return next(way for way in head.ways(given) if way.name == name).prepare()
-
-
-def _peak_resident() -> int:
-    """Return the peak of the resident memory of this process in bytes."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-    except OSError:
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes, on macOS
-    # Not ru_maxrss: on Linux a child begins with that of its parent.
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return 1024 * int(line.split()[1])
 
 
 def _give_up(message: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""`softgrad predict`: the class of every row of a table, and the probabilities of all classes."""
+"""`softgrad predict`: the class of every row of a table; or how a text goes on."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from softgrad.cli.command import Output, command
-from softgrad.cli.parameters import file_to_write, refuse_overwriting, writing
+from softgrad.cli.parameters import (
+    file_to_write,
+    given_options,
+    refuse_overwriting,
+    seed_option,
+    writing,
+)
 from softgrad.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,16 +29,56 @@ if TYPE_CHECKING:
 
 @command()
 @click.argument("model")
-@click.argument("data")
+@click.argument("data", required=False)
+@click.option("--prompt", metavar="TEXT", help="Go on with a text; for a model of a corpus.")
+@click.option(
+    "--tokens", type=click.IntRange(min=1), metavar="N", help="Of the text at most.  [default: 100]"
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    metavar="T",
+    help="Of the text: 0 takes the likeliest token.  [default: 0.7]",
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of the text: draw from the likeliest only.",
+)
+@seed_option
 @click.option(
     "-o", "--output", "file", type=file_to_write, metavar="FILE", help="Write there, not to stdout."
 )
-def predict(output: Output, model: str, data: str, file: Path | None) -> None:
-    """Print class and probabilities of every row of DATA.
+def predict(
+    output: Output,
+    model: str,
+    data: str | None,
+    prompt: str | None,
+    file: Path | None,
+    **settings: Any,
+) -> None:
+    """Print the class of every row of DATA, or go on with a text.
 
-    They are CSV; rows count from 1. MODEL is a file that `softgrad train` wrote. DATA holds at
-    least the columns that it was trained on, or is digits, iris, wine or breast-cancer.
+    MODEL is a file that `softgrad train` wrote. Classes and probabilities are CSV; rows count from
+    1. DATA holds at least the columns that the model was trained on, or is digits, iris, wine or
+    breast-cancer. --prompt in its place goes on with a text, if MODEL was trained on a corpus.
     """
+    given = given_options()
+    if prompt is not None:
+        if data is not None:
+            raise click.UsageError(f"expected DATA or --prompt, got both: {data} and {prompt!r}")
+        from softgrad.cli.prompt import go_on
+
+        refuse_overwriting(model, file)
+        chosen = {name: value for name, value in settings.items() if name in given}
+        go_on(output, model, prompt, chosen, file)
+        return
+    if data is None:
+        raise click.UsageError("Missing argument 'DATA' or option '--prompt'")
+    for name in settings:
+        if name in given:
+            raise UsageError(f"--{name.replace('_', '-')} goes with --prompt, not with DATA")
     from softgrad.files import write_atomically
     from softgrad.learn import load_features
     from softgrad.learn.model_file import load_model

@@ -1,7 +1,8 @@
-"""`softgrad train`: a network trained on a table, its gradients checked first."""
+"""`softgrad train`: a network trained on a table or a corpus, its gradients checked first."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,23 @@ from softgrad.cli.command import Output, command
 from softgrad.cli.exit_codes import CHECK_FAILED, INTERRUPTED, OK
 from softgrad.cli.parameters import (
     file_to_write,
+    given_options,
     positive,
     refuse_overwriting,
     seed_option,
     sizes,
     writing,
 )
+from softgrad.errors import UsageError
 
 if TYPE_CHECKING:
     from softgrad.cli.fitting import Fit
+
+
+_COUNT = click.IntRange(min=1)
+_CORPUS = "With --corpus: "
+_OF_TABLES = ("target", "hidden", "activation", "head", "optimizer", "report")
+_OF_CORPORA = ("context", "dim", "max_tokens", "min_count", "max_types")
 
 
 def widths(text: str) -> tuple[int, ...]:
@@ -34,7 +43,12 @@ def widths(text: str) -> tuple[int, ...]:
 
 
 @command()
-@click.argument("data")
+@click.argument("data", required=False)
+@click.option(
+    "--corpus",
+    metavar="stdlib|FOLDER",
+    help="Train a language model on Python's own source, or on a folder of text.",
+)
 @click.option("--target", metavar="COLUMN", help="The column of labels.  [default: the last]")
 @click.option(
     "--hidden",
@@ -54,11 +68,15 @@ def widths(text: str) -> tuple[int, ...]:
 @click.option(
     "--head", type=click.Choice(("softmax", "sigmoid")), default="softmax", show_default=True
 )
-@click.option("--epochs", type=click.IntRange(min=1), metavar="N", default=40, show_default=True)
+@click.option("--epochs", type=_COUNT, metavar="N", default=40, help="[default: 40; of a corpus 1]")
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), metavar="N", default=32, show_default=True
+    "--batch-size", type=_COUNT, metavar="N", default=32, help="[default: 32; of a corpus 1024]"
 )
-@click.option("--lr", type=positive, help="Learning rate.  [default: 0.003 for adam, 0.05 for sgd]")
+@click.option(
+    "--lr",
+    type=positive,
+    help="Learning rate.  [default: 0.003 for adam, 0.05 for sgd; of a corpus 0.007]",
+)
 @click.option(
     "--optimizer",
     type=click.Choice(("adam", "sgd")),
@@ -67,7 +85,35 @@ def widths(text: str) -> tuple[int, ...]:
     help="sgd has momentum 0.9.",
 )
 @click.option(
-    "--validation", type=float, default=0.2, show_default=True, help="Share of rows held out."
+    "--validation",
+    type=float,
+    default=0.2,
+    help="Share of rows, or of tokens in whole files, held out.  [default: 0.2; of a corpus 0.05]",
+)
+@click.option(
+    "--context",
+    type=_COUNT,
+    metavar="N",
+    help=_CORPUS + "tokens that a prediction sees.  [default: 16]",
+)
+@click.option(
+    "--dim",
+    type=_COUNT,
+    metavar="N",
+    help=_CORPUS + "numbers that stand for a token.  [default: 64]",
+)
+@click.option("--max-tokens", type=_COUNT, metavar="N", help=_CORPUS + "read no more.")
+@click.option(
+    "--min-count",
+    type=_COUNT,
+    metavar="N",
+    help=_CORPUS + "rarer tokens are unknown.  [default: 2]",
+)
+@click.option(
+    "--max-types",
+    type=_COUNT,
+    metavar="N",
+    help=_CORPUS + "types of token at most.  [default: 50000]",
 )
 @seed_option
 @click.option(
@@ -83,7 +129,8 @@ def widths(text: str) -> tuple[int, ...]:
 @click.option("--report", type=file_to_write, metavar="FILE", help="Write an HTML report, too.")
 def train(
     output: Output,
-    data: str,
+    data: str | None,
+    corpus: str | None,
     model_file: Path,
     report: Path | None,
     **settings: Any,
@@ -91,8 +138,23 @@ def train(
     """Train a network on DATA; first check its gradients.
 
     DATA is digits, iris, wine, breast-cancer, or a CSV or Parquet file: a column of labels, and
-    features that are numbers.
+    features that are numbers. --corpus in its place trains a language model, which `softgrad
+    predict MODEL --prompt TEXT` lets go on with a text.
     """
+    given = given_options()
+    if data is None:
+        if corpus is None:
+            raise click.UsageError("Missing argument 'DATA' or option '--corpus'")
+        _refuse(given, _OF_TABLES, "goes with DATA, not with --corpus")
+        from softgrad.cli.corpus import train_on_corpus
+
+        chosen = {name: value for name, value in settings.items() if name in given}
+        return train_on_corpus(output, corpus, chosen, model_file)
+    if corpus is not None:
+        raise click.UsageError(f"expected DATA or --corpus, got both: {data} and {corpus}")
+    _refuse(given, _OF_CORPORA, "goes with --corpus, not with DATA")
+    for name in _OF_CORPORA:
+        del settings[name]
     from softgrad.cli.fitting import Fit, Settings
     from softgrad.cli.verdicts import check_and_show
 
@@ -104,6 +166,13 @@ def train(
     if fit.interrupted:
         return _interrupted(output, fit, model_file)
     return _finish(output, fit, model_file, report)
+
+
+def _refuse(given: Collection[str], names: Iterable[str], why: str) -> None:
+    """Raise for an option that has no meaning here."""
+    for name in names:
+        if name in given:
+            raise UsageError(f"--{name.replace('_', '-')} {why}")
 
 
 def _interrupted(output: Output, fit: Fit, model_file: Path) -> int:

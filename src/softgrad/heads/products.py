@@ -67,18 +67,22 @@ class NumPyProducts(AbstractProducts):
             a, b, out = b.T, a.T, out.T
         step = max(1, _TILE // max(1, out.shape[1]))
         for start in range(0, out.shape[0], step):
-            out[start : start + step] += a[start : start + step] @ b
+            _add_to(out[start : start + step], a[start : start + step] @ b)
 
     def write_affine(self, a: Array, b: Array, c: Array | None, out: Array) -> None:
         self.write(a, b, out)
-        if c is None:
-            return
+        if c is not None:
+            _add_to(out, np.broadcast_to(c, out.shape))
 
-        def add(first: int, last: int) -> None:
-            with quiet():  # every thread has its own settings for warnings
-                out[first:last] += c
 
-        over_rows(add, *out.shape)
+def _add_to(out: Array, terms: Array) -> None:
+    """Add in place, in all threads: [n, k] to [n, k]."""
+
+    def add(first: int, last: int) -> None:
+        with quiet():  # every thread has its own settings for warnings
+            out[first:last] += terms[first:last]
+
+    over_rows(add, *out.shape)
 
 
 class TorchProducts(AbstractProducts):

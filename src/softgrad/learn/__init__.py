@@ -1,7 +1,13 @@
 """Learning from data: readers of data sets, splits, standardised columns, and model files."""
 
 from softgrad.learn.datasets import Dataset, split
-from softgrad.learn.model_file import Model, load_model, predict, save_model
+from softgrad.learn.model_file import (
+    Model,
+    load_language_model,
+    load_model,
+    predict,
+    save_model,
+)
 from softgrad.learn.sources import BUILT_IN, load, load_features
 from softgrad.learn.standardizer import Standardizer
 from softgrad.learn.statistics import Separation, SeparationWarning, Summary, reliability
@@ -16,6 +22,7 @@ __all__ = [
     "Summary",
     "load",
     "load_features",
+    "load_language_model",
     "load_model",
     "predict",
     "reliability",

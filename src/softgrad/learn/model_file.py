@@ -1,4 +1,4 @@
-"""Model files: a trained network with all that is needed to use it, as safetensors.
+"""Model files: a trained network or language model with all that it needs, as safetensors.
 
 A model is a tree of objects whose fields are settings, arrays or further objects. The settings and
 the kinds of the objects are JSON in the file's header; the arrays are the file's tensors, named by
@@ -23,12 +23,13 @@ from softgrad import losses, maps
 from softgrad.arrays import Array, describe, quiet
 from softgrad.errors import UsageError, mismatch
 from softgrad.files import write_atomically
+from softgrad.learn.language import LanguageModel, Vocabulary
 from softgrad.learn.standardizer import Standardizer
 from softgrad.nn import Activation, Linear, Network
 from softgrad.nn.arguments import check_kind, check_names
 from softgrad.nn.blocks import by_blocks
 
-__all__ = ["SCHEMA", "Model", "load_model", "predict", "save_model"]
+__all__ = ["SCHEMA", "Model", "load_language_model", "load_model", "predict", "save_model"]
 
 SCHEMA = "softgrad.model/1"
 _HEADER_KEY = "softgrad"
@@ -108,7 +109,7 @@ def predict(model: Model, X: Any) -> Array:
     return by_blocks(lambda rows: model.network.probabilities(model.standardizer(rows)), X)
 
 
-def save_model(path: str | os.PathLike[str], model: Model) -> None:
+def save_model(path: str | os.PathLike[str], model: Model | LanguageModel) -> None:
     """Write a model; the file is either whole or as it was before.
 
     Raises
@@ -132,7 +133,7 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     True
     """
     _check_path(path)
-    check_kind("model", model, Model, "a Model")
+    check_kind("model", model, (Model, LanguageModel), "a Model or a LanguageModel")
     from safetensors.numpy import save
 
     tensors: dict[str, Array] = {}
@@ -149,19 +150,33 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     TypeError
         `path` is no path.
     UsageError
-        There is no such file, it is damaged, or it is no model of this version of softgrad.
+        There is no such file, it is damaged, or it is no model of this version of softgrad, or
+        a language model.
     """
+    model: Model = _load(path, Model)
+    return model
+
+
+def load_language_model(path: str | os.PathLike[str]) -> LanguageModel:
+    """Read a language model that `save_model` wrote; what it raises is what `load_model` does."""
+    model: LanguageModel = _load(path, LanguageModel)
+    return model
+
+
+def _load(path: str | os.PathLike[str], kind: type) -> Any:
     _check_path(path)
     tree, tensors = _read(path)
     unused = set(tensors)
     try:
         model = _decode(tree, tensors, unused)
-        if not isinstance(model, Model):
+        if type(model) not in _MODELS:
             raise ValueError(mismatch("model", "a model", type(model).__name__))
         if unused:
             raise ValueError(f"nothing uses the tensors {', '.join(sorted(unused))}")
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise _complaint(path, f"not a valid model: {error}") from error
+    if type(model) is not kind:
+        raise _complaint(path, f"expected {_MODELS[kind]}, got {_MODELS[type(model)]}")
     return model
 
 
@@ -210,12 +225,19 @@ def _classes_in(room: Any) -> dict[str, Callable[..., Any]]:
     }
 
 
+_MODELS: Mapping[type, str] = {
+    Model: "a model of rows, which predicts DATA",
+    LanguageModel: "a language model, which goes on with a --prompt",
+}
+
 _KINDS: Mapping[str, Callable[..., Any]] = {
     "Activation": Activation,
+    "LanguageModel": LanguageModel,
     "Linear": Linear.of,
     "Model": Model,
     "Network": Network,
     "Standardizer": Standardizer,
+    "Vocabulary": Vocabulary,
     **_classes_in(maps),
     **_classes_in(losses),
 }

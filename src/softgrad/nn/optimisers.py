@@ -13,10 +13,14 @@ import numpy as np
 
 from softgrad.arrays import Array, describe
 from softgrad.errors import mismatch
+from softgrad.kernels.threads import over_rows
 from softgrad.nn.arguments import check_kind
 from softgrad.nn.layer import numpy_array
 
 __all__ = ["SGD", "AbstractOptimiser", "Adam"]
+
+_PART = 2**14
+"""Entries that Adam moves at a time: what it computes on the way stays in the cache."""
 
 
 class AbstractOptimiser(ABC):
@@ -138,23 +142,32 @@ class Adam(AbstractOptimiser):
             _check_fraction(f"betas[{i}]", beta)
 
     def change(self, name: str, gradient: Array) -> Array:
-        keys = [f"{name}.{what}" for what in ("t", "m", "v")]
-        t, m, v = (self.state.get(key, 0.0) for key in keys)
-        beta1, beta2 = self.betas
-        t = np.asarray(int(t) + 1)
-        # In place where it can be: for millions of parameters fresh memory is what costs.
-        m, part = beta1 * m, np.asarray((1 - beta1) * gradient)
-        m += part
-        v, part = beta2 * v, np.square(gradient, out=part)
-        part *= 1 - beta2
-        v += part
-        self.state.update(zip(keys, (t, m, v), strict=True))
-        root = np.sqrt(np.divide(v, 1 - beta2 ** int(t), out=part), out=part)
-        root += self.eps
-        change = m / (1 - beta1 ** int(t))
-        change *= -self.lr
-        change /= root
+        t = int(self.state.get(f"{name}.t", 0)) + 1
+        g, before = gradient.reshape(-1), [self.state.get(f"{name}.{what}") for what in "mv"]
+        after = [np.empty_like(g) for _ in range(3)]  # m, v and the change
+        settings = np.geterr()
+
+        def move(first: int, last: int) -> None:
+            with np.errstate(**settings):  # every thread has its own
+                for start in range(first, last, _PART):
+                    part = slice(start, min(start + _PART, last))
+                    m, v = (0.0 if array is None else array.reshape(-1)[part] for array in before)
+                    moved = self._moved(t, m, v, g[part])
+                    for array, values in zip(after, moved, strict=True):
+                        array[part] = values
+
+        over_rows(move, g.size, 1)
+        m, v, change = (array.reshape(gradient.shape) for array in after)
+        self.state.update({f"{name}.t": np.asarray(t), f"{name}.m": m, f"{name}.v": v})
         return change
+
+    def _moved(self, t: int, m: Any, v: Any, gradient: Array) -> tuple[Array, Array, Array]:
+        """Return what m and v become in step t, and the change."""
+        beta1, beta2 = self.betas
+        m = beta1 * m + (1 - beta1) * gradient
+        v = beta2 * v + (1 - beta2) * gradient**2
+        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+        return m, v, -self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
 
 
 def _gradient(name: str, parameter: Array, gradient: Any) -> Array:
