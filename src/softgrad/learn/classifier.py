@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import warnings
 from typing import Any
 
@@ -12,12 +13,13 @@ import numpy as np
 from softgrad.arrays import Array, as_integer
 from softgrad.errors import MissingExtraError, mismatch
 from softgrad.learn.affine import is_sparse
+from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
 from softgrad.learn.objective import Objective
 from softgrad.learn.predictions import TopLabels, by_chunks, top_classes
 from softgrad.learn.solvers import SOLVERS, Settings, choose_solver, solve
 from softgrad.learn.training_set import ClassWeight, TrainingSet, training_set
 from softgrad.maps import log_softmax, softmax
-from softgrad.nn.arguments import check_flag, positive_integer
+from softgrad.nn.arguments import check_flag, check_kind, positive_integer
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -51,6 +53,12 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Weights by label, 1 for labels that are not there; or such that all classes weigh the same.
     warm_start : bool, False
         Whether `fit` starts from the coefficients that there are.
+    checkpoint : path, optional
+        A file that `fit` writes as it goes, begins with if it is there, and removes at its end. A
+        fit that was killed goes on from it and ends with the same bits. That of another model or
+        other data is refused.
+    checkpoint_every : float, 60
+        Seconds between two checkpoints; 0 writes one after every step.
 
     Attributes
     ----------
@@ -92,6 +100,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         max_iter: int = 1000,
         class_weight: ClassWeight = None,
         warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 60.0,
     ) -> None:
         self.C = C
         self.tol = tol
@@ -99,6 +109,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.max_iter = max_iter
         self.class_weight = class_weight
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxClassifier:
         """Train on rows X and labels y.
@@ -131,7 +143,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         start = objective.start if before is None else self._start(before, rows)
         K, D = len(rows.classes), X.shape[1]
         solver = choose_solver(K, D) if self.solver == "auto" else self.solver
-        found = solve(solver, objective, start, settings)
+        checkpoint = self._checkpoint(rows, solver, C, start)
+        found = solve(solver, objective, start, settings, checkpoint)
         if not found.converged:
             warnings.warn(
                 f"{solver} stopped after {found.iterations} steps, where the objective "
@@ -146,6 +159,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.intercept_ = theta[:, -1].astype(X.dtype)
         self.solver_, self.n_iter_ = solver, found.iterations
         self.objective_, self.optimality_ = found.value, found.bound
+        if checkpoint is not None:
+            checkpoint.remove()
         return self
 
     def decision_function(self, X: Any) -> Array:
@@ -199,7 +214,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _checked(self) -> tuple[float, Settings]:
         """Return C and when to stop, or raise for a setting that does not fit."""
-        for name, least in (("C", math.ulp(0.0)), ("tol", 0.0)):
+        if self.checkpoint is not None:
+            check_kind("checkpoint", self.checkpoint, (str, os.PathLike), "a path or None")
+        for name, least in (("C", math.ulp(0.0)), ("tol", 0.0), ("checkpoint_every", 0.0)):
             value = getattr(self, name)
             if not isinstance(value, numbers.Real) or isinstance(value, bool):
                 raise TypeError(mismatch(name, "a number", repr(value)))
@@ -210,6 +227,15 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(mismatch("solver", expected, repr(self.solver)))
         check_flag("warm_start", self.warm_start)
         return float(self.C), Settings(float(self.tol), positive_integer("max_iter", self.max_iter))
+
+    def _checkpoint(
+        self, rows: TrainingSet, solver: str, C: float, start: Array
+    ) -> Checkpoint | None:
+        """Return the file that fits begin with, and what tells this fit from others."""
+        if self.checkpoint is None:
+            return None
+        same = {"solver": solver, "C": C, "start": digest(start), **data_fingerprint(rows)}
+        return Checkpoint(self.checkpoint, float(self.checkpoint_every), same)
 
     def _theta_before(self) -> tuple[Array, Array] | None:
         """Return the labels and coefficients to start from, if that is wanted."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from softgrad.arrays import Array
+from softgrad.learn.checkpoint import Checkpoint
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers.certificate import balanced, certified_gap, least_gap
 from softgrad.learn.solvers.choice import SOLVERS
 from softgrad.learn.solvers.iterate import Point, Settings, Solution
 from softgrad.learn.solvers.line_search import rounding
+from softgrad.learn.solvers.standing import Standing
 
 __all__ = ["solve"]
-
-_PATIENCE = 8
-"""Steps in a row that may bring nothing that is more than rounding."""
 
 _FAR = 1000
 """Times a rounding error of f: what an estimate of rounded gradients may be at the optimum."""
@@ -21,28 +20,36 @@ _BALANCES = 3
 """Steps in the intercepts alone, at most, for the bound's sake."""
 
 
-def solve(name: str, objective: Objective, start: Array, settings: Settings) -> Solution:
+def solve(
+    name: str,
+    objective: Objective,
+    start: Array,
+    settings: Settings,
+    checkpoint: Checkpoint | None = None,
+) -> Solution:
     """Run a solver until its estimate of f − f* is at most tol·f, and bound what is left.
 
     Where nothing more is gained it ends as well. It has converged then if the estimate, which is
-    made of rounded gradients itself, is not far above a rounding error of f.
+    made of rounded gradients itself, is not far above a rounding error of f. With a checkpoint it
+    begins where that one was written.
     """
-    point = Point.of(objective, start - start.mean(axis=0))
-    best, idle, done, gap = point.value, 0, 0, 0.0
-    for iterate in SOLVERS[name](objective, point):
-        (point, gap), done = iterate, done + 1
-        if point.value < best - rounding(objective, best):
-            best, idle = point.value, 0
-        else:
-            idle += 1
-        if gap <= settings.tol * point.value or idle == _PATIENCE or done == settings.max_iter:
+    kept = None if checkpoint is None else checkpoint.read()
+    now = Standing.at(objective, start) if kept is None else Standing.recalled(objective, *kept)
+    steps = SOLVERS[name](objective, now.point, now.memory)
+    while not now.ended(settings):
+        iterate = next(steps, None)
+        if iterate is None:
             break
-    enough = settings.tol * point.value
-    if done < settings.max_iter:
-        enough = max(enough, _FAR * rounding(objective, point.value))
-    point = _balanced_enough(objective, point, settings.tol)
+        now = now.after(objective, iterate)
+        if checkpoint is not None and checkpoint.due():
+            checkpoint.write(*now.state())
+    enough = settings.tol * now.point.value
+    if now.done < settings.max_iter:
+        enough = max(enough, _FAR * rounding(objective, now.point.value))
+    point = _balanced_enough(objective, now.point, settings.tol)
     bound = max(certified_gap(objective, point), 0.0)
-    return Solution(point.theta, point.value, max(done, 1), gap, bound, gap <= enough)
+    iterations = max(now.done, 1)
+    return Solution(point.theta, point.value, iterations, now.gap, bound, now.gap <= enough)
 
 
 def _balanced_enough(objective: Objective, point: Point, tol: float) -> Point:
