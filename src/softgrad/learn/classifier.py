@@ -12,12 +12,12 @@ import numpy as np
 
 from softgrad.arrays import Array, as_integer
 from softgrad.errors import MissingExtraError, mismatch
-from softgrad.learn.affine import is_sparse
+from softgrad.learn.blocks import feature_blocks, gather, is_stream
 from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
 from softgrad.learn.objective import Objective
 from softgrad.learn.predictions import TopLabels, by_chunks, top_classes
 from softgrad.learn.solvers import SOLVERS, Settings, choose_solver, solve
-from softgrad.learn.training_set import ClassWeight, TrainingSet, training_set
+from softgrad.learn.training_set import ClassWeight, TrainingSet, check_squares, training_set
 from softgrad.maps import log_softmax, softmax
 from softgrad.nn.arguments import check_flag, check_kind, positive_integer
 
@@ -30,6 +30,8 @@ except ImportError as error:
     raise MissingExtraError("scikit-learn", "learn") from error
 
 __all__ = ["SoftmaxClassifier"]
+
+_FLOATS = [np.float64, np.float32]
 
 
 class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -59,6 +61,10 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         other data is refused.
     checkpoint_every : float, 60
         Seconds between two checkpoints; 0 writes one after every step.
+    cache : path, optional
+        The folder of a temporary file for the rows of tables and streams, all of them, as long as
+        `fit` runs; by default the system's for temporary files. On some systems that one is in
+        memory, and a folder on a disk is wanted.
 
     Attributes
     ----------
@@ -102,6 +108,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         warm_start: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float = 60.0,
+        cache: str | os.PathLike[str] | None = None,
     ) -> None:
         self.C = C
         self.tol = tol
@@ -111,18 +118,24 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.warm_start = warm_start
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
+        self.cache = cache
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxClassifier:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SoftmaxClassifier:
         """Train on rows X and labels y.
 
         Parameters
         ----------
-        X : array, data frame or sparse matrix [N, D]
-            Finite numbers; float32 stays float32, a sparse matrix sparse.
-        y : array [N]
-            Labels: integers, text or booleans, of at least two classes.
-        sample_weight : array [N], optional
-            Not negative. A weight of 0 is the same as leaving the row out.
+        X : array, data frame or sparse matrix [N, D], path, or blocks
+            Finite numbers; float32 stays float32, a sparse matrix sparse. Of what need not fit into
+            memory, some blocks of rows are there at a time: an np.memmap, the path of a Parquet or
+            CSV file, or an iterator of blocks or a function that returns one. A block is a pair
+            (X, y), a triple (X, y, weights), a record batch or a data frame. All are read once.
+        y : array [N], or str
+            Labels: integers, text or booleans, of at least two classes. For tables, the name of
+            their column; None where the blocks are pairs.
+        sample_weight : array [N], optional, or str
+            Not negative. A weight of 0 is the same as leaving the row out. For tables, the name of
+            a column; None where the blocks bring them.
 
         Returns
         -------
@@ -132,16 +145,16 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ------
         TypeError, ValueError
             An argument or a setting does not fit; the message has its name.
+        UsageError
+            A file cannot be read, a cell is no number, a checkpoint is damaged or a disk full: one
+            line says where.
         """
         C, settings = self._checked()
         before = self._theta_before()
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
-        check_classification_targets(y)
-        _check_squares(X)
-        rows = training_set(X, y, sample_weight, self.class_weight)
+        rows = self._examples(X, y, sample_weight)
         objective = _objective(rows, C)
         start = objective.start if before is None else self._start(before, rows)
-        K, D = len(rows.classes), X.shape[1]
+        K, D = len(rows.classes), rows.X.shape[1]
         solver = choose_solver(K, D) if self.solver == "auto" else self.solver
         checkpoint = self._checkpoint(rows, solver, C, start)
         found = solve(solver, objective, start, settings, checkpoint)
@@ -155,8 +168,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         theta = found.theta if K > 2 else found.theta[1:] - found.theta[:1]
         self.classes_ = rows.classes
-        self.coef_ = theta[:, :-1].astype(X.dtype)
-        self.intercept_ = theta[:, -1].astype(X.dtype)
+        self.coef_ = theta[:, :-1].astype(rows.X.dtype)
+        self.intercept_ = theta[:, -1].astype(rows.X.dtype)
         self.solver_, self.n_iter_ = solver, found.iterations
         self.objective_, self.optimality_ = found.value, found.bound
         if checkpoint is not None:
@@ -203,19 +216,46 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         return tags
 
+    def _examples(self, X: Any, y: Any, sample_weight: Any) -> TrainingSet:
+        """Return checked rows, labels and weights, wherever they come from."""
+        if not is_stream(X):
+            X, y = validate_data(self, X, y, accept_sparse="csr", dtype=_FLOATS)
+            check_classification_targets(y)
+            check_squares(X)
+            return training_set(X, y, sample_weight, self.class_weight)
+        reset = iter((True,))  # the first block says how many columns there are, and their names
+
+        def check(X: Any) -> Array:
+            checked: Array = validate_data(self, X, dtype=_FLOATS, reset=next(reset, False))
+            return checked
+
+        rows, names = gather(X, y, sample_weight, self.class_weight, check, self.cache)
+        if names is not None:
+            self.n_features_in_ = len(names)
+            self.feature_names_in_ = np.array(names, dtype=object)
+        return rows
+
     def _each(self, X: Any, of_logits: Any) -> Any:
         """Return what a function of logits says of all rows; of two classes the first has 0."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+
+        def check(X: Any) -> Any:
+            return validate_data(self, X, accept_sparse="csr", dtype=_FLOATS, reset=False)
+
         theta = np.column_stack([self.coef_, self.intercept_])
         if len(self.classes_) == 2:
             theta = np.concatenate([np.zeros_like(theta), theta])
-        return by_chunks(X, theta, of_logits)
+        if not is_stream(X):
+            return by_chunks(check(X), theta, of_logits)
+        blocks = feature_blocks(X, getattr(self, "feature_names_in_", None), check)
+        parts = [by_chunks(X, theta, of_logits) for X in blocks]
+        return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
     def _checked(self) -> tuple[float, Settings]:
         """Return C and when to stop, or raise for a setting that does not fit."""
-        if self.checkpoint is not None:
-            check_kind("checkpoint", self.checkpoint, (str, os.PathLike), "a path or None")
+        for name in ("checkpoint", "cache"):
+            if getattr(self, name) is not None:
+                check_kind(name, getattr(self, name), (str, os.PathLike), "a path or None")
         for name, least in (("C", math.ulp(0.0)), ("tol", 0.0), ("checkpoint_every", 0.0)):
             value = getattr(self, name)
             if not isinstance(value, numbers.Real) or isinstance(value, bool):
@@ -252,14 +292,6 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             got = f"{shape[1] - 1} columns and classes {rows.classes.tolist()}"
             raise ValueError(mismatch("warm_start", expected, got))
         return theta
-
-
-def _check_squares(X: Any) -> None:
-    """Raise for numbers whose squares would overflow."""
-    numbers = X.data if is_sparse(X) else X
-    largest = max(float(numbers.max(initial=0)), -float(numbers.min(initial=0)))
-    if largest > 1e150:
-        raise ValueError(mismatch("X", "no larger than 1e150 in absolute value", f"{largest:.3g}"))
 
 
 def _objective(rows: TrainingSet, C: float) -> Objective:

@@ -29,6 +29,8 @@ class CsvTable(AbstractTable):
     header_rows: int
     """Rows to skip: the header and the blank lines above it."""
 
+    typed = False
+
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         import pyarrow as pa
         from pyarrow import csv as pa_csv

@@ -9,8 +9,16 @@ import numpy as np
 
 from softgrad.arrays import Array, describe, real_array
 from softgrad.errors import mismatch
+from softgrad.learn.affine import is_sparse
 
-__all__ = ["ClassWeight", "TrainingSet", "training_set"]
+__all__ = [
+    "ClassWeight",
+    "TrainingSet",
+    "check_squares",
+    "sample_weights",
+    "training_set",
+    "weighed",
+]
 
 ClassWeight = Mapping[Any, float] | str | None
 
@@ -32,11 +40,20 @@ def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -
     TypeError, ValueError
         Weights do not fit, are negative or infinite, or leave fewer than two classes.
     """
-    weights = _sample_weights(sample_weight, len(labels))
+    weights = sample_weights(sample_weight, len(labels))
     if not weights.all():
         rows = np.flatnonzero(weights)
         X, labels, weights = X[rows], labels[rows], weights[rows]
     classes, y = np.unique(labels, return_inverse=True)
+    return weighed(X, y, weights, classes, class_weight)
+
+
+def weighed(
+    X: Any, y: Array, weights: Array, classes: Array, class_weight: ClassWeight
+) -> TrainingSet:
+    """Return rows of positive weight with the weights of their classes, which all have rows."""
+    if not len(y):
+        raise ValueError(mismatch("sample_weight", "positive in some rows", "zero in all"))
     if len(classes) < 2:
         got = f"one class: {classes.tolist()[0]!r}"
         raise ValueError(mismatch("y", "of at least two classes in rows of positive weight", got))
@@ -46,7 +63,16 @@ def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -
     return TrainingSet(X, y, weights, classes)
 
 
-def _sample_weights(given: Any, N: int) -> Array:
+def check_squares(X: Any) -> None:
+    """Raise for numbers whose squares would overflow."""
+    numbers = X.data if is_sparse(X) else X
+    largest = max(float(numbers.max(initial=0)), -float(numbers.min(initial=0)))
+    if largest > 1e150:
+        raise ValueError(mismatch("X", "no larger than 1e150 in absolute value", f"{largest:.3g}"))
+
+
+def sample_weights(given: Any, N: int) -> Array:
+    """Return weights [N] that are not negative: those given, or ones."""
     if given is None:
         return np.ones(N)
     weights = np.asarray(real_array("sample_weight", np.asarray(given)), dtype=np.float64)
@@ -58,8 +84,6 @@ def _sample_weights(given: Any, N: int) -> Array:
         i = int(np.argmin(fine))
         expected = "not negative and finite"
         raise ValueError(mismatch("sample_weight", expected, f"{weights[i]} at position {i}"))
-    if not weights.any():
-        raise ValueError(mismatch("sample_weight", "positive in some rows", "zero in all"))
     return weights
 
 

@@ -1,5 +1,7 @@
 """Data that need not fit into memory: blocks of rows, read once and kept in a file."""
 
+from softgrad.learn.blocks.features import feature_blocks
+from softgrad.learn.blocks.gather import gather, is_stream
 from softgrad.learn.blocks.stored import StoredRows
 
-__all__ = ["StoredRows"]
+__all__ = ["StoredRows", "feature_blocks", "gather", "is_stream"]
