@@ -25,6 +25,7 @@ __all__ = [
     "MAP_NAMES",
     "NEGATIVE_NUMBERS",
     "file_to_write",
+    "given_options",
     "map_option",
     "named_map",
     "numbers",
@@ -131,6 +132,13 @@ def positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise click.BadParameter(f"expected a positive number, got {text!r}")
     return value
+
+
+def given_options() -> set[str]:
+    """Return the names of the options that the user wrote on the command line."""
+    context = click.get_current_context()
+    source = click.core.ParameterSource.COMMANDLINE
+    return {name for name in context.params if context.get_parameter_source(name) is source}
 
 
 def file_to_write(text: str) -> Path:

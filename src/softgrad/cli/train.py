@@ -11,15 +11,27 @@ from softgrad.cli.command import Output, command
 from softgrad.cli.exit_codes import CHECK_FAILED, INTERRUPTED, OK
 from softgrad.cli.parameters import (
     file_to_write,
+    given_options,
     positive,
     refuse_overwriting,
     seed_option,
     sizes,
     writing,
 )
+from softgrad.errors import UsageError
 
 if TYPE_CHECKING:
     from softgrad.cli.fitting import Fit
+
+
+_BY_SOLVER = {"solver", "strength", "checkpoint"}
+"""Options of softmax regression."""
+
+_ALWAYS = {"data", "target", "model_file", "as_json", "traceback"}
+"""Options of all training."""
+
+_SETTING = {"strength": "C"}
+"""What a parameter is called that cannot have its own name: click wants small letters."""
 
 
 def widths(text: str) -> tuple[int, ...]:
@@ -35,6 +47,23 @@ def widths(text: str) -> tuple[int, ...]:
 
 @command()
 @click.argument("data")
+@click.option(
+    "--solver",
+    type=click.Choice(("auto", "newton", "newton-cg", "lbfgs")),
+    help="No network: softmax regression to its optimum. A file may be larger than memory.",
+)
+@click.option(
+    "--C",
+    "strength",
+    type=positive,
+    help="With --solver: inverse strength of the L2 penalty.  [default: 1]",
+)
+@click.option(
+    "--checkpoint",
+    type=file_to_write,
+    metavar="FILE",
+    help="With --solver: written every minute; a run that was killed goes on from it.",
+)
 @click.option("--target", metavar="COLUMN", help="The column of labels.  [default: the last]")
 @click.option(
     "--hidden",
@@ -91,8 +120,14 @@ def train(
     """Train a network on DATA; first check its gradients.
 
     DATA is digits, iris, wine, breast-cancer, or a CSV or Parquet file: a column of labels, and
-    features that are numbers.
+    features that are numbers. --solver trains softmax regression in the place of a network, and
+    then a file may be larger than memory.
     """
+    by_solver = {name: settings.pop(name) for name in _BY_SOLVER}
+    if by_solver["solver"] is not None:
+        return _regression(output, data, model_file, settings["target"], by_solver)
+    for name in _BY_SOLVER & given_options():
+        raise UsageError(f"{_option(name)} goes with --solver")
     from softgrad.cli.fitting import Fit, Settings
     from softgrad.cli.verdicts import check_and_show
 
@@ -104,6 +139,24 @@ def train(
     if fit.interrupted:
         return _interrupted(output, fit, model_file)
     return _finish(output, fit, model_file, report)
+
+
+def _regression(
+    output: Output, data: str, model_file: Path, target: str | None, by_solver: dict[str, Any]
+) -> int:
+    """Train softmax regression; options of networks have no meaning there."""
+    for name in sorted(given_options() - _BY_SOLVER - _ALWAYS):
+        raise UsageError(f"{_option(name)} goes with networks, not with --solver")
+    refuse_overwriting(data, model_file, by_solver["checkpoint"])
+    from softgrad.cli.regression import train_regression
+
+    settings = {_SETTING.get(name, name): v for name, v in by_solver.items() if v is not None}
+    return train_regression(output, data, target, settings, model_file)
+
+
+def _option(name: str) -> str:
+    """Return how a parameter is written on the command line."""
+    return f"--{_SETTING.get(name, name).replace('_', '-')}"
 
 
 def _interrupted(output: Output, fit: Fit, model_file: Path) -> int:

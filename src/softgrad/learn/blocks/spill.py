@@ -38,7 +38,7 @@ class Spill(ExitStack):
         self._rows, self._columns, self._dtype = self._rows + len(X), X.shape[1], X.dtype
         if not len(X):
             return
-        left = memoryview(np.ascontiguousarray(X)).cast("B")
+        left = np.ascontiguousarray(X).data.cast("B")
         with self._room():
             if self._file is None:  # without a buffer, which closing it would try to write again
                 file = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115
