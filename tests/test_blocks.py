@@ -24,6 +24,7 @@ from asserts import assert_close, assert_same_bits
 from convex import data, objective, some_theta
 from softgrad.errors import UsageError
 from softgrad.learn.blocks import StoredRows
+from softgrad.learn.blocks.readers import MappedReader
 from softgrad.learn.blocks.spill import Spill
 from softgrad.learn.checkpoint import Checkpoint
 from softgrad.learn.curvature import Curvature
@@ -289,6 +290,20 @@ def test_rows_in_a_file_are_cut_by_what_comes_into_memory(tmp_path: Path) -> Non
             spill.add(block)
         stored = spill.rows()
     assert_same_bits(stored[:], X)
+
+
+def test_a_map_is_used_where_it_is_if_its_rows_are_as_they_are_wanted(tmp_path: Path) -> None:
+    narrow, ones = X.astype(np.float32), np.ones(178)
+    for rows, weights, fits in (
+        (X, None, True),
+        (narrow, ones, True),
+        (np.asfortranarray(X), None, False),  # a block would be read from all over the file
+        (X.astype(int), None, False),
+        (X.astype(">f8"), None, False),
+        (X, np.r_[0.0, ones[1:]], False),
+    ):
+        reader = MappedReader(mapped(rows, tmp_path / "X.npy"), Y, weights, np.asarray)
+        assert (reader.stored is not None) == fits
 
 
 # What cannot be read
