@@ -264,7 +264,7 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "C of text": ({"C": "1"}, {}, "`C` must be a number, got '1'"),
     "C of NaN": ({"C": np.nan}, {}, "`C` must be positive, got nan"),
     "tol": ({"tol": -1.0}, {}, r"`tol` must be not negative, got -1\.0"),
-    "solver": ({"solver": "sgd"}, {}, "`solver` must be 'auto' or 'newton' or .* got 'sgd'"),
+    "solver": ({"solver": "saga"}, {}, "`solver` must be 'auto' or 'newton' or .* got 'saga'"),
     "max_iter": ({"max_iter": 0}, {}, "`max_iter` must be a positive integer, got 0"),
     "warm_start": ({"warm_start": 1}, {}, "`warm_start` must be True or False, got 1"),
     "class_weight": ({"class_weight": "even"}, {}, "`class_weight` must be None, 'balanced' or"),

@@ -32,6 +32,7 @@ Numbers: TypeAlias = Mapping[str, Any]
 
 State: TypeAlias = tuple[Arrays, Numbers]
 
+_THEN = "then."
 _SCHEMA = "softgrad.checkpoint/1"
 _BLOCK = 2**24
 """Bytes of the rows that are digested at a time."""
@@ -52,6 +53,13 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str], every: float, fingerprint: Numbers) -> None:
         self.path, self.every, self.fingerprint = Path(path), every, dict(fingerprint)
         self._last = time.monotonic()
+        self._before: State | None = None
+
+    def then(self, arrays: Arrays, numbers: Numbers) -> Checkpoint:
+        """Return the checkpoint of what comes after a part of the fit that has this last state."""
+        later = Checkpoint(self.path, self.every, self.fingerprint)
+        later._before = (arrays, numbers)
+        return later
 
     def read(self) -> State | None:
         """Return what the file holds; None if there is none.
@@ -70,7 +78,10 @@ class Checkpoint:
             return None
         content, arrays = read_tensors(self.path, _SCHEMA, "checkpoint")
         self._check(content["of"])
-        return arrays, content["numbers"]
+        if self._before is None:
+            return arrays, content["numbers"]
+        arrays, numbers = _later(arrays), _later(content["numbers"])
+        return (arrays, numbers) if numbers else None
 
     def due(self) -> bool:
         """Say whether it is time to write."""
@@ -86,6 +97,10 @@ class Checkpoint:
         """
         from safetensors.numpy import save
 
+        if self._before is not None:
+            before, before_numbers = self._before
+            arrays = {**before, **{_THEN + name: array for name, array in arrays.items()}}
+            numbers = {**before_numbers, **{_THEN + name: n for name, n in numbers.items()}}
         content = {"of": self.fingerprint, "numbers": dict(numbers)}
         header = {HEADER_KEY: json.dumps({"schema": _SCHEMA, "checkpoint": content})}
         tensors = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -111,6 +126,11 @@ class Checkpoint:
             got = f"one of another fit in {self.path}: {'; '.join(differing)}"
             expected = "a file of the same model and data, or one that is not there"
             raise ValueError(mismatch("checkpoint", expected, got))
+
+
+def _later(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what belongs to the part of a fit that comes after another."""
+    return {name.removeprefix(_THEN): x for name, x in state.items() if name.startswith(_THEN)}
 
 
 def data_fingerprint(rows: TrainingSet) -> dict[str, Any]:

@@ -1,11 +1,12 @@
-"""`SoftmaxClassifier`: multinomial logistic regression as a scikit-learn estimator."""
+"""`SoftmaxClassifier`: a linear layer or a network, trained with softmax and cross-entropy."""
 
 from __future__ import annotations
 
-import math
-import numbers
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,20 @@ import numpy as np
 from softgrad.arrays import Array, as_integer
 from softgrad.errors import MissingExtraError, mismatch
 from softgrad.learn.blocks import feature_blocks, gather, is_stream
-from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
-from softgrad.learn.objective import Objective
+from softgrad.learn.coefficients import Coefficients
+from softgrad.learn.fits import fit
+from softgrad.learn.minibatch import Model
+from softgrad.learn.options import Options, takes_parts
+from softgrad.learn.partial import Stream, classes_after, train_on_part
 from softgrad.learn.predictions import TopLabels, by_chunks, top_classes
-from softgrad.learn.solvers import SOLVERS, Settings, choose_solver, solve
+from softgrad.learn.progress import Callback
 from softgrad.learn.training_set import ClassWeight, TrainingSet, check_squares, training_set
 from softgrad.maps import log_softmax, softmax
-from softgrad.nn.arguments import check_flag, check_kind, positive_integer
+from softgrad.nn.mlp import AnyActivation
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
@@ -35,26 +39,63 @@ _FLOATS = [np.float64, np.float32]
 
 
 class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Multinomial logistic regression that reaches the optimum, and says how close it came.
+    """Multinomial logistic regression that reaches the optimum, or a network in front of softmax.
+
+    What a solver has no use for, it leaves alone: `tol` belongs to "newton", "newton-cg", "lbfgs"
+    and `polish`; `batch_size` and what follows it to mini-batches. What cannot be done is an error:
+    hidden layers or early stopping without mini-batches, `polish` with either.
 
     Parameters
     ----------
+    hidden : tuple of int, ()
+        The width of each hidden layer.
+    activation : str, map, or tuple of them, "relu"
+        Behind each hidden layer, or one for all: "relu", "tanh", "sigmoid", "softmax",
+        "log_softmax", "sparsemax", "entmax15", or a map such as ``softgrad.Entmax(alpha=1.3)``.
     C : float, 1
         Inverse strength of the L2 penalty, as in LogisticRegression: the minimum is that of
-        mean cross-entropy + ‖W‖²/(2·C·n), with n the sum of all weights. The intercept is free.
-        Infinity is no penalty, and then there may be no minimum.
+        mean cross-entropy + ‖W‖²/(2·C·n), with n the sum of all weights. The intercept is free, and
+        W all matrices where there are hidden layers. Infinity is no penalty, and then there may be
+        no minimum.
     tol : float, 1e-8
         How far the objective may be above its minimum, relative to itself. Solvers stop by their
         estimate of it, which no unit of a column changes.
-    solver : {"auto", "newton", "newton-cg", "lbfgs"}
+    solver : {"auto", "newton", "newton-cg", "lbfgs", "adam", "sgd"}
         "newton" builds the whole Hessian, "newton-cg" a block for each class, "lbfgs" one matrix
-        for all classes; "auto" looks at the size of the problem. All reach one optimum.
-    max_iter : int, 1000
-        Of the solver; what stops short of the optimum says so by a ConvergenceWarning.
+        for all classes; all three reach the optimum. "adam" and "sgd" take mini-batches, and end
+        with their last epoch. "auto" looks at the size of the problem: mini-batches are for hidden
+        layers, and for X and classes of which one pass takes 1e11 multiplications.
+    max_iter : int, optional
+        Steps of the solver, 1000; what stops short of the optimum says so by a ConvergenceWarning.
+        Of mini-batches the epochs: as many as make 2000 steps, but from 10 to 200.
     class_weight : dict or "balanced", optional
         Weights by label, 1 for labels that are not there; or such that all classes weigh the same.
     warm_start : bool, False
         Whether `fit` starts from the coefficients that there are.
+    batch_size : int, optional
+        Rows of a mini-batch: a 32nd of all, but from 64 to 1024.
+    learning_rate : float, optional
+        Of the first epoch: 0.01; for columns of about unit size.
+    momentum : float, 0.9
+        Of "sgd".
+    schedule : {"linear", "constant"}
+        "linear" lets the learning rate fall by the same in every epoch, to be 0 after the last;
+        `partial_fit`, which knows no last epoch, keeps it.
+    early_stopping : bool, False
+        Whether to hold rows out, of every class its share, to end when their mean cross-entropy
+        was not better for `n_iter_no_change` epochs, and to go back to the best coefficients.
+    validation_fraction : float, 0.1
+        The share of the rows that is held out.
+    n_iter_no_change : int, 10
+        Epochs to wait for a better one.
+    polish : bool, False
+        Whether "lbfgs" goes on from where mini-batches end, to `tol`.
+    callbacks : callable or list of them, optional
+        Called with every record of `history_` when it is made; the fit ends if one returns True.
+    verbose : bool or int, False
+        Whether to show a progress bar.
+    random_state : int, Generator, RandomState, optional
+        Of hidden layers, of the order of rows, and of those held out.
     checkpoint : path, optional
         A file that `fit` writes as it goes, begins with if it is there, and removes at its end. A
         fit that was killed goes on from it and ends with the same bits. That of another model or
@@ -71,17 +112,25 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_ : array [K]
         The labels, sorted.
     coef_ : array [K, D], or [1, D] for two classes
-        In the dtype of X, float32 or float64; the sum over K classes is 0.
+        In the dtype of X, float32 or float64; the sum over K classes is 0. Only without hidden
+        layers.
     intercept_ : array [K], or [1]
+    coefs_, intercepts_ : lists of arrays [inputs, outputs] and [outputs]
+        Of all layers, as in MLPClassifier; only with hidden layers. Two classes have one output.
+    activations_ : tuple of maps
+        Behind the hidden layers.
     n_iter_ : int
-        Steps of the solver.
+        Steps of the solver, or epochs and steps of the polish; calls of `partial_fit`.
     solver_ : str
         Which it was.
     objective_ : float
-        The value that was reached.
+        The value that was reached, on the rows that were trained on; NaN after `partial_fit`.
     optimality_ : float
         What `objective_` is above the minimum at most: a duality gap, certain but for rounding.
-        Infinite without a penalty.
+        Infinite without a penalty, with hidden layers, and after `partial_fit`.
+    history_ : list
+        A record of every step (`number`, `objective`, `gap`), or of every epoch (`number`, `loss`,
+        `validation_loss`, `learning_rate`).
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 
@@ -95,33 +144,62 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     (0.192575444027, True)
     >>> model.score(X, y)
     0.9733333333333334
+    >>> network = sg.SoftmaxClassifier(hidden=(16,), activation="tanh", random_state=0)
+    >>> network.fit(X, y).score(X, y) > 0.95
+    True
     """
 
     def __init__(
         self,
         *,
+        hidden: tuple[int, ...] = (),
+        activation: AnyActivation = "relu",
         C: float = 1.0,
         tol: float = 1e-8,
         solver: str = "auto",
-        max_iter: int = 1000,
+        max_iter: int | None = None,
         class_weight: ClassWeight = None,
         warm_start: bool = False,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        momentum: float = 0.9,
+        schedule: str = "linear",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        polish: bool = False,
+        callbacks: Callback | list[Callback] | None = None,
+        verbose: bool | int = False,
+        random_state: Any = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float = 60.0,
         cache: str | os.PathLike[str] | None = None,
     ) -> None:
+        self.hidden = hidden
+        self.activation = activation
         self.C = C
         self.tol = tol
         self.solver = solver
         self.max_iter = max_iter
         self.class_weight = class_weight
         self.warm_start = warm_start
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.schedule = schedule
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.polish = polish
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.random_state = random_state
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
         self.cache = cache
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SoftmaxClassifier:
-        """Train on rows X and labels y.
+        """Train on rows X and labels y. Whatever ends it early, Ctrl-C too, changes nothing here.
 
         Parameters
         ----------
@@ -147,33 +225,73 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             An argument or a setting does not fit; the message has its name.
         UsageError
             A file cannot be read, a cell is no number, a checkpoint is damaged or a disk full: one
-            line says where.
+            line says where. Or mini-batches met a loss that is not finite: the learning rate is too
+            large.
         """
-        C, settings = self._checked()
-        before = self._theta_before()
-        rows = self._examples(X, y, sample_weight)
-        objective = _objective(rows, C)
-        start = objective.start if before is None else self._start(before, rows)
-        K, D = len(rows.classes), rows.X.shape[1]
-        solver = choose_solver(K, D) if self.solver == "auto" else self.solver
-        checkpoint = self._checkpoint(rows, solver, C, start)
-        found = solve(solver, objective, start, settings, checkpoint)
-        if not found.converged:
-            warnings.warn(
-                f"{solver} stopped after {found.iterations} steps, where the objective "
-                f"{found.value:.6g} seemed to be {found.gap:.1e} above its minimum: raise "
-                "`max_iter` or `tol`, take another `solver`, or scale the columns",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        theta = found.theta if K > 2 else found.theta[1:] - found.theta[:1]
-        self.classes_ = rows.classes
-        self.coef_ = theta[:, :-1].astype(rows.X.dtype)
-        self.intercept_ = theta[:, -1].astype(rows.X.dtype)
-        self.solver_, self.n_iter_ = solver, found.iterations
-        self.objective_, self.optimality_ = found.value, found.bound
-        if checkpoint is not None:
-            checkpoint.remove()
+        options = Options.checked(self.get_params(deep=False))
+        with _as_it_was(self):
+            before = self._before() if options.warm_start else None
+            rows = self._training_set(X, y, sample_weight, options)
+            if before is not None:
+                D = rows.X.shape[1]
+                _check_same("warm_start", "False, or", before, D, rows.classes, options)
+            found = fit(rows, options, None if before is None else before[1].model())
+            self._keep(rows.classes, found.model, rows.X.dtype)
+            self.solver_, self.n_iter_ = found.solver, found.iterations
+            self.objective_, self.optimality_ = found.value, found.bound
+            self.history_ = list(found.history)
+            self._stream = Stream(rows=len(rows.y), weight=float(rows.weights.sum()))
+        return self
+
+    @available_if(takes_parts)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> SoftmaxClassifier:
+        """Go once through some more rows, a mini-batch at a time, at a constant learning rate.
+
+        It goes on from `fit` or from where the last call ended, moments of "adam" included. The
+        penalty is that of all rows so far: ‖W‖²/(2·C·n), with n the sum of their weights. Whatever
+        ends a call early, Ctrl-C too, leaves the estimator as it was before the call. Convex
+        solvers, `early_stopping` and `polish` need all rows at once: with them there is no
+        `partial_fit`.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array, optional
+            All labels that may come; another one is then an error. Without it the first call needs
+            two classes, and new ones may come with any call: their coefficients start at 0, as do
+            their moments.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError, UsageError
+            As in `fit`; and `class_weight` is "balanced", which needs all rows at once.
+        """
+        options = Options.checked(self.get_params(deep=False))
+        options.check_partial()
+        with _as_it_was(self):
+            before = self._before()
+            X, y = self._examples(X, y, reset=before is None, part=True)
+            known, start = (None, None) if before is None else (before[0], before[1].model())
+            if before is not None:
+                _check_same("hidden", "that of", before, X.shape[1], before[0], options)
+            stream = Stream() if before is None else self._stream
+            stream = replace(stream, closed=stream.closed or classes is not None)
+            labels = classes_after(known, classes, y, stream.closed)
+            rows = training_set(X, y, sample_weight, options.class_weight, labels)
+            model, self._stream, epoch = train_on_part(rows, options, known, start, stream)
+            for callback in options.callbacks:
+                callback(epoch)
+            self._keep(labels, model, model.W.dtype)
+            self.history_ = [*getattr(self, "history_", []), epoch]
+            self.solver_ = "adam" if options.solver == "auto" else options.solver
+            self.n_iter_, self.objective_, self.optimality_ = epoch.number, np.nan, np.inf
         return self
 
     def decision_function(self, X: Any) -> Array:
@@ -216,20 +334,28 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         return tags
 
-    def _examples(self, X: Any, y: Any, sample_weight: Any) -> TrainingSet:
+    def _examples(self, X: Any, y: Any, *, reset: bool, part: bool = False) -> tuple[Any, Array]:
+        """Return rows as an array or as CSR, and labels, both checked."""
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=_FLOATS, reset=reset)
+        with warnings.catch_warnings():
+            if part:  # whose few rows of many classes do not mean numbers to regress
+                warnings.filterwarnings("ignore", "The number of unique classes")
+            check_classification_targets(y)
+        check_squares(X)
+        return X, y
+
+    def _training_set(self, X: Any, y: Any, sample_weight: Any, options: Options) -> TrainingSet:
         """Return checked rows, labels and weights, wherever they come from."""
         if not is_stream(X):
-            X, y = validate_data(self, X, y, accept_sparse="csr", dtype=_FLOATS)
-            check_classification_targets(y)
-            check_squares(X)
-            return training_set(X, y, sample_weight, self.class_weight)
+            X, y = self._examples(X, y, reset=True)
+            return training_set(X, y, sample_weight, options.class_weight)
         reset = iter((True,))  # the first block says how many columns there are, and their names
 
         def check(X: Any) -> Array:
             checked: Array = validate_data(self, X, dtype=_FLOATS, reset=next(reset, False))
             return checked
 
-        rows, names = gather(X, y, sample_weight, self.class_weight, check, self.cache)
+        rows, names = gather(X, y, sample_weight, options.class_weight, check, options.cache)
         if names is not None:
             self.n_features_in_ = len(names)
             self.feature_names_in_ = np.array(names, dtype=object)
@@ -242,63 +368,65 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         def check(X: Any) -> Any:
             return validate_data(self, X, accept_sparse="csr", dtype=_FLOATS, reset=False)
 
-        theta = np.column_stack([self.coef_, self.intercept_])
-        if len(self.classes_) == 2:
-            theta = np.concatenate([np.zeros_like(theta), theta])
+        layers = self._coefficients
+        options = {"features": layers.features, "width": layers.width}
         if not is_stream(X):
-            return by_chunks(check(X), theta, of_logits)
+            return by_chunks(check(X), layers.theta, of_logits, **options)
         blocks = feature_blocks(X, getattr(self, "feature_names_in_", None), check)
-        parts = [by_chunks(X, theta, of_logits) for X in blocks]
+        parts = [by_chunks(X, layers.theta, of_logits, **options) for X in blocks]
         return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
-    def _checked(self) -> tuple[float, Settings]:
-        """Return C and when to stop, or raise for a setting that does not fit."""
-        for name in ("checkpoint", "cache"):
-            if getattr(self, name) is not None:
-                check_kind(name, getattr(self, name), (str, os.PathLike), "a path or None")
-        for name, least in (("C", math.ulp(0.0)), ("tol", 0.0), ("checkpoint_every", 0.0)):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or isinstance(value, bool):
-                raise TypeError(mismatch(name, "a number", repr(value)))
-            if not float(value) >= least:
-                raise ValueError(mismatch(name, "positive" if least else "not negative", value))
-        if self.solver != "auto" and self.solver not in SOLVERS:
-            expected = " or ".join(map(repr, ["auto", *SOLVERS]))
-            raise ValueError(mismatch("solver", expected, repr(self.solver)))
-        check_flag("warm_start", self.warm_start)
-        return float(self.C), Settings(float(self.tol), positive_integer("max_iter", self.max_iter))
+    @property
+    def _coefficients(self) -> Coefficients:
+        if hasattr(self, "coefs_"):
+            return Coefficients(self.coefs_, self.intercepts_, self.activations_)
+        return Coefficients([self.coef_.T], [self.intercept_], ())
 
-    def _checkpoint(
-        self, rows: TrainingSet, solver: str, C: float, start: Array
-    ) -> Checkpoint | None:
-        """Return the file that fits begin with, and what tells this fit from others."""
-        if self.checkpoint is None:
-            return None
-        same = {"solver": solver, "C": C, "start": digest(start), **data_fingerprint(rows)}
-        return Checkpoint(self.checkpoint, float(self.checkpoint_every), same)
+    def _before(self) -> tuple[Array, Coefficients] | None:
+        """Return the labels and the coefficients that there are."""
+        return (self.classes_, self._coefficients) if hasattr(self, "classes_") else None
 
-    def _theta_before(self) -> tuple[Array, Array] | None:
-        """Return the labels and coefficients to start from, if that is wanted."""
-        if not (self.warm_start and hasattr(self, "coef_")):
-            return None
-        theta = np.column_stack([self.coef_, self.intercept_]).astype(np.float64)
-        return self.classes_, theta if len(theta) > 1 else np.concatenate([-theta, theta]) / 2
-
-    def _start(self, before: tuple[Array, Array], rows: TrainingSet) -> Array:
-        classes, theta = before
-        shape = (len(rows.classes), rows.X.shape[1] + 1)
-        if theta.shape != shape or not np.array_equal(classes, rows.classes):
-            expected = f"False, or the data of the same columns and classes {classes.tolist()}"
-            got = f"{shape[1] - 1} columns and classes {rows.classes.tolist()}"
-            raise ValueError(mismatch("warm_start", expected, got))
-        return theta
+    def _keep(self, classes: Array, model: Model, dtype: Any) -> None:
+        """Take over what was trained, and leave nothing of a model of the other kind."""
+        found = Coefficients.of(model, dtype)
+        for name in ("coef_", "intercept_", "coefs_", "intercepts_", "activations_"):
+            if hasattr(self, name):
+                delattr(self, name)
+        self.classes_ = classes
+        if model.hidden:
+            self.coefs_, self.intercepts_ = list(found.matrices), list(found.intercepts)
+            self.activations_ = tuple(found.activations)
+        else:
+            self.coef_, self.intercept_ = found.matrices[0].T, found.intercepts[0]
 
 
-def _objective(rows: TrainingSet, C: float) -> Objective:
-    """Return what is minimised: LogisticRegression's objective over C·n.
+@contextmanager
+def _as_it_was(estimator: BaseEstimator) -> Iterator[None]:
+    """Take back whatever was set before an error or Ctrl-C."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
-    Two classes have one row of coefficients there, and the penalty counts it once. As softmax rows
-    −w/2 and w/2 it would be half of that, which twice the penalty makes up for.
-    """
-    n, K = float(rows.weights.sum()), len(rows.classes)
-    return Objective(rows.X, rows.y, rows.weights / n, K, ridge=(2 if K == 2 else 1) / (C * n))
+
+def _check_same(
+    name: str,
+    expected: str,
+    before: tuple[Array, Coefficients],
+    D: int,
+    classes: Array,
+    options: Options,
+) -> None:
+    """Raise unless coefficients of before are those of such columns, classes and layers."""
+    known, coefficients = before
+    same = coefficients.fits(D, len(known), options.hidden, options.activations)
+    if not same or not np.array_equal(known, classes):
+        widths = tuple(len(b) for b in coefficients.intercepts[:-1])
+        layers = f", hidden layers {widths}" if widths or options.hidden else ""
+        what = f"the same columns and classes {known.tolist()}{layers}"
+        got = f"{D} columns and classes {classes.tolist()}"
+        got += f", hidden layers {options.hidden}" if layers else ""
+        raise ValueError(mismatch(name, f"{expected} the data of {what}", got))

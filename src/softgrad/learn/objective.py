@@ -18,9 +18,9 @@ from softgrad.arrays import Array
 from softgrad.heads import LinearCrossEntropy
 from softgrad.heads.plan import cuts
 from softgrad.kernels import choose
-from softgrad.learn.affine import is_sparse, logits, pulled
+from softgrad.learn.affine import is_sparse
 from softgrad.learn.blocks.stored import StoredRows
-from softgrad.losses import CrossEntropy
+from softgrad.learn.linear_loss import MEMORY, in_chunks
 
 __all__ = ["Objective"]
 
@@ -47,7 +47,7 @@ class Objective:
     ridge: float
     """λ, not negative."""
 
-    memory: int = 64 * 2**20
+    memory: int = MEMORY
     """The bytes that buffers may take."""
 
     @property
@@ -122,12 +122,7 @@ class Objective:
         return loss, gradient
 
     def _of_sparse(self, theta: Array) -> tuple[float, Array]:
-        cross_entropy, loss, gradient = CrossEntropy(reduction="sum"), 0.0, np.zeros(theta.shape)
-        for rows in self.cuts(4 * 8 * self.classes):
-            X = self.X[rows]
-            z = logits(X, theta)
-            options = {"row_weights": self.weights[rows], "impl": self.impl}
-            part, z_bar = cross_entropy.value_and_gradient(z, self.y[rows], out=z, **options)
-            loss += float(part)
-            gradient += pulled(z_bar, X)
-        return loss, gradient
+        W, b = theta[:, :-1].astype(self.X.dtype), theta[:, -1].astype(self.X.dtype)
+        options = {"impl": self.impl, "memory": self.memory}
+        loss, bars = in_chunks(self.X, W, b, self.y, self.weights, **options)
+        return loss, np.column_stack([bars.W, bars.bias])

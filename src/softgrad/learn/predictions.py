@@ -26,12 +26,22 @@ class TopLabels(NamedTuple):
     log_probs: Array  # [N, k]
 
 
-def by_chunks(X: Any, theta: Array, of_logits: Callable[[Array], tuple[Array, ...]]) -> Any:
-    """Return what a function of logits [n, K] says of all rows: arrays [N, ...]."""
+def by_chunks(
+    X: Any,
+    theta: Array,
+    of_logits: Callable[[Array], tuple[Array, ...]],
+    *,
+    features: Callable[[Any], Any] = lambda X: X,
+    width: int = 1,
+) -> Any:
+    """Return what a function of logits [n, K] says of all rows: arrays [N, ...].
+
+    Before the linear layer, features are made of rows, with so many numbers at a time.
+    """
     N, K = X.shape[0], len(theta)
     found: list[Array] = []
-    for rows in cuts(N, max(1, _MEMORY // (4 * 8 * K))):
-        parts = of_logits(logits(X[rows], theta))
+    for rows in cuts(N, max(1, _MEMORY // (4 * 8 * max(K, width)))):
+        parts = of_logits(logits(features(X[rows]), theta))
         if not found:
             found = [np.empty((N, *part.shape[1:]), part.dtype) for part in parts]
         for whole, part in zip(found, parts, strict=True):

@@ -10,6 +10,7 @@ import numpy as np
 from softgrad.arrays import Array, describe, real_array
 from softgrad.errors import mismatch
 from softgrad.learn.affine import is_sparse
+from softgrad.learn.blocks.stored import StoredRows
 
 __all__ = [
     "ClassWeight",
@@ -31,9 +32,18 @@ class TrainingSet(NamedTuple):
     weights: Array  # float64 [N], positive
     classes: Array  # labels [K], sorted
 
+    def of(self, rows: Array) -> TrainingSet:
+        """Return some rows, with all classes."""
+        X = self.X.taken(rows) if isinstance(self.X, StoredRows) else self.X[rows]
+        return TrainingSet(X, self.y[rows], self.weights[rows], self.classes)
 
-def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -> TrainingSet:
+
+def training_set(
+    X: Any, labels: Array, sample_weight: Any, class_weight: Any, known: Array | None = None
+) -> TrainingSet:
     """Return the rows that count: one of weight 0 is as good as not there.
+
+    The classes are those of the rows, at least two of them, or the known ones.
 
     Raises
     ------
@@ -44,14 +54,19 @@ def training_set(X: Any, labels: Array, sample_weight: Any, class_weight: Any) -
     if not weights.all():
         rows = np.flatnonzero(weights)
         X, labels, weights = X[rows], labels[rows], weights[rows]
-    classes, y = np.unique(labels, return_inverse=True)
+    if known is None:
+        classes, y = np.unique(labels, return_inverse=True)
+    else:
+        classes, y = known, np.asarray(np.searchsorted(known, labels))
+        if isinstance(class_weight, Mapping):  # the other labels may still come
+            class_weight = {c: class_weight[c] for c in class_weight if c in set(known.tolist())}
     return weighed(X, y, weights, classes, class_weight)
 
 
 def weighed(
     X: Any, y: Array, weights: Array, classes: Array, class_weight: ClassWeight
 ) -> TrainingSet:
-    """Return rows of positive weight with the weights of their classes, which all have rows."""
+    """Return rows of positive weight with the weights of their classes."""
     if not len(y):
         raise ValueError(mismatch("sample_weight", "positive in some rows", "zero in all"))
     if len(classes) < 2:

@@ -12,7 +12,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.learn.objective import Objective
 
-__all__ = ["NOTHING", "Iterate", "Memory", "Point", "Settings", "Solution", "Solver"]
+__all__ = ["NOTHING", "Iterate", "Memory", "Point", "Settings", "Solution", "Solver", "Step"]
 
 Memory: TypeAlias = Mapping[str, Array]
 """All that a solver knows beside the point where it stands."""
@@ -61,6 +61,28 @@ class Settings:
     max_iter: int
 
 
+@dataclass(frozen=True)
+class Step:
+    """A step of a convex solver, as histories and callbacks have it.
+
+    Parameters
+    ----------
+    number : int
+        From 1.
+    objective : float
+        Its value after the step.
+    gap : float
+        What it seemed to be above its minimum before the step.
+    """
+
+    number: int
+    objective: float
+    gap: float
+
+    def __str__(self) -> str:
+        return f"objective {self.objective:.6g}, at most {self.gap:.1e} to gain, it seems"
+
+
 class Solution(NamedTuple):
     """Where a solver was stopped."""
 
@@ -74,3 +96,6 @@ class Solution(NamedTuple):
     """What f − f* is at most."""
 
     converged: bool
+
+    steps: tuple[Step, ...]
+    """All of them, those before a checkpoint too."""

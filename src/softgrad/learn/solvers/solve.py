@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from softgrad.arrays import Array
 from softgrad.learn.checkpoint import Checkpoint
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers.certificate import balanced, certified_gap, least_gap
 from softgrad.learn.solvers.choice import SOLVERS
-from softgrad.learn.solvers.iterate import Point, Settings, Solution
+from softgrad.learn.solvers.iterate import Point, Settings, Solution, Step
 from softgrad.learn.solvers.line_search import rounding
 from softgrad.learn.solvers.standing import Standing
 
@@ -25,9 +27,12 @@ def solve(
     objective: Objective,
     start: Array,
     settings: Settings,
+    watch: Callable[[Step], bool] = lambda step: False,
     checkpoint: Checkpoint | None = None,
 ) -> Solution:
     """Run a solver until its estimate of f − f* is at most tol·f, and bound what is left.
+
+    `watch` hears of every step, and says whether to stop.
 
     Where nothing more is gained it ends as well. It has converged then if the estimate, which is
     made of rounded gradients itself, is not far above a rounding error of f. With a checkpoint it
@@ -35,21 +40,23 @@ def solve(
     """
     kept = None if checkpoint is None else checkpoint.read()
     now = Standing.at(objective, start) if kept is None else Standing.recalled(objective, *kept)
-    steps = SOLVERS[name](objective, now.point, now.memory)
+    iterates = SOLVERS[name](objective, now.point, now.memory)
     while not now.ended(settings):
-        iterate = next(steps, None)
+        iterate = next(iterates, None)
         if iterate is None:
             break
         now = now.after(objective, iterate)
         if checkpoint is not None and checkpoint.due():
             checkpoint.write(*now.state())
+        if watch(now.steps[-1]):
+            break
     enough = settings.tol * now.point.value
     if now.done < settings.max_iter:
         enough = max(enough, _FAR * rounding(objective, now.point.value))
     point = _balanced_enough(objective, now.point, settings.tol)
     bound = max(certified_gap(objective, point), 0.0)
-    iterations = max(now.done, 1)
-    return Solution(point.theta, point.value, iterations, now.gap, bound, now.gap <= enough)
+    done, converged = max(now.done, 1), now.gap <= enough
+    return Solution(point.theta, point.value, done, now.gap, bound, converged, now.steps)
 
 
 def _balanced_enough(objective: Objective, point: Point, tol: float) -> Point:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from softgrad.arrays import Array
 from softgrad.learn.checkpoint import Arrays, Numbers, State
 from softgrad.learn.objective import Objective
-from softgrad.learn.solvers.iterate import NOTHING, Iterate, Memory, Point, Settings
+from softgrad.learn.solvers.iterate import NOTHING, Iterate, Memory, Point, Settings, Step
 from softgrad.learn.solvers.line_search import rounding
 
 __all__ = ["Standing"]
@@ -37,6 +39,8 @@ class Standing:
     gap: float = 0.0
     """What f − f* seemed to be before the last one."""
 
+    steps: tuple[Step, ...] = ()
+
     @classmethod
     def at(cls, objective: Objective, start: Array) -> Standing:
         """Return the beginning of a run."""
@@ -49,7 +53,8 @@ class Standing:
         best, idle = self.best, self.idle + 1
         if point.value < best - rounding(objective, best):
             best, idle = point.value, 0
-        return Standing(point, memory, best, idle, self.done + 1, gap)
+        step = Step(self.done + 1, point.value, gap)
+        return Standing(point, memory, best, idle, step.number, gap, (*self.steps, step))
 
     def ended(self, settings: Settings) -> bool:
         """Say whether the run is at its end."""
@@ -60,7 +65,8 @@ class Standing:
 
     def state(self) -> State:
         """Return it as arrays and numbers, for a checkpoint."""
-        arrays = {"theta": self.point.theta}
+        told = np.array([(step.objective, step.gap) for step in self.steps])
+        arrays = {"theta": self.point.theta, "steps": told}
         arrays |= {f"{_SOLVER}{name}": array for name, array in self.memory.items()}
         return arrays, {name: getattr(self, name) for name in _NUMBERS}
 
@@ -73,4 +79,6 @@ class Standing:
             if name.startswith(_SOLVER)
         }
         point = Point.of(objective, arrays["theta"])
-        return cls(point, memory, **{name: numbers[name] for name in _NUMBERS})
+        told = enumerate(arrays["steps"].tolist(), start=1)
+        steps = tuple(Step(number, value, gap) for number, (value, gap) in told)
+        return cls(point, memory, **{name: numbers[name] for name in _NUMBERS}, steps=steps)

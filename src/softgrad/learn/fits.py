@@ -1,0 +1,192 @@
+"""The two ways to train: steps of a convex solver over all rows, or mini-batches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from softgrad.arrays import Array
+from softgrad.kernels import choose
+from softgrad.learn.blocks.stored import StoredRows
+from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
+from softgrad.learn.minibatch import Batch, Model, Plan, Scattered, Shuffled, Training, hold_out
+from softgrad.learn.objective import Objective
+from softgrad.learn.options import BY_BATCHES, Options
+from softgrad.learn.progress import Watch, watching
+from softgrad.learn.randomness import seed_words
+from softgrad.learn.solvers import Point, Settings, certified_gap, solve
+from softgrad.learn.training_set import TrainingSet
+from softgrad.nn.mlp import hidden_layers
+
+__all__ = ["Fit", "fit", "new_model", "objective_of"]
+
+_DECIDING = (
+    "hidden", "activations", "max_iter", "batch_size", "learning_rate", "momentum", "schedule",
+    "early_stopping", "validation_fraction", "n_iter_no_change", "polish",
+)  # fmt: skip
+"""Options that decide the steps of mini-batches."""
+
+
+class Fit(NamedTuple):
+    """What was trained, and how far it came."""
+
+    model: Model
+    solver: str
+    iterations: int
+    value: float
+    """Of the objective, at rows that were trained on."""
+
+    bound: float
+    """What it is above the minimum at most; infinite where nobody knows."""
+
+    history: tuple[Any, ...]
+
+
+def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
+    """Train on rows, from a model if there is one."""
+    entries = rows.X.size  # what is not 0, of CSR
+    solver = options.solver_for(entries, len(rows.classes), rows.X.shape[1])
+    checkpoint = _checkpoint(solver, rows, options, start)
+    if solver in BY_BATCHES:
+        found = _by_batches(solver, rows, options, start, checkpoint)
+    else:
+        f = objective_of(rows, options.C)
+        theta = f.start if start is None else _theta(start)
+        limit = options.settings.max_iter
+        with watching(options.callbacks, limit, solver, options.verbose) as watch:
+            found = _by_steps(solver, f, theta, options.settings, watch, checkpoint)
+    if checkpoint is not None:
+        checkpoint.remove()
+    return found
+
+
+def new_model(options: Options, D: int, K: int, dtype: Any, seed: Array) -> Model:
+    """Return a model whose hidden layers are random and whose last one is 0."""
+    rng = np.random.default_rng([*seed.tolist(), 0])
+    layers = hidden_layers(D, options.hidden, options.activations, rng, dtype)
+    return Model.at_zero(tuple(layers), (K, (D, *options.hidden)[-1]), dtype)
+
+
+def objective_of(rows: TrainingSet, C: float) -> Objective:
+    """Return what is minimised without hidden layers: LogisticRegression's objective over C·n.
+
+    Two classes have one row of coefficients there, and the penalty counts it once. As softmax rows
+    −w/2 and w/2 it would be half of that, which twice the penalty makes up for.
+    """
+    n, K = float(rows.weights.sum()), len(rows.classes)
+    return Objective(rows.X, rows.y, rows.weights / n, K, ridge=(2 if K == 2 else 1) / (C * n))
+
+
+def _checkpoint(
+    solver: str, rows: TrainingSet, options: Options, start: Model | None
+) -> Checkpoint | None:
+    """Return the file that the fit begins with, and what tells this fit from others."""
+    if options.checkpoint is None:
+        return None
+    before = {} if start is None else start.parameters
+    start_digest = " ".join(map(digest, before.values())) or "none"
+    same = {"solver": solver, "C": options.C, "start": start_digest}
+    if solver in BY_BATCHES:
+        same |= {name: str(getattr(options, name)) for name in _DECIDING}
+        if isinstance(options.random_state, (int, type(None))):
+            same["random_state"] = str(options.random_state)
+    same |= data_fingerprint(rows)
+    return Checkpoint(options.checkpoint, options.checkpoint_every, same)
+
+
+def _by_steps(
+    solver: str,
+    f: Objective,
+    start: Array,
+    settings: Settings,
+    watch: Watch,
+    checkpoint: Checkpoint | None,
+) -> Fit:
+    from sklearn.exceptions import ConvergenceWarning
+
+    found = solve(solver, f, start, settings, watch, checkpoint)
+    if not (found.converged or watch.stopped):
+        warnings.warn(
+            f"{solver} stopped after {found.iterations} steps, where the objective "
+            f"{found.value:.6g} seemed to be {found.gap:.1e} above its minimum: raise "
+            "`max_iter` or `tol`, take another `solver`, or scale the columns",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    model = Model((), found.theta[:, :-1], found.theta[:, -1])
+    return Fit(model, solver, found.iterations, found.value, found.bound, found.steps)
+
+
+def _by_batches(
+    solver: str,
+    rows: TrainingSet,
+    options: Options,
+    start: Model | None,
+    checkpoint: Checkpoint | None,
+) -> Fit:
+    kept = None if checkpoint is None else checkpoint.read()
+    seed = seed_words(options.random_state) if kept is None else kept[0]["seed"]
+    K, (_, D) = len(rows.classes), rows.X.shape
+    model = start or new_model(options, D, K, rows.X.dtype, seed)
+    patience, held_out = None, None
+    if options.early_stopping:
+        patience, (rows, held_out) = options.n_iter_no_change, _held_out(rows, options, seed)
+    N, n = len(rows.y), float(rows.weights.sum())
+    training = Training(model, options.optimiser(solver), seed)
+    epochs = options.epochs_for(N)
+    impl = choose("auto", np.broadcast_to(np.empty((1, 1)), (N * epochs, K))).impl
+    plan = Plan(epochs, 1 / (options.C * n), options.schedule, patience, impl)
+    batch = Batch(rows.X, rows.y, rows.weights * (N / n))
+    in_file = isinstance(rows.X, StoredRows)
+    batches = (Scattered if in_file else Shuffled)(batch, options.batch_size_for(N))
+    if kept is not None:
+        training.load(*kept)
+    keep = None if checkpoint is None else _keeping(checkpoint)
+    with watching(options.callbacks, epochs, solver, options.verbose) as watch:
+        for epoch in training.run(batches, plan, held_out, keep):
+            if watch(epoch):
+                break
+    training.restore_best()
+    history, model = tuple(training.epochs), model.centred()
+    if model.hidden:
+        value = model.mean_loss(batch, impl) + model.penalty(plan.ridge)
+        return Fit(model, solver, len(history), value, np.inf, history)
+    f = objective_of(rows, options.C)
+    theta = _theta(model)
+    if not options.polish or watch.stopped:
+        point = Point.of(f, theta)
+        bound = max(certified_gap(f, point), 0.0)
+        return Fit(model, solver, len(history), point.value, bound, history)
+    with watching(options.callbacks, options.settings.max_iter, "lbfgs", options.verbose) as watch:
+        later = None if checkpoint is None else checkpoint.then(*training.state())
+        polished = _by_steps("lbfgs", f, theta, options.settings, watch, later)
+    return polished._replace(
+        solver=solver,
+        iterations=len(history) + polished.iterations,
+        history=history + polished.history,
+    )
+
+
+def _keeping(checkpoint: Checkpoint) -> Callable[[Training], None]:
+    """Return what writes a checkpoint after a mini-batch, when it is time."""
+
+    def keep(training: Training) -> None:
+        if checkpoint.due():
+            checkpoint.write(*training.state())
+
+    return keep
+
+
+def _held_out(rows: TrainingSet, options: Options, seed: Array) -> tuple[TrainingSet, Batch]:
+    """Divide the rows into those that are trained on, and those that tell when to stop."""
+    rng = np.random.default_rng([*seed.tolist(), 0, 1])
+    train, held = hold_out(rows.y, options.validation_fraction, rng)
+    return rows.of(train), Batch(*rows.of(held)[:3])
+
+
+def _theta(model: Model) -> Array:
+    """Return the last layer as the objective has it."""  # [K, D+1]
+    return np.column_stack([model.W, model.b]).astype(np.float64)
