@@ -23,13 +23,12 @@ import softgrad as sg
 from asserts import assert_close, assert_same_bits
 from convex import data, objective, some_theta
 from softgrad.errors import UsageError
-from softgrad.learn.blocks import StoredRows
 from softgrad.learn.blocks.readers import MappedReader
-from softgrad.learn.blocks.spill import Spill
 from softgrad.learn.checkpoint import Checkpoint
 from softgrad.learn.curvature import Curvature
 from softgrad.learn.solvers import SOLVERS, Settings, solve
 from softgrad.learn.solvers.preconditioners import ClassBlocks, Diagonal, Kronecker
+from softgrad.learn.stored_rows import Spill, StoredRows
 from test_checkpoint import disk_of
 
 X, Y = data("wine")

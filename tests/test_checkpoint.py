@@ -54,7 +54,7 @@ def test_a_run_in_pieces_is_the_run_in_one(
         checkpoint = StoppingAt(tmp_path / "c", 0, {})
         checkpoint.left, rounds = steps, rounds + 1
         try:
-            pieces = solve(solver, f, f.start, settings, checkpoint)
+            pieces = solve(solver, f, f.start, settings, checkpoint=checkpoint)
         except Stopped:
             continue
         break
@@ -76,7 +76,7 @@ def test_a_checkpoint_waits_for_its_time(tmp_path: Path) -> None:
     f = objective("wine")
     for every, written in ((1e9, False), (0.0, True)):
         checkpoint = Checkpoint(tmp_path / "c", every, {})
-        solve("lbfgs", f, f.start, Settings(1e-8, 100), checkpoint)
+        solve("lbfgs", f, f.start, Settings(1e-8, 100), checkpoint=checkpoint)
         assert checkpoint.path.exists() == written
 
 
@@ -85,7 +85,7 @@ def test_a_longer_run_goes_on_from_a_shorter_one(tmp_path: Path) -> None:
     f = objective("wine")
     whole = solve("lbfgs", f, f.start, Settings(1e-8, 100))
     for settings in (Settings(1e-8, 7), Settings(1e-8, 3), Settings(1e-8, 100)):
-        found = solve("lbfgs", f, f.start, settings, Checkpoint(tmp_path / "c", 0, {}))
+        found = solve("lbfgs", f, f.start, settings, checkpoint=Checkpoint(tmp_path / "c", 0, {}))
         assert found.iterations == (7 if settings.max_iter < 100 else whole.iterations)
     assert_same_bits(found.theta, whole.theta)
 

@@ -19,7 +19,7 @@ from softgrad.heads import LinearCrossEntropy
 from softgrad.heads.plan import cuts
 from softgrad.kernels import choose
 from softgrad.learn.affine import is_sparse, logits, pulled
-from softgrad.learn.blocks.stored import StoredRows
+from softgrad.learn.stored_rows import StoredRows
 from softgrad.losses import CrossEntropy
 
 __all__ = ["Objective"]

@@ -20,8 +20,8 @@ from softgrad.learn.blocks.readers import (
     PairReader,
     TableReader,
 )
-from softgrad.learn.blocks.spill import Spill
 from softgrad.learn.sources import open_labelled
+from softgrad.learn.stored_rows import Spill
 from softgrad.learn.training_set import ClassWeight, TrainingSet, check_squares, weighed
 from softgrad.nn.arguments import check_kind
 

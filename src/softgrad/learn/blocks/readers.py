@@ -10,9 +10,9 @@ import numpy as np
 
 from softgrad.arrays import Array, describe
 from softgrad.errors import mismatch
-from softgrad.learn.blocks.stored import StoredRows
 from softgrad.learn.cells import add_texts, encode, feature_rows, label_texts, narrow
 from softgrad.learn.numbering import Numbering
+from softgrad.learn.stored_rows import StoredRows
 from softgrad.learn.tables import AbstractTable, complaint, other_columns
 from softgrad.learn.training_set import sample_weights
 
