@@ -1,8 +1,8 @@
 """Fits that are killed at random moments, each going on from what the one before it left.
 
-`python killed_fits.py FOLDER KILLS` prints JSON: the fit that nobody killed, those that ended after
-some were, and what is in the folder when all is done. One process forks all fits, so that a kill
-costs no imports.
+`python killed_fits.py FOLDER KILLS SETTINGS`, the last in JSON, prints JSON: the fit that nobody
+killed, those that ended after some were, and what is in the folder when all is done. One process
+forks all fits, so that a kill costs no imports.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from sklearn.datasets import load_wine
 import softgrad as sg
 
 X, Y = load_wine(return_X_y=True)
+X = X / X.max(axis=0)
 ATTRIBUTES = ("coef_", "intercept_", "n_iter_", "objective_", "optimality_")
+SETTINGS = json.loads(sys.argv[3])
 
 
 def bits(value: Any) -> Any:
@@ -33,8 +35,9 @@ def bits(value: Any) -> Any:
 
 def fit(path: Path | None) -> dict[str, Any]:
     """Return all that a fit found."""
-    model = sg.SoftmaxClassifier(solver="lbfgs", checkpoint=path, checkpoint_every=0).fit(X, Y)
-    return {name: bits(getattr(model, name)) for name in ATTRIBUTES}
+    model = sg.SoftmaxClassifier(checkpoint=path, checkpoint_every=0, **SETTINGS).fit(X, Y)
+    found = {name: bits(getattr(model, name)) for name in ATTRIBUTES}
+    return {**found, "history_": [str(record) for record in model.history_]}
 
 
 def start(path: Path, answer: Path) -> int:

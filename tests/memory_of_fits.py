@@ -1,6 +1,7 @@
 """The memory that fits of data in files take: `python memory_of_fits.py FOLDER KIND` prints JSON.
 
-KIND is how X comes: as a mapped array, a Parquet file, or pairs. A small fit goes first, so that
+KIND is how X comes: as a mapped array, a Parquet file, or pairs; or a map
+in mini-batches. A small fit goes first, so that
 what libraries and kernels take is not counted, and neither is what the data were made in.
 """
 
@@ -54,6 +55,7 @@ def parquet(folder: Path, N: int) -> dict[str, Any]:
 KINDS = {
     "mapped": mapped,
     "parquet": parquet,
+    "batches": mapped,
     "pairs": lambda _, N: {"X": pairs(N)},
 }
 
@@ -69,7 +71,9 @@ def reset() -> None:
 
 
 def main(folder: Path, kind: str) -> None:
+    by_batches = {"solver": "adam", "early_stopping": True, "random_state": 0}
     model = sg.SoftmaxClassifier(max_iter=2, cache=folder)
+    model.set_params(**by_batches if kind == "batches" else {})
     warnings.simplefilter("ignore", ConvergenceWarning)
     model.fit(**KINDS[kind](folder, BLOCK))
     arguments = KINDS[kind](folder, N)

@@ -23,13 +23,12 @@ import softgrad as sg
 from asserts import assert_close, assert_same_bits
 from convex import data, objective, some_theta
 from softgrad.errors import UsageError
-from softgrad.learn.blocks import StoredRows
 from softgrad.learn.blocks.readers import MappedReader
-from softgrad.learn.blocks.spill import Spill
 from softgrad.learn.checkpoint import Checkpoint
 from softgrad.learn.curvature import Curvature
 from softgrad.learn.solvers import SOLVERS, Settings, solve
 from softgrad.learn.solvers.preconditioners import ClassBlocks, Diagonal, Kronecker
+from softgrad.learn.stored_rows import Spill, StoredRows
 from test_checkpoint import disk_of
 
 X, Y = data("wine")
@@ -232,8 +231,12 @@ def test_predictions_of_a_table_need_names(tmp_path: Path) -> None:
 # Memory and files
 
 
+SLOW = ("pairs", "batches")
+
+
 @pytest.mark.parametrize(
-    "kind", ["mapped", "parquet", pytest.param("pairs", marks=[pytest.mark.slow])]
+    "kind",
+    ["mapped", "parquet", *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW)],
 )
 def test_memory_holds_neither_rows_nor_logits(kind: str, tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
@@ -302,7 +305,7 @@ def test_a_map_is_used_where_it_is_if_its_rows_are_as_they_are_wanted(tmp_path: 
         (X.astype(">f8"), None, False),
         (X, np.r_[0.0, ones[1:]], False),
     ):
-        reader = MappedReader(mapped(rows, tmp_path / "X.npy"), Y, weights, np.asarray)
+        reader = MappedReader(StoredRows(mapped(rows, tmp_path / "X.npy")), Y, weights, np.asarray)
         assert (reader.stored is not None) == fits
 
 

@@ -54,7 +54,7 @@ def test_a_run_in_pieces_is_the_run_in_one(
         checkpoint = StoppingAt(tmp_path / "c", 0, {})
         checkpoint.left, rounds = steps, rounds + 1
         try:
-            pieces = solve(solver, f, f.start, settings, checkpoint)
+            pieces = solve(solver, f, f.start, settings, checkpoint=checkpoint)
         except Stopped:
             continue
         break
@@ -76,7 +76,7 @@ def test_a_checkpoint_waits_for_its_time(tmp_path: Path) -> None:
     f = objective("wine")
     for every, written in ((1e9, False), (0.0, True)):
         checkpoint = Checkpoint(tmp_path / "c", every, {})
-        solve("lbfgs", f, f.start, Settings(1e-8, 100), checkpoint)
+        solve("lbfgs", f, f.start, Settings(1e-8, 100), checkpoint=checkpoint)
         assert checkpoint.path.exists() == written
 
 
@@ -85,7 +85,7 @@ def test_a_longer_run_goes_on_from_a_shorter_one(tmp_path: Path) -> None:
     f = objective("wine")
     whole = solve("lbfgs", f, f.start, Settings(1e-8, 100))
     for settings in (Settings(1e-8, 7), Settings(1e-8, 3), Settings(1e-8, 100)):
-        found = solve("lbfgs", f, f.start, settings, Checkpoint(tmp_path / "c", 0, {}))
+        found = solve("lbfgs", f, f.start, settings, checkpoint=Checkpoint(tmp_path / "c", 0, {}))
         assert found.iterations == (7 if settings.max_iter < 100 else whole.iterations)
     assert_same_bits(found.theta, whole.theta)
 
@@ -147,7 +147,7 @@ def test_another_start_is_another_fit(tmp_path: Path) -> None:
     with stopped_fit(tmp_path / "c"):
         model = sg.SoftmaxClassifier(solver="lbfgs", warm_start=True, C=2.0).fit(X, Y)
         model.set_params(C=1.0, checkpoint=tmp_path / "c")
-        with pytest.raises(ValueError, match=r"one of another fit in .*: start [0-9a-f]{32}, not"):
+        with pytest.raises(ValueError, match=r"another fit in .*: start none, not [0-9a-f]{32}"):
             model.fit(X, Y)
 
 
@@ -250,14 +250,21 @@ def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path: Path) -> Non
     assert set(os.listdir(tmp_path)) == others
 
 
+KILLED = {
+    "lbfgs": {"solver": "lbfgs", "C": 1e4},
+    "adam": {"solver": "adam", "max_iter": 20, "batch_size": 60, "random_state": 0},
+}
+
+
 @pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.slow)])
-def test_random_kills_lose_nothing(kills: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", KILLED.values(), ids=KILLED)
+def test_random_kills_lose_nothing(settings: dict[str, Any], kills: int, tmp_path: Path) -> None:
     """Fits are killed at random moments, and each goes on from what the one before it left."""
     script = Path(__file__).parent / "killed_fits.py"
     folder = tmp_path / "folder"
     folder.mkdir()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, script, str(folder), str(kills)]
+    command = [sys.executable, script, str(folder), str(kills), json.dumps(settings)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

@@ -98,12 +98,11 @@ class Checkpoint:
         from safetensors.numpy import save
 
         if self._before is not None:
-            before, before_numbers = self._before
-            arrays = {**before, **{_THEN + name: array for name, array in arrays.items()}}
-            numbers = {**before_numbers, **{_THEN + name: n for name, n in numbers.items()}}
+            arrays = {**self._before[0], **{_THEN + name: a for name, a in arrays.items()}}
+            numbers = {**self._before[1], **{_THEN + name: n for name, n in numbers.items()}}
         content = {"of": self.fingerprint, "numbers": dict(numbers)}
         header = {HEADER_KEY: json.dumps({"schema": _SCHEMA, "checkpoint": content})}
-        tensors = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+        tensors = {name: np.asarray(a, order="C") for name, a in arrays.items()}
         try:
             write_atomically(self.path, save(tensors, metadata=header))
         except OSError as error:

@@ -369,7 +369,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return validate_data(self, X, accept_sparse="csr", dtype=_FLOATS, reset=False)
 
         layers = self._coefficients
-        options = {"features": layers.features, "width": layers.width}
+        options: dict[str, Any] = {"features": layers.features, "width": layers.width}
         if not is_stream(X):
             return by_chunks(check(X), layers.theta, of_logits, **options)
         blocks = feature_blocks(X, getattr(self, "feature_names_in_", None), check)

@@ -10,7 +10,6 @@ import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.kernels import choose
-from softgrad.learn.blocks.stored import StoredRows
 from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
 from softgrad.learn.minibatch import Batch, Model, Plan, Scattered, Shuffled, Training, hold_out
 from softgrad.learn.objective import Objective
@@ -18,6 +17,7 @@ from softgrad.learn.options import BY_BATCHES, Options
 from softgrad.learn.progress import Watch, watching
 from softgrad.learn.randomness import seed_words
 from softgrad.learn.solvers import Point, Settings, certified_gap, solve
+from softgrad.learn.stored_rows import StoredRows
 from softgrad.learn.training_set import TrainingSet
 from softgrad.nn.mlp import hidden_layers
 

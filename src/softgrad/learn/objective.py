@@ -19,8 +19,8 @@ from softgrad.heads import LinearCrossEntropy
 from softgrad.heads.plan import cuts
 from softgrad.kernels import choose
 from softgrad.learn.affine import is_sparse
-from softgrad.learn.blocks.stored import StoredRows
 from softgrad.learn.linear_loss import MEMORY, in_chunks
+from softgrad.learn.stored_rows import StoredRows
 
 __all__ = ["Objective"]
 

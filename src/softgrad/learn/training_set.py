@@ -10,7 +10,7 @@ import numpy as np
 from softgrad.arrays import Array, describe, real_array
 from softgrad.errors import mismatch
 from softgrad.learn.affine import is_sparse
-from softgrad.learn.blocks.stored import StoredRows
+from softgrad.learn.stored_rows import StoredRows
 
 __all__ = [
     "ClassWeight",

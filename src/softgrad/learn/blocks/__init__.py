@@ -2,6 +2,5 @@
 
 from softgrad.learn.blocks.features import feature_blocks
 from softgrad.learn.blocks.gather import gather, is_stream
-from softgrad.learn.blocks.stored import StoredRows
 
-__all__ = ["StoredRows", "feature_blocks", "gather", "is_stream"]
+__all__ = ["feature_blocks", "gather", "is_stream"]

@@ -13,9 +13,9 @@ from softgrad.arrays import Array
 from softgrad.errors import mismatch
 from softgrad.learn.blocks.batches import BatchTable
 from softgrad.learn.blocks.readers import Check
-from softgrad.learn.blocks.stored import StoredRows
 from softgrad.learn.cells import feature_rows, narrow
 from softgrad.learn.sources import open_table
+from softgrad.learn.stored_rows import StoredRows
 from softgrad.learn.tables import AbstractTable, check_columns
 
 __all__ = ["feature_blocks", "opened"]

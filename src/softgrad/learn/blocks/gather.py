@@ -20,8 +20,8 @@ from softgrad.learn.blocks.readers import (
     PairReader,
     TableReader,
 )
-from softgrad.learn.blocks.spill import Spill
 from softgrad.learn.sources import open_labelled
+from softgrad.learn.stored_rows import Spill, StoredRows
 from softgrad.learn.training_set import ClassWeight, TrainingSet, check_squares, weighed
 from softgrad.nn.arguments import check_kind
 
@@ -62,7 +62,7 @@ def gather(
     folder: str | os.PathLike[str] | None,
 ) -> Gathered:
     """Read all blocks, once, and return rows that stay in a file."""
-    reader = _reader(X, y, sample_weight, check)
+    reader = _reader(X, y, sample_weight, check, folder)
     weights_of: list[Array] = []
     with Spill(folder) as spill:
         for block in reader.blocks():
@@ -78,10 +78,12 @@ def gather(
     return Gathered(rows._replace(X=stored), reader.features)
 
 
-def _reader(X: Any, y: Any, sample_weight: Any, check: Check) -> AbstractReader:
+def _reader(
+    X: Any, y: Any, sample_weight: Any, check: Check, folder: str | os.PathLike[str] | None
+) -> AbstractReader:
     """Return what reads X, or raise where y does not go with it."""
     if isinstance(X, np.memmap):
-        return MappedReader(X, y, sample_weight, check)
+        return MappedReader(StoredRows(X, folder), y, sample_weight, check)
     if isinstance(X, (str, os.PathLike)):
         return TableReader(open_labelled(X), *_columns(y, sample_weight))
     blocks = opened(X)

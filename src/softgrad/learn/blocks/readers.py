@@ -10,9 +10,9 @@ import numpy as np
 
 from softgrad.arrays import Array, describe
 from softgrad.errors import mismatch
-from softgrad.learn.blocks.stored import StoredRows
 from softgrad.learn.cells import add_texts, encode, feature_rows, label_texts, narrow
 from softgrad.learn.numbering import Numbering
+from softgrad.learn.stored_rows import StoredRows
 from softgrad.learn.tables import AbstractTable, complaint, other_columns
 from softgrad.learn.training_set import sample_weights
 
@@ -53,12 +53,12 @@ class AbstractReader(ABC):
 class MappedReader(AbstractReader):
     """A mapped array, with labels and weights as `fit` has them for any array."""
 
-    def __init__(self, X: Any, y: Any, sample_weight: Any, check: Check) -> None:
+    def __init__(self, rows: StoredRows, y: Any, sample_weight: Any, check: Check) -> None:
         from sklearn.utils.validation import check_consistent_length
 
         if y is None:
             raise ValueError(mismatch("y", "the label of every row", "None"))
-        self.check, self.rows = check, StoredRows(X)
+        self.check, self.rows, X = check, rows, rows.array
         self.given = _targets(y)
         check_consistent_length(X, self.given)
         self.weights = sample_weights(sample_weight, len(X))

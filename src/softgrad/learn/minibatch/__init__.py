@@ -6,4 +6,14 @@ from softgrad.learn.minibatch.epoch import TrainingEpoch
 from softgrad.learn.minibatch.model import Model
 from softgrad.learn.minibatch.training import Plan, Training
 
-__all__ = ["Batch", "Batches", "Model", "Plan", "Scattered", "Shuffled", "Training", "TrainingEpoch", "hold_out"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "Model",
+    "Plan",
+    "Scattered",
+    "Shuffled",
+    "Training",
+    "TrainingEpoch",
+    "hold_out",
+]

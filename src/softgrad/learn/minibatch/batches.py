@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -68,7 +68,7 @@ class Scattered:
     size: int
     """The most rows of a mini-batch."""
 
-    memory: int = MEMORY
+    memory: int = MEMORY // 2
     """Bytes of the rows that are shuffled together."""
 
     def epoch(self, rng: np.random.Generator) -> Iterator[Batch]:
@@ -76,7 +76,18 @@ class Scattered:
         drawn = rng.permutation(len(pieces))
         for some in cuts(len(drawn), max(1, self.memory // _PIECE)):
             places = [pieces[i] for i in drawn[some]]
-            buffer = [np.concatenate([part[place] for place in places]) for part in self.rows]
+            buffer = [_joined(part, places) for part in self.rows]
             N = len(buffer[1])
             for ids in np.array_split(rng.permutation(N), -(-N // self.size)):
                 yield Batch(*(part[ids] for part in buffer))
+
+
+def _joined(part: Any, places: Sequence[slice]) -> Array:
+    """Return pieces of rows in one array; each leaves the memory as the next one is read."""
+    first, N = 0, sum(place.stop - place.start for place in places)
+    joined = np.empty((N, *part.shape[1:]), part.dtype)
+    for place in places:
+        n = place.stop - place.start
+        joined[first : first + n] = part[place]
+        first += n
+    return joined
