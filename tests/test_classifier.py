@@ -194,7 +194,7 @@ def test_warm_start_on_other_data_is_refused() -> None:
     X, y = data("iris")
     model = sg.SoftmaxClassifier(warm_start=True).fit(X, y)
     for other in ((X[:, :3], y), (X, np.where(y == 2, 9, y)), (X[y < 2], y[y < 2])):
-        with pytest.raises(ValueError, match=r"`warm_start` must be False, or the data of"):
+        with pytest.raises(ValueError, match=r"`warm_start` must be False, or data with"):
             sg.SoftmaxClassifier.fit(model, *other)
         model.fit(X, y)
 

@@ -13,7 +13,7 @@ import pytest
 from scipy import sparse
 from scipy.special import logsumexp
 from sklearn.base import clone
-from sklearn.exceptions import SkipTestWarning
+from sklearn.exceptions import ConvergenceWarning, SkipTestWarning
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -21,6 +21,7 @@ import softgrad as sg
 from asserts import assert_close, assert_same_bits
 from convex import data
 from softgrad.errors import UsageError
+from softgrad.learn import options
 
 
 @cache
@@ -37,11 +38,12 @@ def mean_loss(model: Any, X: Any, y: Any, w: Any = None) -> float:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"hidden": (16,), "max_iter": 60}, {"solver": "adam", "max_iter": 60}],
+    [{"hidden": (16,)}, {"solver": "adam"}],
     ids=["hidden", "adam"],
 )
 def test_scikit_learns_own_checks_pass(settings: dict[str, Any]) -> None:
-    assert_passes(sg.SoftmaxClassifier(**settings))
+    quick = {"max_iter": 40, "batch_size": 512, "learning_rate": 0.05}
+    assert_passes(sg.SoftmaxClassifier(**quick, **settings))
 
 
 @pytest.mark.slow
@@ -73,7 +75,7 @@ def assert_passes(estimator: Any) -> None:
 NETWORKS: dict[str, dict[str, Any]] = {
     "one layer": {"hidden": (12,)},
     "softmax hidden": {"hidden": (16, 8), "activation": ("tanh", "softmax")},
-    "a map": {"hidden": [10], "activation": sg.Entmax(alpha=1.3)},
+    "a map": {"hidden": [10], "activation": sg.Entmax(alpha=1.3), "max_iter": 40},
     "no layer": {"solver": "adam"},
     "sgd": {"solver": "sgd", "learning_rate": 0.1},
 }
@@ -129,6 +131,22 @@ def test_polish_reaches_the_optimum(name: str) -> None:
     assert fine.n_iter_ == len(fine.history_) > 20
 
 
+def test_auto_takes_mini_batches_for_the_huge_alone_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, y = data("wine")
+    assert sg.SoftmaxClassifier().fit(X, y).solver_ == "newton"
+    monkeypatch.setattr(options, "_HUGE", X.size * 3 - 1)
+    with pytest.warns(ConvergenceWarning, match=r"adam ended after 200 epochs.* at most .* above"):
+        model = sg.SoftmaxClassifier(random_state=0).fit(X, y)
+    assert model.solver_ == "adam"
+    # Without a warning:
+    sg.SoftmaxClassifier(polish=True).fit(X, y)
+    sg.SoftmaxClassifier(solver="adam", max_iter=2).fit(X, y)
+    monkeypatch.setattr(options, "_HUGE", X.size * 3)
+    assert sg.SoftmaxClassifier().fit(X, y).solver_ == "newton"
+
+
 def test_small_steps_with_a_falling_rate_come_close_to_the_optimum_without_polish() -> None:
     X, y = scaled("two")
     exact = sg.SoftmaxClassifier().fit(X, y)
@@ -151,6 +169,9 @@ def test_float32_stays_float32(form: Any, settings: dict[str, Any]) -> None:
     assert_close(model.predict_log_proba(narrow), wide.predict_log_proba(X), u=1e4)
     model.partial_fit(X, y)
     assert model.predict_proba(narrow).dtype == np.float32
+    again = clone(model).set_params(warm_start=True).fit(X, y)
+    assert again.fit(narrow, y).history_[0].loss < 0.3 < np.log(3)
+    assert again.predict_proba(narrow).dtype == np.float32
 
 
 def test_seeds_give_the_same_bits() -> None:
@@ -181,6 +202,21 @@ def test_weight_zero_is_a_row_removed_bit_for_bit(
     weighted = clone(model).fit(X, y, sample_weight=w)
     removed = clone(model).fit(X[kept], y[kept], sample_weight=w[kept])
     assert_same_bits(weighted.predict_proba(X), removed.predict_proba(X))
+
+
+@pytest.mark.parametrize("verb", ["fit", "partial_fit"])
+def test_the_unit_of_weights_is_that_of_C(verb: str, rng: np.random.Generator) -> None:
+    X, y = scaled("wine")
+    w = rng.uniform(0.5, 2, size=len(y))
+    options = {"solver": "sgd", "batch_size": 40, "max_iter": 3, "random_state": 0}
+    models = []
+    for unit in (1.0, 100.0):
+        model = sg.SoftmaxClassifier(C=1e-3 / unit, **options)
+        for part in (slice(0, None, 2), slice(1, None, 2)):
+            getattr(model, verb)(X[part], y[part], sample_weight=unit * w[part])
+        models.append(model)
+    assert_close(models[1].coef_, models[0].coef_, u=1e4)
+    assert models[0].score(X, y) > 0.9
 
 
 def test_early_stopping_restores_the_best_of_the_held_out_rows() -> None:
@@ -240,9 +276,9 @@ def test_warm_start_goes_on_from_the_network() -> None:
     before = model.history_[-1].loss
     assert model.fit(X, y).history_[0].loss < 1.5 * before < model.history_[0].loss * 3
     for other in ((X[:, :3], y), (X[y < 2], y[y < 2])):
-        with pytest.raises(ValueError, match=r"`warm_start` must be False, or the data of"):
+        with pytest.raises(ValueError, match=r"`warm_start` must be False, or data with"):
             clone(model).fit(X, y).fit(*other)
-    with pytest.raises(ValueError, match=r"hidden layers \(8,\), got .* hidden layers \(9,\)"):
+    with pytest.raises(ValueError, match=r"layers \(8,\) with .* got .* layers \(9,\)"):
         model.set_params(hidden=(9,)).fit(X, y)
 
 
@@ -373,20 +409,34 @@ def test_what_needs_all_rows_has_no_partial_fit(settings: dict[str, Any]) -> Non
     assert hasattr(sg.SoftmaxClassifier(), "partial_fit")
 
 
-def test_logits_are_never_stored(rng: np.random.Generator, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("hidden", [(), (4,)], ids=["", "hidden"])
+def test_logits_of_a_part_are_never_stored(hidden: Any, rng: np.random.Generator) -> None:
     N, K = 1024, 50_000
     X, y = rng.normal(size=(N, 4)).astype(np.float32), np.arange(N) % K
-    whole = 4 * N * K
-    model = sg.SoftmaxClassifier(solver="adam", max_iter=1, batch_size=N)
+    model = sg.SoftmaxClassifier(hidden=hidden, batch_size=N)
     model.partial_fit(X[:256], y[:256], classes=np.arange(K))  # kernels are loaded
+    wide = X.astype(np.float64)  # the coefficients stay float32
+    peak = peak_of(lambda: model.partial_fit(wide, y).predict(X[:256]))
+    assert peak < 2 * 64 * 2**20 < 4 * N * K
+
+
+def test_logits_of_a_fit_are_never_stored(rng: np.random.Generator) -> None:
+    N, K = 40_000, 1500
+    X, y = rng.normal(size=(N, 4)).astype(np.float32), np.arange(N) % K
+    model = sg.SoftmaxClassifier(solver="adam", max_iter=1)
+    model.fit(X[:5000], y[:5000])  # kernels are loaded
+    peak = peak_of(lambda: model.fit(X, y).score(X, y))
+    assert peak < 1.5 * 64 * 2**20 < 4 * N * K / 2
+
+
+def peak_of(f: Any) -> int:
+    """Return the most bytes that NumPy and Python held while f ran."""
     tracemalloc.start()
     try:
-        model.partial_fit(X, y)
-        model.predict(X[:256])
-        peak = tracemalloc.get_traced_memory()[1]
+        f()
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 2 * 64 * 2**20 < whole
 
 
 # ---- bad input ---------------------------------------------------------------------------------
@@ -485,6 +535,25 @@ def test_a_first_part_needs_two_classes() -> None:
     assert sg.SoftmaxClassifier().partial_fit(X[:5], y[:5], classes=[0, 1]).score(X[:5], y[:5]) == 1
 
 
+def test_rows_without_weight_bring_no_class() -> None:
+    X, y = scaled("wine")
+    model, other = (sg.SoftmaxClassifier(random_state=0, batch_size=16) for _ in range(2))
+    model.partial_fit(X, y, sample_weight=(y < 2) * 1.0)
+    assert model.classes_.tolist() == [0, 1]
+    assert_same_bits(model.coef_, other.partial_fit(X[y < 2], y[y < 2]).coef_)
+
+
+def test_weights_by_label_may_name_classes_that_have_not_come() -> None:
+    X, y = scaled("wine")
+    early, weights = y < 2, {2: 3.0, 0: 2.0}
+    model = sg.SoftmaxClassifier(class_weight=weights, random_state=0)
+    model.partial_fit(X[early], y[early]).partial_fit(X, y)
+    plain = sg.SoftmaxClassifier(random_state=0)
+    plain.partial_fit(X[early], y[early], sample_weight=2.0 - y[early])
+    plain.partial_fit(X, y, sample_weight=np.array([2.0, 1.0, 3.0])[y])
+    assert_close(model.coef_, plain.coef_, u=100)
+
+
 def test_balanced_weights_need_all_rows() -> None:
     with pytest.raises(ValueError, match="`class_weight` must be None or a dict for partial_fit"):
         sg.SoftmaxClassifier(class_weight="balanced").partial_fit(*scaled("wine"))
@@ -492,5 +561,5 @@ def test_balanced_weights_need_all_rows() -> None:
 
 def test_later_layers_must_be_those_of_before() -> None:
     model = sg.SoftmaxClassifier(hidden=(4,)).partial_fit(*scaled("wine"))
-    with pytest.raises(ValueError, match=r"`hidden` must be .* layers \(4,\), got .*\(5,\)"):
+    with pytest.raises(ValueError, match=r"`hidden` must be .* layers \(4,\) with .* got .*\(5,\)"):
         model.set_params(hidden=(5,)).partial_fit(*scaled("wine"))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy as np
 
 from softgrad.arrays import Array, as_integer
 from softgrad.errors import MissingExtraError, mismatch
+from softgrad.learn.as_it_was import as_it_was
 from softgrad.learn.blocks import feature_blocks, gather, is_stream
 from softgrad.learn.coefficients import Coefficients
 from softgrad.learn.fits import fit
@@ -64,7 +63,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         "newton" builds the whole Hessian, "newton-cg" a block for each class, "lbfgs" one matrix
         for all classes; all three reach the optimum. "adam" and "sgd" take mini-batches, and end
         with their last epoch. "auto" looks at the size of the problem: mini-batches are for hidden
-        layers, and for X and classes of which one pass takes 1e11 multiplications.
+        layers, and for X and classes of which one pass takes 1e11 multiplications; how far these
+        are from the optimum it then says by a ConvergenceWarning.
     max_iter : int, optional
         Steps of the solver, 1000; what stops short of the optimum says so by a ConvergenceWarning.
         Of mini-batches the epochs: as many as make 2000 steps, but from 10 to 200.
@@ -93,7 +93,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     callbacks : callable or list of them, optional
         Called with every record of `history_` when it is made; the fit ends if one returns True.
     verbose : bool or int, False
-        Whether to show a progress bar.
+        Whether `fit` shows a progress bar, on stderr.
     random_state : int, Generator, RandomState, optional
         Of hidden layers, of the order of rows, and of those held out.
     checkpoint : path, optional
@@ -229,13 +229,15 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             large.
         """
         options = Options.checked(self.get_params(deep=False))
-        with _as_it_was(self):
+        with as_it_was(self):
             before = self._before() if options.warm_start else None
             rows = self._training_set(X, y, sample_weight, options)
+            start = None
             if before is not None:
-                D = rows.X.shape[1]
-                _check_same("warm_start", "False, or", before, D, rows.classes, options)
-            found = fit(rows, options, None if before is None else before[1].model())
+                settings = rows.X.shape[1], rows.classes, options.hidden, options.activations
+                before.check("warm_start", "False, or data with", *settings)
+                start = before.model(rows.X.dtype)
+            found = fit(rows, options, start)
             self._keep(rows.classes, found.model, rows.X.dtype)
             self.solver_, self.n_iter_ = found.solver, found.iterations
             self.objective_, self.optimality_ = found.value, found.bound
@@ -275,20 +277,24 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         options = Options.checked(self.get_params(deep=False))
         options.check_partial()
-        with _as_it_was(self):
+        with as_it_was(self):
             before = self._before()
             X, y = self._examples(X, y, reset=before is None, part=True)
-            known, start = (None, None) if before is None else (before[0], before[1].model())
+            stream, known, start = Stream(), None, None
             if before is not None:
-                _check_same("hidden", "that of", before, X.shape[1], before[0], options)
-            stream = Stream() if before is None else self._stream
+                stream, known, start = self._stream, before.classes, before.model()
+                settings = X.shape[1], known, options.hidden, options.activations
+                before.check("hidden", "that of", *settings)
             stream = replace(stream, closed=stream.closed or classes is not None)
-            labels = classes_after(known, classes, y, stream.closed)
-            rows = training_set(X, y, sample_weight, options.class_weight, labels)
+
+            def all_classes(found: Array) -> Array:
+                return classes_after(known, classes, found, stream.closed)
+
+            rows = training_set(X, y, sample_weight, options.class_weight, all_classes)
             model, self._stream, epoch = train_on_part(rows, options, known, start, stream)
             for callback in options.callbacks:
                 callback(epoch)
-            self._keep(labels, model, model.W.dtype)
+            self._keep(rows.classes, model, model.W.dtype)
             self.history_ = [*getattr(self, "history_", []), epoch]
             self.solver_ = "adam" if options.solver == "auto" else options.solver
             self.n_iter_, self.objective_, self.optimality_ = epoch.number, np.nan, np.inf
@@ -379,16 +385,16 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def _coefficients(self) -> Coefficients:
         if hasattr(self, "coefs_"):
-            return Coefficients(self.coefs_, self.intercepts_, self.activations_)
-        return Coefficients([self.coef_.T], [self.intercept_], ())
+            return Coefficients(self.classes_, self.coefs_, self.intercepts_, self.activations_)
+        return Coefficients(self.classes_, [self.coef_.T], [self.intercept_], ())
 
-    def _before(self) -> tuple[Array, Coefficients] | None:
-        """Return the labels and the coefficients that there are."""
-        return (self.classes_, self._coefficients) if hasattr(self, "classes_") else None
+    def _before(self) -> Coefficients | None:
+        """Return what there is to go on from."""
+        return self._coefficients if hasattr(self, "classes_") else None
 
     def _keep(self, classes: Array, model: Model, dtype: Any) -> None:
         """Take over what was trained, and leave nothing of a model of the other kind."""
-        found = Coefficients.of(model, dtype)
+        found = Coefficients.of(classes, model, dtype)
         for name in ("coef_", "intercept_", "coefs_", "intercepts_", "activations_"):
             if hasattr(self, name):
                 delattr(self, name)
@@ -398,35 +404,3 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.activations_ = tuple(found.activations)
         else:
             self.coef_, self.intercept_ = found.matrices[0].T, found.intercepts[0]
-
-
-@contextmanager
-def _as_it_was(estimator: BaseEstimator) -> Iterator[None]:
-    """Take back whatever was set before an error or Ctrl-C."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
-
-
-def _check_same(
-    name: str,
-    expected: str,
-    before: tuple[Array, Coefficients],
-    D: int,
-    classes: Array,
-    options: Options,
-) -> None:
-    """Raise unless coefficients of before are those of such columns, classes and layers."""
-    known, coefficients = before
-    same = coefficients.fits(D, len(known), options.hidden, options.activations)
-    if not same or not np.array_equal(known, classes):
-        widths = tuple(len(b) for b in coefficients.intercepts[:-1])
-        layers = f", hidden layers {widths}" if widths or options.hidden else ""
-        what = f"the same columns and classes {known.tolist()}{layers}"
-        got = f"{D} columns and classes {classes.tolist()}"
-        got += f", hidden layers {options.hidden}" if layers else ""
-        raise ValueError(mismatch(name, f"{expected} the data of {what}", got))

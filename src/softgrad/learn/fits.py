@@ -105,16 +105,12 @@ def _by_steps(
     watch: Watch,
     checkpoint: Checkpoint | None,
 ) -> Fit:
-    from sklearn.exceptions import ConvergenceWarning
-
     found = solve(solver, f, start, settings, watch, checkpoint)
     if not (found.converged or watch.stopped):
-        warnings.warn(
+        _warn(
             f"{solver} stopped after {found.iterations} steps, where the objective "
             f"{found.value:.6g} seemed to be {found.gap:.1e} above its minimum: raise "
             "`max_iter` or `tol`, take another `solver`, or scale the columns",
-            ConvergenceWarning,
-            stacklevel=4,
         )
     model = Model((), found.theta[:, :-1], found.theta[:, -1])
     return Fit(model, solver, found.iterations, found.value, found.bound, found.steps)
@@ -135,13 +131,13 @@ def _by_batches(
     if options.early_stopping:
         patience, (rows, held_out) = options.n_iter_no_change, _held_out(rows, options, seed)
     N, n = len(rows.y), float(rows.weights.sum())
-    training = Training(model, options.optimiser(solver), seed)
     epochs = options.epochs_for(N)
     impl = choose("auto", np.broadcast_to(np.empty((1, 1)), (N * epochs, K))).impl
     plan = Plan(epochs, 1 / (options.C * n), options.schedule, patience, impl)
     batch = Batch(rows.X, rows.y, rows.weights * (N / n))
     in_file = isinstance(rows.X, StoredRows)
     batches = (Scattered if in_file else Shuffled)(batch, options.batch_size_for(N))
+    training = Training(model, options.optimiser(solver), seed)
     if kept is not None:
         training.load(*kept)
     keep = None if checkpoint is None else _keeping(checkpoint)
@@ -151,23 +147,38 @@ def _by_batches(
                 break
     training.restore_best()
     history, model = tuple(training.epochs), model.centred()
-    if model.hidden:
-        value = model.mean_loss(batch, impl) + model.penalty(plan.ridge)
-        return Fit(model, solver, len(history), value, np.inf, history)
-    f = objective_of(rows, options.C)
-    theta = _theta(model)
-    if not options.polish or watch.stopped:
-        point = Point.of(f, theta)
-        bound = max(certified_gap(f, point), 0.0)
-        return Fit(model, solver, len(history), point.value, bound, history)
-    with watching(options.callbacks, options.settings.max_iter, "lbfgs", options.verbose) as watch:
+    if not model.hidden:
+        rough = Fit(model, solver, len(history), np.nan, np.inf, history)
         later = None if checkpoint is None else checkpoint.then(*training.state())
-        polished = _by_steps("lbfgs", f, theta, options.settings, watch, later)
-    return polished._replace(
-        solver=solver,
-        iterations=len(history) + polished.iterations,
-        history=history + polished.history,
-    )
+        return _convex(rough, rows, options, later)
+    value = model.mean_loss(batch, impl) + model.penalty(plan.ridge)
+    return Fit(model, solver, len(history), value, np.inf, history)
+
+
+def _convex(rough: Fit, rows: TrainingSet, options: Options, checkpoint: Checkpoint | None) -> Fit:
+    """Return what mini-batches found with its distance from the optimum, or polished."""
+    f, theta = objective_of(rows, options.C), _theta(rough.model)
+    if options.polish:
+        most = options.settings.max_iter
+        with watching(options.callbacks, most, "lbfgs", options.verbose) as watch:
+            fine = _by_steps("lbfgs", f, theta, options.settings, watch, checkpoint)
+        iterations, history = rough.iterations + fine.iterations, rough.history + fine.history
+        return fine._replace(solver=rough.solver, iterations=iterations, history=history)
+    point = Point.of(f, theta)
+    bound = max(certified_gap(f, point), 0.0)
+    if options.solver == "auto" and bound > options.tol * point.value:
+        _warn(
+            f"{rough.solver} ended after {rough.iterations} epochs, where the objective "
+            f"{point.value:.6g} is at most {bound:.1e} above its minimum: ask for `polish`, "
+            "or name the `solver`",
+        )
+    return rough._replace(value=point.value, bound=bound)
+
+
+def _warn(message: str) -> None:
+    from sklearn.exceptions import ConvergenceWarning
+
+    warnings.warn(message, ConvergenceWarning, stacklevel=6)
 
 
 def _keeping(checkpoint: Checkpoint) -> Callable[[Training], None]:

@@ -34,8 +34,8 @@ class Stream:
     """What that solver's optimiser keeps."""
 
 
-def classes_after(known: Array | None, named: Any, labels: Array, closed: bool) -> Array:
-    """Return the classes, sorted, once a part with some labels has come.
+def classes_after(known: Array | None, named: Any, found: Array, closed: bool) -> Array:
+    """Return the classes, sorted, once a part with those that were found has come.
 
     Raises
     ------
@@ -43,12 +43,10 @@ def classes_after(known: Array | None, named: Any, labels: Array, closed: bool) 
         A label is none of the classes that were named, or fits the others in kind as little as
         text fits numbers; or there is one class.
     """
-    found = np.unique(labels)
     if named is not None:
         classes, what = np.unique(np.asarray(named)), "classes"
         if known is not None:
             _check_among("classes", known, classes, f"with all known classes {known.tolist()}")
-        closed = True
     elif known is None:
         classes, what = found, "y"
     else:

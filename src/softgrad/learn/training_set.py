@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from softgrad.learn.stored_rows import StoredRows
 __all__ = [
     "ClassWeight",
     "TrainingSet",
+    "check_some",
     "check_squares",
     "sample_weights",
     "training_set",
@@ -39,11 +40,15 @@ class TrainingSet(NamedTuple):
 
 
 def training_set(
-    X: Any, labels: Array, sample_weight: Any, class_weight: Any, known: Array | None = None
+    X: Any,
+    labels: Array,
+    sample_weight: Any,
+    class_weight: Any,
+    all_classes: Callable[[Array], Array] | None = None,
 ) -> TrainingSet:
     """Return the rows that count: one of weight 0 is as good as not there.
 
-    The classes are those of the rows, at least two of them, or the known ones.
+    The classes are those of the rows, at least two of them, or what a function makes of those.
 
     Raises
     ------
@@ -54,12 +59,14 @@ def training_set(
     if not weights.all():
         rows = np.flatnonzero(weights)
         X, labels, weights = X[rows], labels[rows], weights[rows]
-    if known is None:
-        classes, y = np.unique(labels, return_inverse=True)
-    else:
-        classes, y = known, np.asarray(np.searchsorted(known, labels))
+    check_some(weights)
+    classes, y = np.unique(labels, return_inverse=True)
+    if all_classes is not None:
+        found, classes = classes, all_classes(classes)
+        y = np.searchsorted(classes, found)[y]
         if isinstance(class_weight, Mapping):  # the other labels may still come
-            class_weight = {c: class_weight[c] for c in class_weight if c in set(known.tolist())}
+            known = set(classes.tolist())
+            class_weight = {label: w for label, w in class_weight.items() if label in known}
     return weighed(X, y, weights, classes, class_weight)
 
 
@@ -67,8 +74,6 @@ def weighed(
     X: Any, y: Array, weights: Array, classes: Array, class_weight: ClassWeight
 ) -> TrainingSet:
     """Return rows of positive weight with the weights of their classes."""
-    if not len(y):
-        raise ValueError(mismatch("sample_weight", "positive in some rows", "zero in all"))
     if len(classes) < 2:
         got = f"one class: {classes.tolist()[0]!r}"
         raise ValueError(mismatch("y", "of at least two classes in rows of positive weight", got))
@@ -76,6 +81,12 @@ def weighed(
     if not np.isfinite(weights.sum()):
         raise ValueError(mismatch("sample_weight", "of a finite sum", weights.sum()))
     return TrainingSet(X, y, weights, classes)
+
+
+def check_some(weights: Array) -> None:
+    """Raise where no row is left."""
+    if not len(weights):
+        raise ValueError(mismatch("sample_weight", "positive in some rows", "zero in all"))
 
 
 def check_squares(X: Any) -> None:

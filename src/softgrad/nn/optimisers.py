@@ -142,11 +142,19 @@ class Adam(AbstractOptimiser):
         t, m, v = (self.state.get(key, 0.0) for key in keys)
         beta1, beta2 = self.betas
         t = np.asarray(int(t) + 1)
-        m = beta1 * m + (1 - beta1) * gradient
-        v = beta2 * v + (1 - beta2) * gradient**2
+        # In place where it can be: for millions of parameters fresh memory is what costs.
+        m, part = beta1 * m, np.asarray((1 - beta1) * gradient)
+        m += part
+        v, part = beta2 * v, np.square(gradient, out=part)
+        part *= 1 - beta2
+        v += part
         self.state.update(zip(keys, (t, m, v), strict=True))
-        m_hat, v_hat = m / (1 - beta1 ** int(t)), v / (1 - beta2 ** int(t))
-        return -self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+        root = np.sqrt(np.divide(v, 1 - beta2 ** int(t), out=part), out=part)
+        root += self.eps
+        change = m / (1 - beta1 ** int(t))
+        change *= -self.lr
+        change /= root
+        return change
 
 
 def _gradient(name: str, parameter: Array, gradient: Any) -> Array:

@@ -22,7 +22,7 @@ from softgrad.learn.blocks.readers import (
 )
 from softgrad.learn.sources import open_labelled
 from softgrad.learn.stored_rows import Spill, StoredRows
-from softgrad.learn.training_set import ClassWeight, TrainingSet, check_squares, weighed
+from softgrad.learn.training_set import ClassWeight, TrainingSet, check_some, check_squares, weighed
 from softgrad.nn.arguments import check_kind
 
 __all__ = ["Gathered", "gather", "is_stream"]
@@ -114,6 +114,7 @@ def _counted(y: Array, weights: Array, classes: Array, class_weight: ClassWeight
     kept = weights > 0
     if not kept.all():
         y, weights = y[kept], weights[kept]
+        check_some(weights)
         present = np.bincount(y, minlength=len(classes)) > 0
         y, classes = (np.cumsum(present) - 1)[y], classes[present]
     return weighed(None, y, weights, classes, class_weight)

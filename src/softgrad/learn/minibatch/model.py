@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -90,10 +89,6 @@ class Model:
         parameters = self.parameters
         squares = (c * np.sum(parameters[name] ** 2) for name, c in self.penalties.items())
         return 0.5 * ridge * float(sum(squares))
-
-    def copy(self) -> Model:
-        """Return one whose arrays can be moved without moving these."""
-        return Model(copy.deepcopy(self.hidden), self.W.copy(), self.b.copy())
 
     def centred(self) -> Model:
         """Return one whose classes have nothing in common: that changes the penalty alone."""

@@ -84,10 +84,12 @@ class Training:
         while len(self.epochs) < plan.epochs and not self._tired(plan):
             rate = self.optimiser.lr * plan.share(len(self.epochs))
             self._one_epoch(batches, replace(self.optimiser, lr=rate), plan, after_batch)
-            validation_loss = None if held_out is None else self.model.mean_loss(held_out)
-            loss = self.sums[0] / self.sums[1]
-            record = TrainingEpoch(len(self.epochs) + 1, float(loss), validation_loss, rate)
-            self._check(record.loss if validation_loss is None else validation_loss)
+            with quiet():
+                held_out_loss = None if held_out is None else self.model.mean_loss(held_out)
+            loss = float(self.sums[0] / self.sums[1])
+            finite = all(np.isfinite(p).all() for p in self.model.parameters.values())
+            self._check(loss + (held_out_loss or 0.0) if finite else math.nan)
+            record = TrainingEpoch(len(self.epochs) + 1, loss, held_out_loss, rate)
             self.epochs.append(record)
             self.batches, self.sums = 0, np.zeros(2)
             if held_out is not None and self._waited == 0:
@@ -109,11 +111,6 @@ class Training:
         return replace(
             self, model=self.model.grown(places, K), optimiser=replace(self.optimiser, state=state)
         )
-
-    def copy(self) -> Training:
-        """Return one that can go on without this one."""
-        optimiser = replace(self.optimiser, state=dict(self.optimiser.state))
-        return replace(self, model=self.model.copy(), optimiser=optimiser, epochs=list(self.epochs))
 
     def state(self) -> tuple[dict[str, Array], dict[str, int]]:
         """Return all there is to remember: arrays, and whole numbers."""
