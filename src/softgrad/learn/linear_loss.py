@@ -32,7 +32,8 @@ def linear_loss(
     checks take longer than its products.
     """
     if is_sparse(X) or _row_bytes(len(W)) * len(y) <= MEMORY:
-        return in_chunks(X, W, b, y, weights, impl=impl, dtype=W.dtype, with_x=with_x)
+        options = {"impl": impl, "dtype": W.dtype, "with_x": with_x, "memory": MEMORY}
+        return in_chunks(X, W, b, y, weights, **options)
     options = {"row_weights": weights, "impl": impl, "frozen": () if with_x else ("x",)}
     loss, bars = _head.value_and_gradient(X, W, y, b, **options)
     return float(loss), bars
@@ -57,9 +58,9 @@ def in_chunks(
     weights: Array,
     *,
     impl: Any,
+    memory: int,
     dtype: DTypeLike = np.float64,
     with_x: bool = False,
-    memory: int = MEMORY,
 ) -> tuple[float, Gradients]:
     """Return the loss, and its gradients as sums in some dtype; X [n, D] may be CSR."""
     loss, W_bar, b_bar = 0.0, np.zeros(W.shape, dtype), np.zeros(b.shape)
