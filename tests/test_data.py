@@ -503,7 +503,7 @@ def test_bad_features_for_prediction_are_named_with_their_row(folder):
 
 
 def test_a_row_beyond_the_block_is_refused(folder):
-    with pytest.raises(UsageError, match=r"^d.csv: expected rows of 2 cells and at most 16 MiB; "):
+    with pytest.raises(UsageError, match=r"^d.csv: expected rows of 2 cells and at most 4 MiB; "):
         load(write("d.csv", 'a,kind\n1,x\n2,"' + "y\n" * (1 << 24)))
 
 

@@ -184,7 +184,7 @@ def test_auto_goes_by_size(K: int, D: int, solver: str) -> None:
 
 def test_gap_is_estimated_from_the_pace() -> None:
     """Steps that each leave 0.9 of the gap, whose decrements are too small to be of use."""
-    estimate = GapEstimate(1.0)
+    estimate = GapEstimate([1.0])
     found = [estimate.after(1e-9, 0.9**n) for n in range(1, 60)]
     assert max(found[:19]) == pytest.approx(8e-9)
     for n, gap in enumerate(found[19:], start=20):
@@ -192,6 +192,6 @@ def test_gap_is_estimated_from_the_pace() -> None:
 
 
 def test_gap_is_no_less_than_the_largest_of_three_decrements() -> None:
-    estimate = GapEstimate(1.0)
+    estimate = GapEstimate([1.0])
     found = [estimate.after(d, 1.0) for d in (1.0, 0.1, 0.2, 0.1, 0.05)]
     assert found == pytest.approx([8.0, 8.0, 8.0, 1.6, 1.6])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
-__all__ = ["rewrite_between", "write_atomically"]
+__all__ = ["remove_leftovers", "rewrite_between", "write_atomically"]
+
+_PART = ".part"
 
 
 def rewrite_between(page: Path, start: str, end: str, text: str) -> None:
@@ -25,7 +28,7 @@ def rewrite_between(page: Path, start: str, end: str, text: str) -> None:
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
-    """Write `content` beside `path`, sync it to disk and move it into place.
+    """Write `content` beside `path`, sync it to disk, move it into place and sync that, too.
 
     Raises
     ------
@@ -34,7 +37,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
     """
     target = Path(path).resolve()  # a link stays a link
     data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=_PART)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -45,6 +48,27 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)
         os.replace(name, target)
+        _sync_folder(target.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove what a process left beside `path` that was killed as it wrote."""
+    target = Path(path).resolve()
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}{re.escape(_PART)}")
+    for entry in os.scandir(target.parent):
+        if pattern.fullmatch(entry.name):
+            Path(entry).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make sure that a new name in a folder outlives a loss of power, where that can be asked."""
+    if os.name == "nt":  # a folder cannot be opened there
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +26,17 @@ if TYPE_CHECKING:
 
 _COUNT = click.IntRange(min=1)
 _CORPUS = "With --corpus: "
-_OF_TABLES = ("target", "hidden", "activation", "head", "optimizer", "report")
-_OF_CORPORA = ("context", "dim", "max_tokens", "min_count", "max_types")
+_ALWAYS = {"data", "corpus", "model_file", "as_json", "traceback"}
+_TRAINING = {"epochs", "batch_size", "lr", "validation", "seed"}
+_OPTIONS = {
+    "--corpus": _TRAINING | {"context", "dim", "max_tokens", "min_count", "max_types"},
+    "--solver": {"target", "solver", "strength", "checkpoint"},
+    "networks": _TRAINING | {"target", "hidden", "activation", "head", "optimizer", "report"},
+}
+"""What may be said of each kind of training."""
+
+_SETTING = {"strength": "C"}
+"""What a parameter is called that cannot have its own name: click wants small letters."""
 
 
 def widths(text: str) -> tuple[int, ...]:
@@ -48,6 +56,23 @@ def widths(text: str) -> tuple[int, ...]:
     "--corpus",
     metavar="stdlib|FOLDER",
     help="Train a language model on Python's own source, or on a folder of text.",
+)
+@click.option(
+    "--solver",
+    type=click.Choice(("auto", "newton", "newton-cg", "lbfgs")),
+    help="No network: softmax regression to its optimum. A file may be larger than memory.",
+)
+@click.option(
+    "--C",
+    "strength",
+    type=positive,
+    help="With --solver: inverse strength of the L2 penalty.  [default: 1]",
+)
+@click.option(
+    "--checkpoint",
+    type=file_to_write,
+    metavar="FILE",
+    help="With --solver: written every minute; a run that was killed goes on from it.",
 )
 @click.option("--target", metavar="COLUMN", help="The column of labels.  [default: the last]")
 @click.option(
@@ -138,23 +163,29 @@ def train(
     """Train a network on DATA; first check its gradients.
 
     DATA is digits, iris, wine, breast-cancer, or a CSV or Parquet file: a column of labels, and
-    features that are numbers. --corpus in its place trains a language model, which `softgrad
-    predict MODEL --prompt TEXT` lets go on with a text.
+    features that are numbers. --solver trains softmax regression in the place of a network, and
+    then a file may be larger than memory. --corpus in the place of DATA trains a language model,
+    which `softgrad predict MODEL --prompt TEXT` lets go on with a text.
     """
+    if data is None and corpus is None:
+        raise click.UsageError("Missing argument 'DATA' or option '--corpus'")
+    if data is not None and corpus is not None:
+        raise click.UsageError(f"expected DATA or --corpus, got both: {data} and {corpus}")
+    by_solver = settings["solver"] is not None
+    kind = "--corpus" if data is None else "--solver" if by_solver else "networks"
     given = given_options()
-    if data is None:
-        if corpus is None:
-            raise click.UsageError("Missing argument 'DATA' or option '--corpus'")
-        _refuse(given, _OF_TABLES, "goes with DATA, not with --corpus")
+    for name in sorted(given - _OPTIONS[kind] - _ALWAYS):
+        where = " or ".join(other for other in _OPTIONS if name in _OPTIONS[other])
+        raise UsageError(f"{_option(name)} goes with {where}, not with {kind}")
+    settings = {name: value for name, value in settings.items() if name in _OPTIONS[kind]}
+    if corpus is not None:
         from softgrad.cli.corpus import train_on_corpus
 
         chosen = {name: value for name, value in settings.items() if name in given}
         return train_on_corpus(output, corpus, chosen, model_file)
-    if corpus is not None:
-        raise click.UsageError(f"expected DATA or --corpus, got both: {data} and {corpus}")
-    _refuse(given, _OF_CORPORA, "goes with --corpus, not with DATA")
-    for name in _OF_CORPORA:
-        del settings[name]
+    assert data is not None
+    if by_solver:
+        return _regression(output, data, model_file, settings)
     from softgrad.cli.fitting import Fit, Settings
     from softgrad.cli.verdicts import check_and_show
 
@@ -168,11 +199,18 @@ def train(
     return _finish(output, fit, model_file, report)
 
 
-def _refuse(given: Collection[str], names: Iterable[str], why: str) -> None:
-    """Raise for an option that has no meaning here."""
-    for name in names:
-        if name in given:
-            raise UsageError(f"--{name.replace('_', '-')} {why}")
+def _regression(output: Output, data: str, model_file: Path, settings: dict[str, Any]) -> int:
+    refuse_overwriting(data, model_file, settings["checkpoint"])
+    from softgrad.cli.regression import train_regression
+
+    target = settings.pop("target")
+    chosen = {_SETTING.get(name, name): v for name, v in settings.items() if v is not None}
+    return train_regression(output, data, target, chosen, model_file)
+
+
+def _option(name: str) -> str:
+    """Return how a parameter is written on the command line."""
+    return f"--{_SETTING.get(name, name).replace('_', '-')}"
 
 
 def _interrupted(output: Output, fit: Fit, model_file: Path) -> int:

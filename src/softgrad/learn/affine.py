@@ -12,8 +12,8 @@ __all__ = ["complements", "gram", "is_sparse", "logits", "pulled", "with_ones"]
 
 
 def is_sparse(X: Any) -> bool:
-    """Tell a matrix of SciPy's from an array."""
-    return not isinstance(X, np.ndarray)
+    """Tell a matrix of SciPy's from an array, and from rows in a file."""
+    return hasattr(X, "tocsr")
 
 
 def logits(X: Any, theta: Array) -> Array:

@@ -6,17 +6,18 @@ import math
 import reprlib
 from collections.abc import Sequence
 from decimal import Context, Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from softgrad.learn.numbering import Numbering
 from softgrad.learn.tables import complaint
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["encode", "feature_rows", "label_texts"]
+__all__ = ["add_texts", "encode", "feature_rows", "label_texts", "narrow"]
 
 _TRUTH = {"true": 1.0, "false": 0.0}
 # An exponent beyond all bounds, such as that of 0e99999999999999999999, makes a NaN, no error.
@@ -24,10 +25,14 @@ _NO_TRAPS = Context(traps=[])
 
 
 def feature_rows(
-    path: str, batch: pa.RecordBatch, features: Sequence[str], rows_before: int
-) -> npt.NDArray[np.float64]:
+    path: str,
+    batch: pa.RecordBatch,
+    features: Sequence[str],
+    rows_before: int,
+    dtype: npt.DTypeLike = np.float64,
+) -> npt.NDArray[Any]:
     """Return the features [n, D], all finite, or name the first cell that is not a number."""
-    X = np.empty((batch.num_rows, len(features)))
+    X = np.empty((batch.num_rows, len(features)), dtype)
     for d, name in enumerate(features):
         X[:, d] = _floats(batch.column(name))
     finite = np.isfinite(X)
@@ -36,6 +41,14 @@ def feature_rows(
         message = f"expected a finite number, got {_shown(batch.column(features[d]), i)}"
         raise complaint(path, message, features[d], rows_before + i + 1)
     return X
+
+
+def narrow(batch: pa.RecordBatch, features: Sequence[str]) -> bool:
+    """Tell whether float32 holds all that the columns of these types may hold."""
+    import pyarrow as pa
+
+    kinds = [batch.schema.field(name).type for name in features]
+    return all(pa.types.is_float32(kind) or pa.types.is_float16(kind) for kind in kinds)
 
 
 def label_texts(path: str, column: str, cells: pa.Array, rows_before: int) -> pa.Array:
@@ -56,18 +69,20 @@ def label_texts(path: str, column: str, cells: pa.Array, rows_before: int) -> pa
     return texts
 
 
+def add_texts(labels: Numbering, texts: pa.Array) -> None:
+    """Number the labels of a batch, which are text [n]."""
+    encoded = texts.dictionary_encode()
+    labels.add(encoded.dictionary.to_pylist(), encoded.indices.to_numpy())
+
+
 def encode(
-    path: str, column: str, texts: list[pa.Array]
+    path: str, column: str, labels: Numbering
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """Return class indices [N] and the names of the classes.
 
     Classes are sorted: as numbers when all of them are numbers, as text otherwise.
     """
-    import pyarrow as pa
-
-    encoded = pa.concat_arrays(texts).dictionary_encode()
-    codes = encoded.indices.to_numpy()  # [N], in the order of first appearance
-    names: list[str] = encoded.dictionary.to_pylist()  # [K]
+    codes, names = labels.rows(), labels.found
     values = [_number(name) for name in names]
     if not any(math.isnan(value) for value in values):
         for k, value in enumerate(values):

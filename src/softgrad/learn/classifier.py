@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from softgrad.arrays import Array, as_integer
 from softgrad.errors import MissingExtraError, mismatch
 from softgrad.learn.as_it_was import as_it_was
+from softgrad.learn.blocks import feature_blocks, gather, is_stream
 from softgrad.learn.coefficients import Coefficients
 from softgrad.learn.fits import fit, objective_of
 from softgrad.learn.minibatch import Model
@@ -99,6 +101,16 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         Whether `fit` shows a progress bar, on stderr.
     random_state : int, Generator, RandomState, optional
         Of hidden layers, of the order of rows, and of those held out.
+    checkpoint : path, optional
+        A file that `fit` writes as it goes, begins with if it is there, and removes at its end. A
+        fit that was killed goes on from it and ends with the same bits. That of another model or
+        other data is refused.
+    checkpoint_every : float, 60
+        Seconds between two checkpoints; 0 writes one after every step.
+    cache : path, optional
+        The folder of a temporary file for the rows of tables and streams, all of them, as long as
+        `fit` runs; by default the system's for temporary files. On some systems that one is in
+        memory, and a folder on a disk is wanted.
 
     Attributes
     ----------
@@ -171,6 +183,9 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         callbacks: Callback | list[Callback] | None = None,
         verbose: bool | int = False,
         random_state: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 60.0,
+        cache: str | os.PathLike[str] | None = None,
     ) -> None:
         self.hidden = hidden
         self.activation = activation
@@ -191,18 +206,26 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         self.callbacks = callbacks
         self.verbose = verbose
         self.random_state = random_state
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.cache = cache
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxClassifier:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SoftmaxClassifier:
         """Train on rows X and labels y. Whatever ends it early, Ctrl-C too, changes nothing here.
 
         Parameters
         ----------
-        X : array, data frame or sparse matrix [N, D]
-            Finite numbers; float32 stays float32, a sparse matrix sparse.
-        y : array [N]
-            Labels: integers, text or booleans, of at least two classes.
-        sample_weight : array [N], optional
-            Not negative. A weight of 0 is the same as leaving the row out.
+        X : array, data frame or sparse matrix [N, D], path, or blocks
+            Finite numbers; float32 stays float32, a sparse matrix sparse. Of what need not fit into
+            memory, some blocks of rows are there at a time: an np.memmap, the path of a Parquet or
+            CSV file, or an iterator of blocks or a function that returns one. A block is a pair
+            (X, y), a triple (X, y, weights), a record batch or a data frame. All are read once.
+        y : array [N], or str
+            Labels: integers, text or booleans, of at least two classes. For tables, the name of
+            their column; None where the blocks are pairs.
+        sample_weight : array [N], optional, or str
+            Not negative. A weight of 0 is the same as leaving the row out. For tables, the name of
+            a column; None where the blocks bring them.
 
         Returns
         -------
@@ -213,22 +236,23 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         TypeError, ValueError
             An argument or a setting does not fit; the message has its name.
         UsageError
-            Mini-batches met a loss that is not finite: the learning rate is too large.
+            A file cannot be read, a cell is no number, a checkpoint is damaged or a disk full: one
+            line says where. Or mini-batches met a loss that is not finite: the learning rate is too
+            large.
         """
         options = self._options
         with as_it_was(self):
             before = self._before() if options.warm_start else None
-            X, y = self._examples(X, y, reset=True)
-            rows = training_set(X, y, sample_weight, options.class_weight)
+            rows = self._training_set(X, y, sample_weight, options)
             start = None
             if before is not None:
-                settings = X.shape[1], rows.classes, options.hidden, options.activations
+                settings = rows.X.shape[1], rows.classes, options.hidden, options.activations
                 before.check("warm_start", "False, or data with", *settings)
-                start = before.model(X.dtype)
+                start = before.model(rows.X.dtype)
             found = fit(rows, options, start)
             self._forget()
             self.separation_ = self._separation(found, rows.classes)
-            self._keep(rows.classes, found.model, X.dtype)
+            self._keep(rows.classes, found.model, rows.X.dtype)
             self.solver_, self.n_iter_ = found.solver, found.iterations
             self.objective_, self.optimality_ = found.value, found.bound
             self.history_ = list(found.history)
@@ -345,13 +369,38 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         check_squares(X)
         return X, y
 
+    def _training_set(self, X: Any, y: Any, sample_weight: Any, options: Options) -> TrainingSet:
+        """Return checked rows, labels and weights, wherever they come from."""
+        if not is_stream(X):
+            X, y = self._examples(X, y, reset=True)
+            return training_set(X, y, sample_weight, options.class_weight)
+        reset = iter((True,))  # the first block says how many columns there are, and their names
+
+        def check(X: Any) -> Array:
+            checked: Array = validate_data(self, X, dtype=_FLOATS, reset=next(reset, False))
+            return checked
+
+        rows, names = gather(X, y, sample_weight, options.class_weight, check, options.cache)
+        if names is not None:
+            self.n_features_in_ = len(names)
+            self.feature_names_in_ = np.array(names, dtype=object)
+        return rows
+
     def _each(self, X: Any, of_logits: Any) -> Any:
         """Return what a function of logits says of all rows; of two classes the first has 0."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=_FLOATS, reset=False)
+
+        def check(X: Any) -> Any:
+            return validate_data(self, X, accept_sparse="csr", dtype=_FLOATS, reset=False)
+
         layers, T = self._coefficients, getattr(self, "temperature_", 1.0)
         of_scaled = of_logits if T == 1 else lambda z: of_logits(np.divide(z, T, out=z))
-        return by_chunks(X, layers.theta, of_scaled, features=layers.features, width=layers.width)
+        options: dict[str, Any] = {"features": layers.features, "width": layers.width}
+        if not is_stream(X):
+            return by_chunks(check(X), layers.theta, of_scaled, **options)
+        blocks = feature_blocks(X, getattr(self, "feature_names_in_", None), check)
+        parts = [by_chunks(X, layers.theta, of_scaled, **options) for X in blocks]
+        return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
     def _problem(self, X: Any, y: Any, sample_weight: Any) -> tuple[TrainingSet, Objective]:
         """Return the rows of `fit`, given again, and what it minimised without hidden layers."""

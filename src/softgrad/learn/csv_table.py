@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CsvTable", "open_csv"]
 
-# pyarrow wants every row to fit into a block; 16 MiB hold a row of a million numbers.
-_BLOCK_BYTES = 1 << 24
+# pyarrow wants every row to fit into a block, and reads some 40 blocks ahead: they are as large as
+# rows may need, judged by the header. 16 MiB hold a row of a million numbers.
+_LEAST_BLOCK, _MOST_BLOCK = 1 << 22, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class CsvTable(AbstractTable):
     header_rows: int
     """Rows to skip: the header and the blank lines above it."""
 
+    block_bytes: int
+    """What is parsed at a time, and the most that a row may have."""
+
+    typed = False
+
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         import pyarrow as pa
         from pyarrow import csv as pa_csv
@@ -36,7 +42,7 @@ class CsvTable(AbstractTable):
         read = pa_csv.ReadOptions(
             column_names=self.names,
             skip_rows_after_names=self.header_rows,
-            block_size=_BLOCK_BYTES,
+            block_size=self.block_bytes,
         )
         parse = pa_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
         # Types are not guessed: a guess holds for the first block only. Bytes become text below,
@@ -61,7 +67,8 @@ class CsvTable(AbstractTable):
                 if len(row) != expected:
                     message = f"expected {expected} cells, got {len(row)}"
                     return complaint(self.path, message, row=number)
-        message = f"expected rows of {expected} cells and at most 16 MiB; is a quote left open?"
+        most = f"{self.block_bytes >> 20} MiB"
+        message = f"expected rows of {expected} cells and at most {most}; is a quote left open?"
         return complaint(self.path, message)
 
     def _decoded(self, batch: pa.RecordBatch, rows_before: int) -> pa.RecordBatch:
@@ -98,7 +105,8 @@ def open_csv(path: str) -> CsvTable:
         raise complaint(path, "expected UTF-8 text, got other bytes in the column names")
     if not has_rows:
         raise no_rows(path)
-    return CsvTable(path, names, delimiter, header_rows=position + 1)
+    block_bytes = min(max(64 * len(first_line), _LEAST_BLOCK), _MOST_BLOCK)
+    return CsvTable(path, names, delimiter, header_rows=position + 1, block_bytes=block_bytes)
 
 
 def _opened(path: str) -> TextIO:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from softgrad.arrays import Array
 from softgrad.kernels import How
 from softgrad.learn.affine import complements, logits, pulled
@@ -33,9 +35,6 @@ class Chunk(NamedTuple):
         """w p(1 − p): what a row adds to the curvature of each class alone."""  # [n, K]
         return self.weights[:, None] * self.p * complements(self.p)
 
-    def part(self, rows: Any) -> Chunk:
-        return Chunk(self.X[rows], self.weights[rows], self.p[rows])
-
 
 @dataclass(frozen=True, eq=False)
 class Curvature:
@@ -46,11 +45,10 @@ class Curvature:
 
     def chunks(self, row_bytes: int = 1) -> Iterator[Chunk]:
         """Go through the rows, so many that buffers of so many bytes a row fit as well."""
-        step = max(1, self.objective.memory // row_bytes)
-        for chunk in self._made() if self._kept is None else [self._kept]:
-            n = len(chunk.weights)
-            for first in range(0, n, step):
-                yield chunk if step >= n else chunk.part(slice(first, first + step))
+        f, p = self.objective, self._kept
+        for rows in f.cuts(row_bytes if p is not None else max(row_bytes, self._logit_bytes)):
+            X = f.X[rows]
+            yield Chunk(X, f.weights[rows], self._probabilities(X) if p is None else p[rows])
 
     def product(self, direction: Array) -> Array:
         """Return the Hessian times a direction: [K, D+1]."""
@@ -61,17 +59,23 @@ class Curvature:
             product += pulled(z_bar * weights[:, None].astype(z_bar.dtype), X)
         return product
 
-    def _made(self) -> Iterator[Chunk]:
+    @property
+    def _logit_bytes(self) -> int:
+        """What the logits of a row take, with all that is made of them."""
+        return 4 * 8 * self.objective.classes
+
+    @cached_property
+    def _kept(self) -> Array | None:
+        """The probabilities of all rows [N, K], if there is room for them."""
         f = self.objective
-        for rows in self._cuts:
-            X = f.X[rows]
-            z = logits(X, self.theta)
-            yield Chunk(X, f.weights[rows], softmax(z, impl=f.impl, out=z))
+        if len(f.y) * self._logit_bytes > f.memory:
+            return None
+        p = np.empty((len(f.y), f.classes), dtype=f.X.dtype)
+        for rows in f.cuts(self._logit_bytes):
+            p[rows] = self._probabilities(f.X[rows])
+        return p
 
-    @cached_property
-    def _cuts(self) -> list[slice]:
-        return list(self.objective.cuts(4 * 8 * self.objective.classes))
-
-    @cached_property
-    def _kept(self) -> Chunk | None:
-        return next(self._made()) if len(self._cuts) == 1 else None
+    def _probabilities(self, X: Any) -> Array:
+        """Return the probabilities of a block of rows [n, K]."""
+        z = logits(X, self.theta)
+        return softmax(z, impl=self.objective.impl, out=z)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.kernels import choose
-from softgrad.learn.minibatch import Batch, Model, Plan, Shuffled, Training, hold_out
+from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
+from softgrad.learn.minibatch import Batch, Model, Plan, Scattered, Shuffled, Training, hold_out
 from softgrad.learn.objective import Objective
 from softgrad.learn.options import BY_BATCHES, Options
 from softgrad.learn.progress import Watch, watching
 from softgrad.learn.randomness import seed_words
 from softgrad.learn.solvers import Point, Settings, certified_gap, solve
+from softgrad.learn.stored_rows import StoredRows
 from softgrad.learn.training_set import TrainingSet
 from softgrad.nn.mlp import hidden_layers
 
 __all__ = ["Fit", "fit", "new_model", "objective_of"]
+
+_DECIDING = (
+    "hidden", "activations", "max_iter", "batch_size", "learning_rate", "momentum", "schedule",
+    "early_stopping", "validation_fraction", "n_iter_no_change", "polish",
+)  # fmt: skip
+"""Options that decide the steps of mini-batches."""
 
 
 class Fit(NamedTuple):
@@ -44,12 +53,18 @@ def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
     """Train on rows, from a model if there is one."""
     entries = rows.X.size  # what is not 0, of CSR
     solver = options.solver_for(entries, len(rows.classes), rows.X.shape[1])
+    checkpoint = _checkpoint(solver, rows, options, start)
     if solver in BY_BATCHES:
-        return _by_batches(solver, rows, options, start)
-    f = objective_of(rows, options.C)
-    theta = f.start if start is None else _theta(start)
-    with watching(options.callbacks, options.settings.max_iter, solver, options.verbose) as watch:
-        return _by_steps(solver, f, theta, options.settings, watch)
+        found = _by_batches(solver, rows, options, start, checkpoint)
+    else:
+        f = objective_of(rows, options.C)
+        theta = f.start if start is None else _theta(start)
+        limit = options.settings.max_iter
+        with watching(options.callbacks, limit, solver, options.verbose) as watch:
+            found = _by_steps(solver, f, theta, options.settings, watch, checkpoint)
+    if checkpoint is not None:
+        checkpoint.remove()
+    return found
 
 
 def new_model(options: Options, D: int, K: int, dtype: Any, seed: Array) -> Model:
@@ -69,21 +84,52 @@ def objective_of(rows: TrainingSet, C: float) -> Objective:
     return Objective(rows.X, rows.y, rows.weights / n, K, ridge=(2 if K == 2 else 1) / (C * n))
 
 
-def _by_steps(solver: str, f: Objective, start: Array, settings: Settings, watch: Watch) -> Fit:
-    found = solve(solver, f, start, settings, watch)
+def _checkpoint(
+    solver: str, rows: TrainingSet, options: Options, start: Model | None
+) -> Checkpoint | None:
+    """Return the file that the fit begins with, and what tells this fit from others."""
+    if options.checkpoint is None:
+        return None
+    before = {} if start is None else start.parameters
+    start_digest = " ".join(map(digest, before.values())) or "none"
+    same = {"solver": solver, "C": options.C, "start": start_digest}
+    if solver in BY_BATCHES:
+        same |= {name: str(getattr(options, name)) for name in _DECIDING}
+        if isinstance(options.random_state, (int, type(None))):
+            same["random_state"] = str(options.random_state)
+    same |= data_fingerprint(rows)
+    return Checkpoint(options.checkpoint, options.checkpoint_every, same)
+
+
+def _by_steps(
+    solver: str,
+    f: Objective,
+    start: Array,
+    settings: Settings,
+    watch: Watch,
+    checkpoint: Checkpoint | None,
+) -> Fit:
+    found = solve(solver, f, start, settings, watch, checkpoint)
     complaint = (
         f"{solver} stopped after {found.iterations} steps, where the objective {found.value:.6g} "
         f"seemed to be {found.gap:.1e} above its minimum: raise `max_iter` or `tol`, take another "
         "`solver`, or scale the columns"
     )
     model = Model((), found.theta[:, :-1], found.theta[:, -1])
-    records = tuple(watch.records)
     complaint = "" if found.converged or watch.stopped else complaint
-    return Fit(model, solver, found.iterations, found.value, found.bound, records, f, complaint)
+    return Fit(model, solver, found.iterations, found.value, found.bound, found.steps, f, complaint)
 
 
-def _by_batches(solver: str, rows: TrainingSet, options: Options, start: Model | None) -> Fit:
-    seed, K, (_, D) = seed_words(options.random_state), len(rows.classes), rows.X.shape
+def _by_batches(
+    solver: str,
+    rows: TrainingSet,
+    options: Options,
+    start: Model | None,
+    checkpoint: Checkpoint | None,
+) -> Fit:
+    kept = None if checkpoint is None else checkpoint.read()
+    seed = seed_words(options.random_state) if kept is None else kept[0]["seed"]
+    K, (_, D) = len(rows.classes), rows.X.shape
     model = start or new_model(options, D, K, rows.X.dtype, seed)
     patience, held_out = None, None
     if options.early_stopping:
@@ -93,26 +139,33 @@ def _by_batches(solver: str, rows: TrainingSet, options: Options, start: Model |
     impl = choose("auto", np.broadcast_to(np.empty((1, 1)), (N * epochs, K))).impl
     plan = Plan(epochs, 1 / (options.C * n), options.schedule, patience, impl)
     batch = Batch(rows.X, rows.y, rows.weights * (N / n))
+    in_file = isinstance(rows.X, StoredRows)
+    batches = (Scattered if in_file else Shuffled)(batch, options.batch_size_for(N))
     training = Training(model, options.optimiser(solver), seed)
+    if kept is not None:
+        training.load(*kept)
+    keep = None if checkpoint is None else _keeping(checkpoint)
     with watching(options.callbacks, epochs, solver, options.verbose) as watch:
-        for epoch in training.run(Shuffled(batch, options.batch_size_for(N)), plan, held_out):
+        for epoch in training.run(batches, plan, held_out, keep):
             if watch(epoch):
                 break
     training.restore_best()
-    history, model = tuple(watch.records), model.centred()
+    history, model = tuple(training.epochs), model.centred()
     if not model.hidden:
-        return _convex(Fit(model, solver, len(history), np.nan, np.inf, history), rows, options)
+        rough = Fit(model, solver, len(history), np.nan, np.inf, history)
+        later = None if checkpoint is None else checkpoint.then(*training.state())
+        return _convex(rough, rows, options, later)
     value = model.mean_loss(batch, impl) + model.penalty(plan.ridge)
     return Fit(model, solver, len(history), value, np.inf, history)
 
 
-def _convex(rough: Fit, rows: TrainingSet, options: Options) -> Fit:
+def _convex(rough: Fit, rows: TrainingSet, options: Options, checkpoint: Checkpoint | None) -> Fit:
     """Return what mini-batches found with its distance from the optimum, or polished."""
     f, theta = objective_of(rows, options.C), _theta(rough.model)
     if options.polish:
         most = options.settings.max_iter
         with watching(options.callbacks, most, "lbfgs", options.verbose) as watch:
-            fine = _by_steps("lbfgs", f, theta, options.settings, watch)
+            fine = _by_steps("lbfgs", f, theta, options.settings, watch, checkpoint)
         iterations, history = rough.iterations + fine.iterations, rough.history + fine.history
         return fine._replace(solver=rough.solver, iterations=iterations, history=history)
     point = Point.of(f, theta)
@@ -127,12 +180,21 @@ def _convex(rough: Fit, rows: TrainingSet, options: Options) -> Fit:
     return rough._replace(value=point.value, bound=bound, objective=f, complaint=complaint)
 
 
+def _keeping(checkpoint: Checkpoint) -> Callable[[Training], None]:
+    """Return what writes a checkpoint after a mini-batch, when it is time."""
+
+    def keep(training: Training) -> None:
+        if checkpoint.due():
+            checkpoint.write(*training.state())
+
+    return keep
+
+
 def _held_out(rows: TrainingSet, options: Options, seed: Array) -> tuple[TrainingSet, Batch]:
     """Divide the rows into those that are trained on, and those that tell when to stop."""
     rng = np.random.default_rng([*seed.tolist(), 0, 1])
     train, held = hold_out(rows.y, options.validation_fraction, rng)
-    held_out = Batch(rows.X[held], rows.y[held], rows.weights[held])
-    return rows.of(train), held_out
+    return rows.of(train), Batch(*rows.of(held)[:3])
 
 
 def _theta(model: Model) -> Array:

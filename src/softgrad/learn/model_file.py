@@ -14,17 +14,17 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from softgrad import losses, maps
 from softgrad.arrays import Array, describe, quiet
-from softgrad.errors import UsageError, mismatch
+from softgrad.errors import mismatch
 from softgrad.files import write_atomically
 from softgrad.learn.language import LanguageModel, Vocabulary
 from softgrad.learn.standardizer import Standardizer
+from softgrad.learn.tensor_file import HEADER_KEY, file_complaint, read_tensors
 from softgrad.nn import Activation, Linear, Network
 from softgrad.nn.arguments import check_kind, check_names
 from softgrad.nn.blocks import by_blocks
@@ -32,7 +32,6 @@ from softgrad.nn.blocks import by_blocks
 __all__ = ["SCHEMA", "Model", "load_language_model", "load_model", "predict", "save_model"]
 
 SCHEMA = "softgrad.model/1"
-_HEADER_KEY = "softgrad"
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +137,7 @@ def save_model(path: str | os.PathLike[str], model: Model | LanguageModel) -> No
 
     tensors: dict[str, Array] = {}
     tree = {"schema": SCHEMA, "model": _encode(model, "", tensors)}
-    header = {_HEADER_KEY: json.dumps(tree, ensure_ascii=False, allow_nan=False)}
+    header = {HEADER_KEY: json.dumps(tree, ensure_ascii=False, allow_nan=False)}
     write_atomically(path, save(tensors, metadata=header))
 
 
@@ -165,7 +164,7 @@ def load_language_model(path: str | os.PathLike[str]) -> LanguageModel:
 
 def _load(path: str | os.PathLike[str], kind: type) -> Any:
     _check_path(path)
-    tree, tensors = _read(path)
+    tree, tensors = read_tensors(path, SCHEMA, "model")
     unused = set(tensors)
     try:
         model = _decode(tree, tensors, unused)
@@ -174,45 +173,14 @@ def _load(path: str | os.PathLike[str], kind: type) -> Any:
         if unused:
             raise ValueError(f"nothing uses the tensors {', '.join(sorted(unused))}")
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise _complaint(path, f"not a valid model: {error}") from error
+        raise file_complaint(path, f"not a valid model: {error}") from error
     if type(model) is not kind:
-        raise _complaint(path, f"expected {_MODELS[kind]}, got {_MODELS[type(model)]}")
+        raise file_complaint(path, f"expected {_MODELS[kind]}, got {_MODELS[type(model)]}")
     return model
-
-
-def _read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Array]]:
-    """Return the tree and the tensors of a file of this schema."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with Path(path).open("rb"):  # safe_open's own complaint has no errno
-            pass
-        with safe_open(path, framework="numpy") as file:
-            header, names = file.metadata() or {}, list(file.keys())
-            tensors = {name: file.get_tensor(name) for name in names}
-    except OSError as error:
-        raise _complaint(path, (error.strerror or str(error)).lower()) from error
-    except (SafetensorError, TypeError, ValueError) as error:
-        raise _complaint(path, "damaged, cut short or not a safetensors file") from error
-    if _HEADER_KEY not in header:
-        raise _complaint(path, "a safetensors file, but not a model of softgrad")
-    try:
-        tree = json.loads(header[_HEADER_KEY])
-        schema, model = tree["schema"], tree["model"]
-    except (LookupError, RecursionError, TypeError, ValueError) as error:
-        raise _complaint(path, "the header is damaged") from error
-    if schema != SCHEMA:
-        raise _complaint(path, f"expected the schema {SCHEMA!r}, got {schema!r}")
-    return model, tensors
 
 
 def _check_path(path: Any) -> None:
     check_kind("path", path, (str, os.PathLike), "a path")
-
-
-def _complaint(path: str | os.PathLike[str], message: str) -> UsageError:
-    line = " ".join(message.split())  # arrays print on several lines
-    return UsageError(f"{path}: {line}")
 
 
 def _classes_in(room: Any) -> dict[str, Callable[..., Any]]:

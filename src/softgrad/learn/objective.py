@@ -20,6 +20,7 @@ from softgrad.heads.plan import cuts
 from softgrad.kernels import choose
 from softgrad.learn.affine import is_sparse
 from softgrad.learn.linear_loss import MEMORY, in_chunks
+from softgrad.learn.stored_rows import StoredRows
 
 __all__ = ["Objective"]
 
@@ -32,7 +33,7 @@ class Objective:
     """f, at rows that were checked."""
 
     X: Any
-    """Rows [N, D]: a float32 or float64 array, or a CSR matrix of such."""
+    """Rows [N, D]: a float32 or float64 array, a CSR matrix of such, or StoredRows."""
 
     y: Array
     """Class indices [N]; every class has a row."""
@@ -75,10 +76,13 @@ class Objective:
         """Σ w x over the rows of each class [K, D], and Σ w [K]."""
         from scipy.sparse import csr_array
 
-        N = len(self.y)
-        of_class = csr_array((self.weights, (self.y, np.arange(N))), shape=(self.classes, N))
-        sums = of_class @ self.X
-        return sums.toarray() if is_sparse(sums) else sums, of_class.sum(axis=1)
+        K, sums = self.classes, np.zeros((self.classes, self.X.shape[1]))
+        for rows in self.cuts(8 * self.X.shape[1]):  # SciPy makes float64 of float32
+            X, y, weights = self.X[rows], self.y[rows], self.weights[rows]
+            of_class = csr_array((weights, (y, np.arange(len(y)))), shape=(K, len(y)))
+            part = of_class @ X
+            sums += part.toarray() if is_sparse(part) else part
+        return sums, np.bincount(self.y, self.weights, minlength=K)
 
     def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
         """Return f and its gradient [K, D+1], in float64."""
@@ -94,8 +98,13 @@ class Objective:
         """
         return self.ridge == 0 and value < np.log(2) * float(self.weights.min())
 
-    def cuts(self, row_bytes: int) -> Iterator[slice]:
-        """Cut the rows such that a buffer of so many bytes a row fits the memory."""
+    def cuts(self, row_bytes: int = 1) -> Iterator[slice]:
+        """Cut the rows such that a buffer of so many bytes a row fits the memory.
+
+        Of rows in a file, what is read fits it as well.
+        """
+        if isinstance(self.X, StoredRows):
+            row_bytes = max(row_bytes, self.X.row_bytes)
         return cuts(len(self.y), max(1, self.memory // row_bytes))
 
     def thinned(self, rows: int) -> Objective:
@@ -104,15 +113,20 @@ class Objective:
         if step == 1:
             return self
         weights = self.weights[::step]
-        X, y = self.X[::step], self.y[::step]
+        X = self.X.every(step) if isinstance(self.X, StoredRows) else self.X[::step]
+        y = self.y[::step]
         return replace(self, X=X, y=y, weights=weights / weights.sum())
 
     def _of_dense(self, theta: Array) -> tuple[float, Array]:
         head = LinearCrossEntropy(reduction="sum", memory=self.memory)
         W, b = theta[:, :-1].astype(self.X.dtype), theta[:, -1].astype(self.X.dtype)
-        options = {"row_weights": self.weights, "impl": self.impl, "frozen": ("x",)}
-        loss, bars = head.value_and_gradient(self.X, W, self.y, b, **options)
-        return float(loss), np.column_stack([bars.W, bars.bias]).astype(np.float64, copy=False)
+        loss, gradient = 0.0, np.zeros(theta.shape)
+        for rows in self.cuts():  # all at once, unless they are in a file
+            options = {"row_weights": self.weights[rows], "impl": self.impl, "frozen": ("x",)}
+            part, bars = head.value_and_gradient(self.X[rows], W, self.y[rows], b, **options)
+            loss += float(part)
+            gradient += np.column_stack([bars.W, bars.bias])
+        return loss, gradient
 
     def _of_sparse(self, theta: Array) -> tuple[float, Array]:
         W, b = theta[:, :-1].astype(self.X.dtype), theta[:, -1].astype(self.X.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from softgrad.learn.progress import Callback
 from softgrad.learn.solvers import SOLVERS, Settings, choose_solver
 from softgrad.maps import AbstractMap
 from softgrad.nn import SGD, Adam
-from softgrad.nn.arguments import check_flag, positive_integer
+from softgrad.nn.arguments import check_flag, check_kind, positive_integer
 from softgrad.nn.mlp import one_a_layer, widths
 
 __all__ = ["BY_BATCHES", "Options", "takes_parts"]
@@ -69,6 +70,9 @@ class Options:
     callbacks: tuple[Callback, ...]
     verbose: bool
     random_state: Any
+    checkpoint: str | os.PathLike[str] | None
+    checkpoint_every: float
+    cache: str | os.PathLike[str] | None
 
     @classmethod
     def checked(cls, given: Mapping[str, Any]) -> Options:
@@ -99,6 +103,11 @@ class Options:
             callbacks=_callbacks(given["callbacks"]),
             verbose=_verbose(given["verbose"]),
             random_state=given["random_state"],
+            checkpoint=_path("checkpoint", given["checkpoint"]),
+            checkpoint_every=_number(
+                "checkpoint_every", given["checkpoint_every"], "not negative", lambda s: s >= 0
+            ),
+            cache=_path("cache", given["cache"]),
         )
         found._check_together()
         return found
@@ -171,6 +180,12 @@ def _one_of(name: str, value: Any, known: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in known:
         raise ValueError(mismatch(name, " or ".join(map(repr, known)), repr(value)))
     return value
+
+
+def _path(name: str, value: Any) -> str | os.PathLike[str] | None:
+    if value is not None:
+        check_kind(name, value, (str, os.PathLike), "a path or None")
+    return value  # type: ignore[no-any-return]
 
 
 def _flag(name: str, value: Any) -> bool:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ParquetTable", "open_parquet"]
 
+_BATCH_BYTES = 2**24
+"""Of a batch of rows as float64, at most; the buffers that columns are read through have less."""
+
 # pandas stores the labels of its rows under such a name; they are no data.
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
@@ -26,9 +29,12 @@ class ParquetTable(AbstractTable):
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         from pyarrow.parquet import ParquetFile
 
+        # What is read ahead would be whole row groups, which are often the whole file.
+        each = min(_BATCH_BYTES // (8 * len(columns)), 2**16)
+        rows, options = max(each, 1), {"pre_buffer": False, "buffer_size": max(each, 2**12)}
         rows_before = 0
-        with _damage_named(self.path), ParquetFile(self.path) as file:
-            for batch in file.iter_batches(columns=list(columns)):
+        with _damage_named(self.path), ParquetFile(self.path, **options) as file:
+            for batch in file.iter_batches(rows, columns=list(columns)):
                 batch.validate(full=True)
                 yield rows_before, batch
                 rows_before += batch.num_rows

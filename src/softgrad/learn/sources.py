@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from softgrad.errors import MissingExtraError, UsageError, mismatch
-from softgrad.learn.cells import encode, feature_rows, label_texts
+from softgrad.learn.cells import add_texts, encode, feature_rows, label_texts
 from softgrad.learn.csv_table import open_csv
 from softgrad.learn.datasets import Dataset
+from softgrad.learn.numbering import Numbering
 from softgrad.learn.parquet_table import open_parquet
-from softgrad.learn.tables import AbstractTable, check_columns, complaint
+from softgrad.learn.tables import AbstractTable, check_columns, complaint, other_columns
 
-__all__ = ["BUILT_IN", "load", "load_features"]
+__all__ = ["BUILT_IN", "load", "load_features", "open_labelled", "open_table"]
 
 BUILT_IN = ("digits", "iris", "wine", "breast-cancer")
 """The names that `load` takes in the place of a path."""
@@ -63,11 +64,7 @@ def load(source: str | os.PathLike[str], target: str | None = None) -> Dataset:
         if target is not None:
             raise UsageError(f"{source} has its own target; expected none, got {target!r}")
         return _built_in(str(source))
-    table = _open(source)
-    check_columns(table.path, table.names, table.names)
-    if "" in table.names:
-        position = table.names.index("") + 1
-        raise complaint(table.path, f"column {position} has no name; is it an index of the rows?")
+    table = open_labelled(source)
     return _read(table, table.names[-1] if target is None else target)
 
 
@@ -110,7 +107,7 @@ def load_features(
         dataset = _built_in(str(source))
         check_columns(dataset.name, dataset.features, features)
         return dataset.X[:, [dataset.features.index(name) for name in features]]
-    table = _open(source)
+    table = open_table(source)
     check_columns(table.path, table.names, features)
     return np.concatenate(
         [
@@ -135,7 +132,7 @@ def _built_in(name: str) -> Dataset:
     )
 
 
-def _open(source: str | os.PathLike[str]) -> AbstractTable:
+def open_table(source: str | os.PathLike[str]) -> AbstractTable:
     """Open a table, or say in one line why it cannot be opened."""
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(mismatch("source", "a name or a path", repr(source)))
@@ -160,17 +157,24 @@ def _open(source: str | os.PathLike[str]) -> AbstractTable:
     return opener(str(path))
 
 
+def open_labelled(source: str | os.PathLike[str]) -> AbstractTable:
+    """Open a table all of whose columns are wanted: each has a name of its own."""
+    table = open_table(source)
+    check_columns(table.path, table.names, table.names)
+    if "" in table.names:
+        position = table.names.index("") + 1
+        raise complaint(table.path, f"column {position} has no name; is it an index of the rows?")
+    return table
+
+
 def _read(table: AbstractTable, target: str) -> Dataset:
     """Read a whole table, checking that it can be learned from."""
-    check_columns(table.path, table.names, (target,))
-    features = tuple(name for name in table.names if name != target)
-    if not features:
-        raise complaint(table.path, f"there is no feature beside the target {target!r}")
-    blocks, texts = [], []
+    features = other_columns(table, (target,))
+    blocks, labels = [], Numbering()
     for rows_before, batch in table.batches(table.names):
-        texts.append(label_texts(table.path, target, batch.column(target), rows_before))
+        add_texts(labels, label_texts(table.path, target, batch.column(target), rows_before))
         blocks.append(feature_rows(table.path, batch, features, rows_before))
-    y, classes = encode(table.path, target, texts)
+    y, classes = encode(table.path, target, labels)
     _check_classes(table.path, target, y, classes)
     return Dataset(Path(table.path).name, np.concatenate(blocks), y, classes, features)
 

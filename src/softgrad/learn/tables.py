@@ -9,14 +9,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from softgrad.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["AbstractTable", "check_columns", "complaint", "no_rows"]
+__all__ = ["AbstractTable", "check_columns", "complaint", "no_rows", "other_columns"]
 
 _SHOWN_COLUMNS = 10
 
@@ -27,6 +27,9 @@ class AbstractTable(ABC):
 
     path: str
     names: tuple[str, ...]
+
+    typed: ClassVar[bool] = True
+    """Whether a column has a type; else its cells are text, whatever they mean."""
 
     @abstractmethod
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -62,3 +65,12 @@ def check_columns(where: str, names: Sequence[str], wanted: Sequence[str]) -> No
             raise complaint(where, f"there is no column {name!r}; the columns are {shown}{rest}")
         if counts[name] > 1:
             raise complaint(where, f"{counts[name]} columns have the same name {name!r}")
+
+
+def other_columns(table: AbstractTable, taken: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the features: of all columns but those of labels and weights."""
+    check_columns(table.path, table.names, taken)
+    features = tuple(name for name in table.names if name not in taken)
+    if not features:
+        raise complaint(table.path, f"there is no feature beside the target {taken[0]!r}")
+    return features

@@ -10,14 +10,17 @@ import numpy as np
 from softgrad.arrays import Array, describe, real_array
 from softgrad.errors import mismatch
 from softgrad.learn.affine import is_sparse
+from softgrad.learn.stored_rows import StoredRows
 
 __all__ = [
     "ClassWeight",
     "TrainingSet",
+    "check_some",
     "check_squares",
     "class_indices",
     "sample_weights",
     "training_set",
+    "weighed",
 ]
 
 ClassWeight = Mapping[Any, float] | str | None
@@ -33,7 +36,8 @@ class TrainingSet(NamedTuple):
 
     def of(self, rows: Array) -> TrainingSet:
         """Return some rows, with all classes."""
-        return TrainingSet(self.X[rows], self.y[rows], self.weights[rows], self.classes)
+        X = self.X.taken(rows) if isinstance(self.X, StoredRows) else self.X[rows]
+        return TrainingSet(X, self.y[rows], self.weights[rows], self.classes)
 
 
 def training_set(
@@ -56,6 +60,7 @@ def training_set(
     if not weights.all():
         rows = np.flatnonzero(weights)
         X, labels, weights = X[rows], labels[rows], weights[rows]
+    check_some(weights)
     classes, y = np.unique(labels, return_inverse=True)
     if all_classes is not None:
         found, classes = classes, all_classes(classes)
@@ -63,6 +68,13 @@ def training_set(
         if isinstance(class_weight, Mapping):  # the other labels may still come
             known = set(classes.tolist())
             class_weight = {label: w for label, w in class_weight.items() if label in known}
+    return weighed(X, y, weights, classes, class_weight)
+
+
+def weighed(
+    X: Any, y: Array, weights: Array, classes: Array, class_weight: ClassWeight
+) -> TrainingSet:
+    """Return rows of positive weight with the weights of their classes."""
     if len(classes) < 2:
         got = f"one class: {classes.tolist()[0]!r}"
         raise ValueError(mismatch("y", "of at least two classes in rows of positive weight", got))
@@ -70,6 +82,12 @@ def training_set(
     if not np.isfinite(weights.sum()):
         raise ValueError(mismatch("sample_weight", "of a finite sum", weights.sum()))
     return TrainingSet(X, y, weights, classes)
+
+
+def check_some(weights: Array) -> None:
+    """Raise where no row counts."""
+    if not weights.any():
+        raise ValueError(mismatch("sample_weight", "positive in some rows", "zero in all"))
 
 
 def check_squares(X: Any) -> None:
@@ -93,7 +111,7 @@ def class_indices(classes: Array, y: Array) -> Array:
 
 
 def sample_weights(given: Any, N: int) -> Array:
-    """Return float64 weights [N], not negative and not all 0; 1 where none are given."""
+    """Return weights [N] that are not negative: those given, or ones."""
     if given is None:
         return np.ones(N)
     weights = np.asarray(real_array("sample_weight", np.asarray(given)), dtype=np.float64)
@@ -105,8 +123,6 @@ def sample_weights(given: Any, N: int) -> Array:
         i = int(np.argmin(fine))
         expected = "not negative and finite"
         raise ValueError(mismatch("sample_weight", expected, f"{weights[i]} at position {i}"))
-    if not weights.any():
-        raise ValueError(mismatch("sample_weight", "positive in some rows", "zero in all"))
     return weights
 
 

@@ -100,9 +100,9 @@ class Model:
 
     @property
     def _rows_at_a_time(self) -> int:
-        """How many rows have outputs of hidden layers that fit the memory."""
-        widths = (len(p) for layer in self.hidden for p in layer.parameters.values())
-        return max(1, MEMORY // (4 * 8 * max(widths, default=1)))
+        """How many rows fit the memory with what hidden layers make of them."""
+        sizes = (n for layer in self.hidden for p in layer.parameters.values() for n in p.shape)
+        return max(1, MEMORY // (4 * 8 * int(max([self.W.shape[1], *sizes]))))
 
     def _run(self, X: Any) -> tuple[Any, _Pull]:
         """Go forward: return the features, and how their gradient becomes those of the parameters.

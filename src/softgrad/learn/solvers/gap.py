@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 __all__ = ["GapEstimate"]
 
@@ -18,21 +19,24 @@ _PACE_DOUBT = 3
 
 
 class GapEstimate:
-    """An estimate from the steps so far: large rather than small."""
+    """An estimate from the steps so far: large rather than small.
 
-    def __init__(self, value: float) -> None:
-        self._values: deque[float] = deque([value], maxlen=2 * _LAP + 1)
-        self._decrements: deque[float] = deque(maxlen=3)
+    It begins with the value at the start, or goes on with the values and decrements of another.
+    """
+
+    def __init__(self, values: Iterable[float], decrements: Iterable[float] = ()) -> None:
+        self.values = deque(values, maxlen=2 * _LAP + 1)
+        self.decrements = deque(decrements, maxlen=3)
 
     def after(self, decrement: float, value: float) -> float:
         """Return f − f* after a step of half that squared decrement, to that value."""
-        self._decrements.append(decrement)
-        self._values.append(value)
-        return max(_DOUBT * max(self._decrements), _PACE_DOUBT * self._left_at_this_pace())
+        self.decrements.append(decrement)
+        self.values.append(value)
+        return max(_DOUBT * max(self.decrements), _PACE_DOUBT * self._left_at_this_pace())
 
     def _left_at_this_pace(self) -> float:
         """Return the sum of the geometric series that the last two laps begin."""
-        values = self._values
+        values = self.values
         if len(values) < 2 * _LAP + 1:
             return 0.0
         before, latest = values[0] - values[_LAP], values[_LAP] - values[-1]

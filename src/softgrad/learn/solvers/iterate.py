@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
+
+import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.learn.objective import Objective
 
-__all__ = ["Iterate", "Point", "Settings", "Solution", "Solver", "Step"]
+__all__ = ["NOTHING", "Iterate", "Memory", "Point", "Settings", "Solution", "Solver", "Step"]
+
+Memory: TypeAlias = Mapping[str, Array]
+"""All that a solver knows beside the point where it stands."""
+
+NOTHING: Memory = MappingProxyType({})
 
 
 class Point(NamedTuple):
@@ -21,6 +29,7 @@ class Point(NamedTuple):
 
     @classmethod
     def of(cls, objective: Objective, theta: Array) -> Point:
+        theta = np.ascontiguousarray(theta)  # as it comes back from a file, which decides the bits
         return cls(theta, *objective.value_and_gradient(theta))
 
 
@@ -31,9 +40,15 @@ class Iterate(NamedTuple):
     gap: float
     """What f − f* seemed to be before the step: what it is now is less."""
 
+    memory: Memory = NOTHING
+    """With it and the point, the solver goes on as if it had never stopped, to the last bit."""
 
-Solver: TypeAlias = Callable[[Objective, Point], Iterator[Iterate]]
-"""It yields an iterate after every step, and ends only where rounding lets it go no further."""
+
+Solver: TypeAlias = Callable[[Objective, Point, Memory], Iterator[Iterate]]
+"""It yields an iterate after every step, and ends only where rounding lets it go no further.
+
+What it is given is where it stands: at the start with no memory, or an iterate that it yielded.
+"""
 
 
 @dataclass(frozen=True)
@@ -81,3 +96,6 @@ class Solution(NamedTuple):
     """What f − f* is at most."""
 
     converged: bool
+
+    steps: tuple[Step, ...]
+    """All of them, those before a checkpoint too."""

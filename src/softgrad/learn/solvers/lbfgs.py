@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from softgrad.arrays import Array
 from softgrad.learn.curvature import Curvature
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers.gap import GapEstimate
-from softgrad.learn.solvers.iterate import Iterate, Point
+from softgrad.learn.solvers.iterate import Iterate, Memory, Point
 from softgrad.learn.solvers.line_search import search
 from softgrad.learn.solvers.preconditioners import Diagonal, Kronecker
 
@@ -27,13 +28,18 @@ _MOST_COLUMNS = 2048
 """Whose Gram matrix is decomposed."""
 
 
-def lbfgs(objective: Objective, point: Point) -> Iterator[Iterate]:
+Pair: TypeAlias = tuple[Array, Array, float]
+"""A step, how the gradient changed over it, and their product."""
+
+
+def lbfgs(objective: Objective, point: Point, memory: Memory) -> Iterator[Iterate]:
     """Yield L-BFGS steps; the gap is that of `GapEstimate`."""
     dtype = objective.X.dtype
     most = int(np.clip(_PAIR_BYTES // (2 * dtype.itemsize * point.theta.size), 4, 10))
-    pairs: deque[tuple[Array, Array, float]] = deque(maxlen=most)
-    gap = GapEstimate(point.value)
-    metric, steps = _metric(objective, point), 0
+    known = _recalled(memory) if memory else _Known([], GapEstimate([point.value]), point.theta, 0)
+    pairs, gap, measured_at, steps = known
+    pairs = deque(pairs, maxlen=most)
+    metric = _metric(objective, measured_at)
     while True:
         direction = -_product(point.gradient, pairs, metric)
         found = search(objective, point, direction)
@@ -41,7 +47,8 @@ def lbfgs(objective: Objective, point: Point) -> Iterator[Iterate]:
             if not pairs:
                 return
             pairs.clear()  # they may be rounding: begin anew from here
-            metric = _metric(objective, point)
+            measured_at = point.theta
+            metric = _metric(objective, measured_at)
             continue
         decrement = -0.5 * float(np.vdot(point.gradient, direction))
         step, change = found.theta - point.theta, found.gradient - point.gradient
@@ -49,20 +56,56 @@ def lbfgs(objective: Objective, point: Point) -> Iterator[Iterate]:
         if bent > 64 * objective.precision * float(np.vdot(change, metric(change))):
             pairs.append((step.astype(dtype), change.astype(dtype), bent))
         point, steps = found, steps + 1
-        yield Iterate(point, gap.after(decrement, point.value))
-        if steps == 5 or steps % _EVERY == 0:
-            metric = _metric(objective, point)
+        due = steps == 5 or steps % _EVERY == 0
+        if due:
+            measured_at = point.theta
+        left = gap.after(decrement, point.value)
+        yield Iterate(point, left, _Known(pairs, gap, measured_at, steps).memory())
+        if due:
+            metric = _metric(objective, measured_at)
 
 
-def _metric(objective: Objective, point: Point) -> Callable[[Array], Array]:
-    curvature = Curvature(objective, point.theta)
+class _Known(NamedTuple):
+    """What L-BFGS knows after so many steps."""
+
+    pairs: Collection[Pair]
+    gap: GapEstimate
+    measured_at: Array
+    """Where the metric was measured; to measure it there again gives the same bits."""
+
+    steps: int
+
+    def memory(self) -> Memory:
+        """Return it as arrays, of which those of the size of theta are no copies."""
+        arrays = {
+            "measured_at": self.measured_at,
+            "steps": np.asarray(self.steps),
+            "values": np.asarray(self.gap.values),
+            "decrements": np.asarray(self.gap.decrements),
+            "bent": np.array([bent for *_, bent in self.pairs]),
+        }
+        for i, (step, change, _) in enumerate(self.pairs):
+            arrays |= {f"step.{i}": step, f"change.{i}": change}
+        return arrays
+
+
+def _recalled(memory: Memory) -> _Known:
+    """Return what `_Known.memory` wrote down."""
+    bent = enumerate(memory["bent"].tolist())
+    pairs = [(memory[f"step.{i}"], memory[f"change.{i}"], product) for i, product in bent]
+    gap = GapEstimate(memory["values"].tolist(), memory["decrements"].tolist())
+    return _Known(pairs, gap, memory["measured_at"], int(memory["steps"]))
+
+
+def _metric(objective: Objective, theta: Array) -> Callable[[Array], Array]:
+    curvature = Curvature(objective, theta)
     few = objective.X.shape[1] < _MOST_COLUMNS
     return Kronecker.of(curvature) if few else Diagonal.of(curvature)
 
 
 def _product(
     gradient: Array,
-    pairs: deque[tuple[Array, Array, float]],
+    pairs: deque[Pair],
     metric: Callable[[Array], Array],
 ) -> Array:
     """Return the inverse Hessian that the pairs and the metric tell of, times the gradient.

@@ -11,13 +11,13 @@ from softgrad.learn.affine import gram, with_ones
 from softgrad.learn.curvature import Curvature
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers.factor import factor, solved
-from softgrad.learn.solvers.iterate import Iterate, Point
+from softgrad.learn.solvers.iterate import Iterate, Memory, Point
 from softgrad.learn.solvers.line_search import search
 
 __all__ = ["newton", "reduced_hessian"]
 
 
-def newton(objective: Objective, point: Point) -> Iterator[Iterate]:
+def newton(objective: Objective, point: Point, _: Memory) -> Iterator[Iterate]:
     """Yield damped Newton steps; the gap is half the squared Newton decrement."""
     while True:
         direction = np.zeros_like(point.theta)

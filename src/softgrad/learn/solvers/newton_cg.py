@@ -14,7 +14,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.learn.curvature import Curvature
 from softgrad.learn.objective import Objective
-from softgrad.learn.solvers.iterate import Iterate, Point
+from softgrad.learn.solvers.iterate import Iterate, Memory, Point
 from softgrad.learn.solvers.line_search import search
 from softgrad.learn.solvers.preconditioners import ClassBlocks
 
@@ -23,7 +23,7 @@ __all__ = ["newton_cg"]
 _MOST_PRODUCTS = 250
 
 
-def newton_cg(objective: Objective, point: Point) -> Iterator[Iterate]:
+def newton_cg(objective: Objective, point: Point, _: Memory) -> Iterator[Iterate]:
     """Yield truncated Newton steps; the gap is half the squared Newton decrement.
 
     The part of it that the truncation leaves out is judged by the preconditioner: a poor one, which

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from softgrad.arrays import Array
+from softgrad.learn.checkpoint import Checkpoint
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers.certificate import balanced, certified_gap, least_gap
 from softgrad.learn.solvers.choice import SOLVERS
 from softgrad.learn.solvers.iterate import Point, Settings, Solution, Step
 from softgrad.learn.solvers.line_search import rounding
+from softgrad.learn.solvers.standing import Standing
 
 __all__ = ["solve"]
-
-_PATIENCE = 8
-"""Steps in a row that may bring nothing that is more than rounding."""
 
 _FAR = 1000
 """Times a rounding error of f: what an estimate of rounded gradients may be at the optimum."""
@@ -29,34 +28,37 @@ def solve(
     start: Array,
     settings: Settings,
     watch: Callable[[Step], bool] = lambda step: False,
+    checkpoint: Checkpoint | None = None,
 ) -> Solution:
     """Run a solver until its estimate of f − f* is at most tol·f, and bound what is left.
 
     `watch` hears of every step, and says whether to stop.
 
     Where nothing more is gained it ends as well. It has converged then if the estimate, which is
-    made of rounded gradients itself, is not far above a rounding error of f.
+    made of rounded gradients itself, is not far above a rounding error of f. With a checkpoint it
+    begins where that one was written.
     """
-    point = Point.of(objective, start - start.mean(axis=0))
-    best, idle, done, gap = point.value, 0, 0, 0.0
-    for iterate in SOLVERS[name](objective, point):
-        (point, gap), done = iterate, done + 1
-        if point.value < best - rounding(objective, best):
-            best, idle = point.value, 0
-        else:
-            idle += 1
-        stop = watch(Step(done, point.value, gap))
-        stop |= idle == _PATIENCE or done == settings.max_iter
-        if stop or gap <= settings.tol * point.value:
+    kept = None if checkpoint is None else checkpoint.read()
+    now = Standing.at(objective, start) if kept is None else Standing.recalled(objective, *kept)
+    iterates = SOLVERS[name](objective, now.point, now.memory)
+    while not now.ended(settings):
+        iterate = next(iterates, None)
+        if iterate is None:
             break
-        if objective.all_right(point.value):
+        now = now.after(objective, iterate)
+        if checkpoint is not None and checkpoint.due():
+            checkpoint.write(*now.state())
+        if watch(now.steps[-1]):
             break
-    enough = settings.tol * point.value
-    if done < settings.max_iter:
-        enough = max(enough, _FAR * rounding(objective, point.value))
-    point = _balanced_enough(objective, point, settings.tol)
+        if objective.all_right(now.point.value):
+            break
+    enough = settings.tol * now.point.value
+    if now.done < settings.max_iter:
+        enough = max(enough, _FAR * rounding(objective, now.point.value))
+    point = _balanced_enough(objective, now.point, settings.tol)
     bound = max(certified_gap(objective, point), 0.0)
-    return Solution(point.theta, point.value, max(done, 1), gap, bound, gap <= enough)
+    done, converged = max(now.done, 1), now.gap <= enough
+    return Solution(point.theta, point.value, done, now.gap, bound, converged, now.steps)
 
 
 def _balanced_enough(objective: Objective, point: Point, tol: float) -> Point:

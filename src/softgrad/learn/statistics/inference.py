@@ -25,7 +25,7 @@ from softgrad.learn.statistics.likelihood import LikelihoodRatio, null_log_likel
 from softgrad.learn.statistics.separation import Separation, separation_at
 from softgrad.learn.statistics.summary import Summary, summarised
 from softgrad.learn.statistics.temperature import BOUNDS, Slopes, best_temperature, slopes
-from softgrad.learn.training_set import TrainingSet, class_indices, sample_weights
+from softgrad.learn.training_set import TrainingSet, check_some, class_indices, sample_weights
 
 __all__ = ["Inference"]
 
@@ -215,6 +215,7 @@ class Inference:
         X, y = self._examples(X, y, reset=False)
         ids = class_indices(self.classes_, y)
         weights, layers = sample_weights(sample_weight, len(y)), self._coefficients
+        check_some(weights)
         theta, numbers_a_row = layers.theta, 8 * (len(self.classes_) + layers.width)
 
         def slopes_at(T: float) -> Slopes:

@@ -10,7 +10,7 @@ import numpy as np
 
 from softgrad.arrays import Array, describe, real_array
 from softgrad.errors import mismatch
-from softgrad.learn.training_set import class_indices, sample_weights
+from softgrad.learn.training_set import check_some, class_indices, sample_weights
 from softgrad.nn.arguments import positive_integer
 from softgrad.results import Block, Paragraph, Result, Table, number
 
@@ -184,6 +184,7 @@ def _checked(p: Any, y: Any, classes: Any, weights: Any) -> tuple[Array, Array, 
         raise ValueError(mismatch("y", f"of shape ({N},), one label a row", describe(y)))
     ids = class_indices(labels, y)
     w = sample_weights(weights, N)
+    check_some(w)
     return p, ids, labels, w / w.sum()
 
 

@@ -1,0 +1,157 @@
+"""Checkpoints: all that decides how a fit goes on, in one file that is always whole.
+
+A checkpoint changes nothing in the fit that writes it, and a fit that begins with one takes the
+same steps, to the last bit. It says which fit it is of, and no other one takes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from softgrad.arrays import Array
+from softgrad.errors import UsageError, mismatch
+from softgrad.files import remove_leftovers, write_atomically
+from softgrad.heads.plan import cuts
+from softgrad.learn.affine import is_sparse
+from softgrad.learn.tensor_file import HEADER_KEY, read_tensors
+from softgrad.learn.training_set import TrainingSet
+
+__all__ = ["Arrays", "Checkpoint", "Numbers", "State", "data_fingerprint", "digest"]
+
+Arrays: TypeAlias = Mapping[str, Array]
+Numbers: TypeAlias = Mapping[str, Any]
+"""Integers, floats and text: what JSON writes and reads exactly."""
+
+State: TypeAlias = tuple[Arrays, Numbers]
+
+_THEN = "then."
+_SCHEMA = "softgrad.checkpoint/1"
+_BLOCK = 2**24
+"""Bytes of the rows that are digested at a time."""
+
+
+class Checkpoint:
+    """A file that a fit writes from time to time, and begins with if it is there.
+
+    Parameters
+    ----------
+    path : str or path
+    every : float
+        Seconds between two; 0 writes one whenever there is something new.
+    fingerprint : dict of integers, floats and text
+        What makes a fit the same fit: its data, and the settings that decide its steps.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], every: float, fingerprint: Numbers) -> None:
+        self.path, self.every, self.fingerprint = Path(path), every, dict(fingerprint)
+        self._last = time.monotonic()
+        self._before: State | None = None
+
+    def then(self, arrays: Arrays, numbers: Numbers) -> Checkpoint:
+        """Return the checkpoint of what comes after a part of the fit that has this last state."""
+        later = Checkpoint(self.path, self.every, self.fingerprint)
+        later._before = (arrays, numbers)
+        return later
+
+    def read(self) -> State | None:
+        """Return what the file holds; None if there is none.
+
+        Raises
+        ------
+        UsageError
+            The file is damaged or no checkpoint, or its folder is not there.
+        ValueError
+            It is of another fit; the message says what differs.
+        """
+        if not self.path.parent.is_dir():
+            raise UsageError(f"{self.path}: there is no folder for the checkpoint")
+        remove_leftovers(self.path)
+        if not self.path.exists():
+            return None
+        content, arrays = read_tensors(self.path, _SCHEMA, "checkpoint")
+        self._check(content["of"])
+        if self._before is None:
+            return arrays, content["numbers"]
+        arrays, numbers = _later(arrays), _later(content["numbers"])
+        return (arrays, numbers) if numbers else None
+
+    def due(self) -> bool:
+        """Say whether it is time to write."""
+        return time.monotonic() - self._last >= self.every
+
+    def write(self, arrays: Arrays, numbers: Numbers) -> None:
+        """Replace the file; where that fails it is as it was before.
+
+        Raises
+        ------
+        UsageError
+            The disk is full, or the folder cannot be written to.
+        """
+        from safetensors.numpy import save
+
+        if self._before is not None:
+            arrays = {**self._before[0], **{_THEN + name: a for name, a in arrays.items()}}
+            numbers = {**self._before[1], **{_THEN + name: n for name, n in numbers.items()}}
+        content = {"of": self.fingerprint, "numbers": dict(numbers)}
+        header = {HEADER_KEY: json.dumps({"schema": _SCHEMA, "checkpoint": content})}
+        tensors = {name: np.asarray(a, order="C") for name, a in arrays.items()}
+        try:
+            write_atomically(self.path, save(tensors, metadata=header))
+        except OSError as error:
+            before = "; the one before is whole" if self.path.exists() else ""
+            reason = (error.strerror or str(error)).lower()
+            message = f"{self.path}: the checkpoint was not written: {reason}{before}"
+            raise UsageError(message) from error
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove the file: the fit is done."""
+        self.path.unlink(missing_ok=True)
+
+    def _check(self, found: Numbers) -> None:
+        """Raise unless a fingerprint is that of this fit."""
+        names = [*self.fingerprint, *(name for name in found if name not in self.fingerprint)]
+        pairs = {name: (found.get(name), self.fingerprint.get(name)) for name in names}
+        differing = [f"{name} {a}, not {b}" for name, (a, b) in pairs.items() if a != b]
+        if differing:
+            got = f"one of another fit in {self.path}: {'; '.join(differing)}"
+            expected = "a file of the same model and data, or one that is not there"
+            raise ValueError(mismatch("checkpoint", expected, got))
+
+
+def _later(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what belongs to the part of a fit that comes after another."""
+    return {name.removeprefix(_THEN): x for name, x in state.items() if name.startswith(_THEN)}
+
+
+def data_fingerprint(rows: TrainingSet) -> dict[str, Any]:
+    """Return what tells data sets apart: sizes, dtype, and digests of all numbers and labels."""
+    N, D = rows.X.shape
+    return {
+        "rows": N,
+        "columns": D,
+        "dtype": str(rows.X.dtype),
+        "classes": digest(np.frombuffer(repr(rows.classes.tolist()).encode(), np.uint8)),
+        "labels": digest(rows.y),
+        "weights": digest(rows.weights),
+        "X": digest(rows.X),
+    }
+
+
+def digest(rows: Any) -> str:
+    """Return a hash of all numbers of an array, a CSR matrix or rows in a file."""
+    found = blake2b(digest_size=16)
+    parts = (rows.indptr, rows.indices, rows.data) if is_sparse(rows) else (rows,)
+    for part in parts:
+        row_bytes = part.dtype.itemsize * int(np.prod(part.shape[1:]))
+        for block in cuts(part.shape[0], max(1, _BLOCK // max(1, row_bytes))):
+            found.update(np.ascontiguousarray(part[block]).data)
+    return found.hexdigest()

@@ -1,0 +1,81 @@
+"""`softgrad train --solver`: the optimum of a table, a model that predicts, and plain refusals."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import softgrad as sg
+from cli_runs import assert_refused, softgrad
+from convex import data
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def table(name: str = "wine", words: tuple[str, ...] = ("a", "b", "c")) -> pd.DataFrame:
+    X, y = data(name)
+    frame = pd.DataFrame(X, columns=[f"x{d}" for d in range(X.shape[1])])
+    frame["kind"] = np.array(words)[y]
+    return frame
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("name", ["wine", "two"])
+def test_the_model_of_a_file_is_the_classifiers(name: str, form: str) -> None:
+    frame = table(name)
+    getattr(frame, f"to_{form}")(f"t.{form}", index=False)
+    outcome = softgrad("train", f"t.{form}", "--solver", "auto", "--C", 2, "-o", "m", "--json")
+    assert outcome.code == 0, outcome.err
+    X, y = frame.drop(columns="kind"), frame["kind"]
+    model = sg.SoftmaxClassifier(C=2.0).fit(X, y)
+    document = outcome.document
+    assert document["objective"] == pytest.approx(model.objective_, rel=1e-12)
+    assert document["optimality"] < 1e-8 * model.objective_
+    assert document["classes"] == model.classes_.tolist()
+    assert document["settings"] == {"solver": "auto", "C": 2.0}
+    rows = csv.DictReader(io.StringIO(softgrad("predict", "m", f"t.{form}").out))
+    p = np.array([[float(row[f"p({c})"]) for c in model.classes_] for row in rows])
+    assert np.abs(p - model.predict_proba(X)).max() < 1e-9
+
+
+def test_built_in_data_and_a_checkpoint(folder: Path) -> None:
+    outcome = softgrad("train", "iris", "--solver", "lbfgs", "--checkpoint", "c", "-o", "m")
+    assert outcome.code == 0, outcome.err
+    assert "Objective 0.1926, at most" in outcome.out
+    assert sorted(path.name for path in folder.iterdir()) == ["m"]
+    assert "setosa" in softgrad("predict", "m", "iris").out
+
+
+def test_a_checkpoint_of_something_else_is_refused(folder: Path) -> None:
+    Path("c").write_text("no checkpoint")
+    outcome = softgrad("train", "iris", "--solver", "lbfgs", "--checkpoint", "c", "-o", "m")
+    assert_refused(outcome, "c: damaged")
+    assert sorted(path.name for path in folder.iterdir()) == ["c"]
+
+
+def test_refusals_are_one_line(folder: Path) -> None:
+    table(words=("a", "a", "a")).to_csv("one.csv", index=False)
+    table().assign(x3="many").to_csv("text.csv", index=False)
+    for args, words in {
+        ("one.csv",): ("two classes", "'a'"),
+        ("text.csv",): ("text.csv", "'x3'", "row 1", "'many'"),
+        ("text.csv", "--target", "x"): ("text.csv", "no column 'x'"),
+        ("none.csv",): ("none.csv", "no such file"),
+        ("iris", "--target", "x"): ("iris", "target"),
+        ("iris", "--epochs", 3): ("--epochs", "networks"),
+        ("iris", "--batch-size", 3): ("--batch-size", "networks"),
+        ("iris", "--report", "r.html"): ("--report", "networks"),
+        ("iris", "--checkpoint", "m"): ("m", "of its own"),
+    }.items():
+        assert_refused(softgrad("train", *args, "--solver", "lbfgs", "-o", "m"), *words)
+    assert_refused(softgrad("train", "iris", "--C", 3), "--C goes with --solver")
+    assert sorted(path.name for path in folder.iterdir()) == ["one.csv", "text.csv"]
