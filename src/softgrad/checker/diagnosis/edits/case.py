@@ -20,24 +20,31 @@ __all__ = ["Case"]
 _SKETCHES = 3
 _STEP = 2.0**-12
 """Of a difference that tells whether to look closer."""
+_CHOICES = ("where", "clip", "maximum", "minimum")
 _JOINS = ("stack", "concatenate", "hstack", "vstack", "column_stack", "_assigned")
 
 
 class Case:
     """A graph at one point, and the error that is to be explained there."""
 
-    def __init__(self, graph: Graph, spot: Spot, wrong: Sequence[int]) -> None:
+    def __init__(
+        self, graph: Graph, spot: Spot, scope: Sequence[int], wrong: Sequence[int]
+    ) -> None:
+        """`scope` are the inputs whose error is to be explained, of all that are wrong."""
         self.graph = graph
         sizes = [point.size for point in spot.points]
         starts = np.cumsum([0, *sizes])
-        columns = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in wrong])
-        ends = np.cumsum([sizes[i] for i in wrong])
-        self.parts = [slice(end - sizes[i], end) for i, end in zip(wrong, ends, strict=True)]
+        columns = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in scope])
+        self.right = np.ones(starts[-1], dtype=bool)
+        for i in wrong:
+            self.right[starts[i] : starts[i + 1]] = False
+        ends = np.cumsum([sizes[i] for i in scope])
+        self.parts = [slice(end - sizes[i], end) for i, end in zip(scope, ends, strict=True)]
         ends = np.cumsum([graph.steps[place].value.size for place in graph.outputs])
         pairs = zip(graph.outputs, ends, strict=True)
         self.outputs = [slice(end - graph.steps[n].value.size, end) for n, end in pairs]
         self.seed = np.eye(starts[-1])[:, columns]
-        self.A = np.concatenate([spot.analytic[i] for i in wrong], axis=1)
+        self.A = np.concatenate([spot.analytic[i] for i in scope], axis=1)
         self.J = graph.whole[:, columns]
         self.R = self.A - self.J
         self.columns = columns
@@ -105,12 +112,17 @@ class Case:
         seen = self._sketch(changes)
         return float(seen @ self.wanted / (seen @ seen)) if seen.any() else 0.0
 
-    def left(self, edit: Edit, c: float) -> float:
-        """Return what an edit leaves of the error, as a part of it."""
+    def left(self, edit: Edit, c: float) -> tuple[float, bool]:
+        """Return what an edit leaves of the error, as a part of it, and whether it is clean.
+
+        One that is clean leaves the inputs alone that are right.
+        """
         changes = [replace(change, delta=c * change.delta) for change in edit.changes(self.graph)]
         if not changes:
-            return np.inf
-        return rms(self.R - self._shift(changes)[:, self.columns]) / rms(self.R)
+            return np.inf, False
+        shift = self._shift(changes)
+        clean = rms(shift[:, self.right]) <= 1e-6 * rms(self.graph.whole[:, self.right])
+        return rms(self.R - shift[:, self.columns]) / rms(self.R), clean
 
     def is_whole(self, edit: Edit) -> bool:
         """Whether a change is a multiple of an input's whole gradient, or of an output's part."""
@@ -129,7 +141,7 @@ class Case:
         error, own = (np.abs(M).max(axis=0) for M in (self.R, self.J))
         live = (own > 1e-6 * own.max()) | (error > 1e-6 * error.max())
         few = (error > 1e-6 * error.max()).sum() < live.sum()
-        return bool(few) and edit.place is not None and self._chosen(edit.place)
+        return bool(few) and edit.place is not None and self.is_chosen(edit.place)
 
     def is_of_output(self, edit: Edit) -> bool:
         """Whether some outputs alone are wrong, and what comes in for them is not used."""
@@ -159,13 +171,14 @@ class Case:
         """Return what changes add to the outputs' Jacobian in all inputs."""
         return self.graph.shift(self.graph.moves, changes)
 
-    def _chosen(self, place: int) -> bool:
-        if self.graph.steps[place].name in ("where", "clip"):
+    def is_chosen(self, place: int) -> bool:
+        """Whether a step's value is taken at some entries alone."""
+        if self.graph.steps[place].name in _CHOICES:
             return True
         if place in self.graph.outputs:
             return False
         users = [edge[0] for edge in self.graph.locals if self.graph.before(edge) == place]
-        return bool(users) and all(self._chosen(user) for user in users)
+        return bool(users) and all(self.is_chosen(user) for user in users)
 
     def _sketch(self, changes: Sequence[Change]) -> Vector:
         total = np.zeros(_SKETCHES)

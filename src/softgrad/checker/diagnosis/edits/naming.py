@@ -69,7 +69,7 @@ def _explained(
 ) -> Diagnosis | None:
     scopes = [list(wrong), *([where] for where in wrong if len(wrong) > 1)]
     pairs = list(zip(graphs, spots, strict=True))
-    cases = [[Case(graph, spot, scope) for graph, spot in pairs] for scope in scopes]
+    cases = [[Case(graph, spot, scope, wrong) for graph, spot in pairs] for scope in scopes]
     found: list[list[_Fit]] = [[] for _ in scopes]
     for edit in islice(edits(cases[0][0]), _MOST):
         changes = edit.changes(graphs[0])
@@ -77,9 +77,10 @@ def _explained(
             fit = _fit(edit, changes, case)
             if fit is not None:
                 fits.append(fit)
-        if found[0] and found[0][-1].left < _EXACT:
+        if found[0] and found[0][-1].clean and found[0][-1].left < _EXACT:
             break
-    for case, fits in zip(cases, found, strict=True):
+    clean = [[fit for fit in fits if fit.clean] for fits in found]
+    for case, fits in zip(cases * 2, clean + found, strict=True):
         first = min(fits, key=lambda fit: max(fit.left, _EXACT), default=None)
         if first is not None and not any(first.is_rivalled(fit) for fit in fits):
             return _said(first, case)
@@ -93,6 +94,8 @@ class _Fit:
     edit: Edit
     factor: float
     left: float
+    clean: bool
+    """Whether it leaves the inputs alone that are right."""
 
     def is_rivalled(self, other: _Fit) -> bool:
         """Whether another name comes near; of two that are exact the first is taken."""
@@ -106,8 +109,9 @@ def _fit(edit: Edit, changes: Sequence[Change], cases: Sequence[Case]) -> _Fit |
     factors = [case.factor(edit.changes(case.graph)) if edit.multiple else 1.0 for case in cases]
     if abs(factors[0] - factors[1]) > 1e-5 * abs(factors[0]):
         return None
-    left = max(case.left(edit, c) for case, c in zip(cases, factors, strict=True))
-    return _Fit(edit, factors[0], left) if left < _LEFT else None
+    pairs = [case.left(edit, c) for case, c in zip(cases, factors, strict=True)]
+    left, clean = max(left for left, _ in pairs), all(clean for _, clean in pairs)
+    return _Fit(edit, factors[0], left, clean) if left < _LEFT else None
 
 
 def _edits(case: Case) -> Iterator[Edit]:
@@ -183,7 +187,10 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
         near = [word for value, word in words.items() if abs(1 + c - value) < 1e-5]
         text = text.format(near[0] if near else f"is {1 + c:.6g} times what it must be")
         if abs(c + 1) < 1e-5 and all(case.is_of_output(edit) for case in cases):
-            code, text = "cotangent", f"A part of the incoming gradient is not used: {text}"
+            if edit.place is not None and cases[0].is_chosen(edit.place):
+                code = "subset"
+            else:
+                code, text = "cotangent", f"A part of the incoming gradient is not used: {text}"
         elif abs(c + 1) < 1e-5:
             code = "subset" if all(case.is_cut(edit) for case in cases) else code
         elif all(case.is_whole(edit) for case in cases):

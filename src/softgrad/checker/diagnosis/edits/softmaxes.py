@@ -132,7 +132,10 @@ def _guessed(
                 delta = None if guess is None else guess.matrix - graph.stretch(before, after)
                 return [] if delta is None else [Change(after, before, delta)]
 
-            yield Edit(hypothesis.code, f"{said} {guess.message}", changes, place=after)
+            code = hypothesis.code
+            if hypothesis is IDENTITY and after not in graph.outputs:
+                code = "chain-term"  # of a chain that goes on, one derivative is left out
+            yield Edit(code, f"{said} {guess.message}", changes, place=after)
 
 
 def _elsewhere(graph: Graph, after: int, before: int) -> Iterator[Edit]:

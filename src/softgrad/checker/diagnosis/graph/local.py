@@ -18,6 +18,7 @@ Matrix = NDArray[np.float64]
 
 _STEP = 2.0**-11
 """Of a difference, in the entry's own scale: what is cut off and what is rounded are alike."""
+_FINER = 2.0**-14
 _TINY = 2.0**-340
 """Of a complex step: its square is nothing."""
 
@@ -86,12 +87,16 @@ def _selected(linear: Callable[[Vector], Vector], own: Vector) -> Vector | None:
 
 def _slope(step: Step, values: Sequence[Vector], operand: int, move: Vector) -> Vector:
     """Return the derivative along a move of one operand, which is a small one."""
-    near = _difference(step, values, operand, move)
     exact = _complex_step(step, values, operand, move)
-    # Where a step takes complex numbers and is not analytic, the two are far apart.
-    if exact is not None and _gap(exact, near) <= 1e-3 * _gap(near, 0.0):
-        return exact
-    return np.asarray((4 * near - _difference(step, values, operand, 2 * move) / 2) / 3)
+    # Where a step takes complex numbers and is not analytic, the two are far apart. So they are
+    # where it bends within the difference, as the logarithm does near 0, but not with a finer one.
+    if exact is not None:
+        for shrink in (1.0, _FINER):
+            seen = _difference(step, values, operand, shrink * move) / shrink
+            if _gap(exact, seen) <= 1e-3 * _gap(seen, 0.0):
+                return exact
+    near, far = (_difference(step, values, operand, wide * move) / wide for wide in (1.0, 2.0))
+    return np.asarray((4 * near - far) / 3)
 
 
 def _gap(one: Vector, other: Vector | float) -> float:
