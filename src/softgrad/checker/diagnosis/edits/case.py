@@ -20,7 +20,7 @@ __all__ = ["Case"]
 _SKETCHES = 3
 _STEP = 2.0**-12
 """Of a difference that tells whether to look closer."""
-_CHOICES = ("where", "clip", "maximum", "minimum")
+_CHOICES = ("where", "clip")
 _JOINS = ("stack", "concatenate", "hstack", "vstack", "column_stack", "_assigned")
 
 
@@ -171,14 +171,14 @@ class Case:
         """Return what changes add to the outputs' Jacobian in all inputs."""
         return self.graph.shift(self.graph.moves, changes)
 
-    def is_chosen(self, place: int) -> bool:
+    def is_chosen(self, place: int, names: Sequence[str] = _CHOICES) -> bool:
         """Whether a step's value is taken at some entries alone."""
-        if self.graph.steps[place].name in _CHOICES:
+        if self.graph.steps[place].name in names:
             return True
         if place in self.graph.outputs:
             return False
         users = [edge[0] for edge in self.graph.locals if self.graph.before(edge) == place]
-        return bool(users) and all(self.is_chosen(user) for user in users)
+        return bool(users) and all(self.is_chosen(user, names) for user in users)
 
     def _sketch(self, changes: Sequence[Change]) -> Vector:
         total = np.zeros(_SKETCHES)

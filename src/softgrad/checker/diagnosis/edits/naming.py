@@ -39,6 +39,7 @@ _LEFT = 1e-4
 _EXACT = 1e-7
 """What leaves less than this is not looked for further."""
 
+_CHOICES = ("where", "clip", "maximum", "minimum")
 _LIKELY = (
     multiples, as_it_is, branches, choices, without_factor, turned, rearranged, unsummed, powers,
     squared,
@@ -136,7 +137,8 @@ def _edits(case: Case) -> Iterator[Edit]:
     for places in chain(alone, loops):
         likely = filter(case.may_be_of, replays(graph, places))
         yield from (replay.edit for replay in likely)
-    yield from _over(multiples, graph, turns)
+    for edit in _over(multiples, graph, turns):
+        yield replace(edit, code="subset")  # one turn of a loop
     yield from _over(other_numbers, graph, chain(alone, loops, turns))
 
 
@@ -187,7 +189,7 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
         near = [word for value, word in words.items() if abs(1 + c - value) < 1e-5]
         text = text.format(near[0] if near else f"is {1 + c:.6g} times what it must be")
         if abs(c + 1) < 1e-5 and all(case.is_of_output(edit) for case in cases):
-            if edit.place is not None and cases[0].is_chosen(edit.place):
+            if edit.place is not None and cases[0].is_chosen(edit.place, _CHOICES):
                 code = "subset"
             else:
                 code, text = "cotangent", f"A part of the incoming gradient is not used: {text}"
