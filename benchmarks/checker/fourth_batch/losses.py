@@ -76,7 +76,7 @@ NLL = Subject(
         "weights-squared": ("chain-term subset", {"weight": lambda y: float(_weight(y)) ** 2}),
         "likelihood-for-loss": ("sign", {"one": lambda: 1}),
         "at-the-logits": ("wrong-variable", {"logits": np.exp}),
-        "labels-of-the-next-token": ("subset axis", {"picked": lambda y: np.roll(y, 1, axis=1)}),
+        "labels-of-the-next-token": ("subset axis", {"picked": lambda y: np.roll(y, -1, axis=1)}),
     }),
 )  # fmt: skip
 

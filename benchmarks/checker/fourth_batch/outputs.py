@@ -55,7 +55,7 @@ def _policy_sample(rng: Rng, shape: Shape, scale: float) -> tuple[Any, ...]:
     N, K = shape
     z, actions = scale * rng.normal(size=shape), (np.arange(N) + rng.integers(K)) % K
     z[np.arange(N), actions] = np.where(np.arange(N) % 4 < 2, 1.5, -1.5)
-    return z, actions, np.where(np.arange(N) % 2, 1, -2)
+    return z, actions, np.where(np.arange(N) % 2, 2, -3)
 
 
 POLICY = Subject(
