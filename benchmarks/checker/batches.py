@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.checker import second_batch, subjects, third_batch
+from benchmarks.checker import fourth_batch, second_batch, subjects, third_batch
 from benchmarks.checker.operators import OPERATORS
 from benchmarks.checker.subject import Subject
 
@@ -34,6 +34,11 @@ BATCHES = (
         "third",
         "third batch: written when the diagnosis had learnt to follow a forward's steps",
         third_batch.SUBJECTS,
+    ),
+    Batch(
+        "fourth",
+        "fourth batch: written when log-sum-exps, masks and what is computed anew had their names",
+        fourth_batch.SUBJECTS,
     ),
 )
 
