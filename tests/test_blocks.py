@@ -496,3 +496,16 @@ def test_a_stream_goes_on_from_its_checkpoint(
     monkeypatch.undo()
     assert_same_bits(model.fit(path, "kind").coef_, whole.coef_)
     assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+def test_separation_of_rows_in_a_file_is_that_of_the_array(solver: str, tmp_path: Path) -> None:
+    X, y = data("iris")
+    stored = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", X.dtype, X.shape)
+    stored[:] = X
+    settings: dict[str, Any] = {"C": np.inf, "solver": solver}
+    with pytest.warns(sg.learn.SeparationWarning):
+        own = sg.SoftmaxClassifier(**settings).fit(X, y)
+    with pytest.warns(sg.learn.SeparationWarning):
+        other = sg.SoftmaxClassifier(**settings).fit(stored, y)
+    assert other.separation_.sentence == own.separation_.sentence

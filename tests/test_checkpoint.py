@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -272,3 +273,39 @@ def test_random_kills_lose_nothing(settings: dict[str, Any], kills: int, tmp_pat
     assert len(told["whole"]["coef_"]) == 39
     assert all(found == told["whole"] for found in told["found"])
     assert told["files"] == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"solver": "lbfgs", "callbacks": lambda step: step.number == 5},
+        {"solver": "lbfgs", "C": np.inf},
+        {"solver": "newton", "C": np.inf},
+    ],
+)
+def test_what_ended_a_run_ends_it_again(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = data("iris")
+    y = y > 0  # separated
+
+    def fitted() -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = sg.SoftmaxClassifier(**settings, checkpoint=tmp_path / "c", checkpoint_every=0)
+            return model.fit(X, y)
+
+    whole = fitted()
+    with monkeypatch.context() as patch:  # killed between its last step and its end
+        patch.setattr(Checkpoint, "remove", lambda self: None)
+        fitted()
+    again = fitted()
+    assert again.n_iter_ == whole.n_iter_
+    assert_same_bits(again.coef_, whole.coef_)
+
+
+def test_a_callback_that_ends_mini_batches_ends_the_polish_too() -> None:
+    X, y = data("iris")
+    settings: dict[str, Any] = {"solver": "adam", "polish": True, "random_state": 0}
+    model = sg.SoftmaxClassifier(callbacks=lambda epoch: epoch.number == 3, **settings).fit(X, y)
+    assert len(model.history_) == 3

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from softgrad.checker.draws import alike
 from softgrad.checker.report import Finding, Level
 
 __all__ = ["Ended", "guarded", "with_place"]
@@ -34,7 +35,8 @@ def guarded(
 ) -> Any:
     """Call the user's function; raise `Ended` with its exception in one sentence."""
     try:
-        return function(*arguments)
+        with alike():
+            return function(*arguments)
     except Ended:  # it has its sentence already
         raise
     except (Exception, SystemExit) as error:  # a sys.exit(0) of theirs would end as a silent pass

@@ -12,7 +12,8 @@ from numpy.typing import DTypeLike
 from softgrad.checker.arguments import make_subject
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis import diagnose, diagnose_second
-from softgrad.checker.examination import Examination
+from softgrad.checker.draws import draws_alike
+from softgrad.checker.examination import Examination, fluctuation
 from softgrad.checker.report import Cost, Finding, Report, verdict_of
 from softgrad.checker.second_order import demand_second, second_order
 from softgrad.errors import mismatch
@@ -20,6 +21,7 @@ from softgrad.errors import mismatch
 __all__ = ["check"]
 
 
+@draws_alike
 def check(
     forward: Any,
     backward: Any = None,
@@ -177,6 +179,8 @@ def check(
     forward_calls, backward_calls = subject.forward_calls, subject.backward_calls
     forward_mode_calls = subject.forward_mode_calls
     diagnosis = place = None
+    if verdict == "fail" and (noise := fluctuation(given)):
+        verdict, findings = "inconclusive", [Finding("doubt", noise)]
     if verdict == "fail":
         with np.errstate(all="ignore"):
             if order == 2:

@@ -261,6 +261,8 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
                 warnings.warn(self.separation_.warning, SeparationWarning, stacklevel=2)
             elif found.complaint:
                 warnings.warn(found.complaint, ConvergenceWarning, stacklevel=2)
+            if found.checkpoint is not None:
+                found.checkpoint.remove()
         return self
 
     @available_if(takes_parts)  # type: ignore[untyped-decorator]
@@ -313,6 +315,7 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
             for callback in options.callbacks:
                 callback(epoch)
             self._forget()
+            self.separation_ = None
             self._keep(rows.classes, model, model.W.dtype)
             self.history_ = [*getattr(self, "history_", []), epoch]
             self.solver_ = "adam" if options.solver == "auto" else options.solver
@@ -361,6 +364,8 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
 
     def _examples(self, X: Any, y: Any, *, reset: bool, part: bool = False) -> tuple[Any, Array]:
         """Return rows as an array or as CSR, and labels, both checked."""
+        if not (reset or part):
+            check_is_fitted(self)
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=_FLOATS, reset=reset)
         with warnings.catch_warnings():
             if part:  # whose few rows of many classes do not mean numbers to regress

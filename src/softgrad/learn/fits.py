@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -48,6 +49,9 @@ class Fit(NamedTuple):
     complaint: str = ""
     """That the optimum was not reached, and what to do."""
 
+    checkpoint: Checkpoint | None = None
+    """What is to be removed when the fit has come to its end."""
+
 
 def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
     """Train on rows, from a model if there is one."""
@@ -62,9 +66,7 @@ def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
         limit = options.settings.max_iter
         with watching(options.callbacks, limit, solver, options.verbose) as watch:
             found = _by_steps(solver, f, theta, options.settings, watch, checkpoint)
-    if checkpoint is not None:
-        checkpoint.remove()
-    return found
+    return found._replace(checkpoint=checkpoint)
 
 
 def new_model(options: Options, D: int, K: int, dtype: Any, seed: Array) -> Model:
@@ -95,7 +97,7 @@ def _checkpoint(
     same = {"solver": solver, "C": options.C, "start": start_digest}
     if solver in BY_BATCHES:
         same |= {name: str(getattr(options, name)) for name in _DECIDING}
-        if isinstance(options.random_state, (int, type(None))):
+        if isinstance(options.random_state, (numbers.Integral, type(None))):
             same["random_state"] = str(options.random_state)
     same |= data_fingerprint(rows)
     return Checkpoint(options.checkpoint, options.checkpoint_every, same)
@@ -154,15 +156,17 @@ def _by_batches(
     if not model.hidden:
         rough = Fit(model, solver, len(history), np.nan, np.inf, history)
         later = None if checkpoint is None else checkpoint.then(*training.state())
-        return _convex(rough, rows, options, later)
+        return _convex(rough, rows, options, later, polish=options.polish and not watch.stopped)
     value = model.mean_loss(batch, impl) + model.penalty(plan.ridge)
     return Fit(model, solver, len(history), value, np.inf, history)
 
 
-def _convex(rough: Fit, rows: TrainingSet, options: Options, checkpoint: Checkpoint | None) -> Fit:
+def _convex(
+    rough: Fit, rows: TrainingSet, options: Options, checkpoint: Checkpoint | None, polish: bool
+) -> Fit:
     """Return what mini-batches found with its distance from the optimum, or polished."""
     f, theta = objective_of(rows, options.C), _theta(rough.model)
-    if options.polish:
+    if polish:
         most = options.settings.max_iter
         with watching(options.callbacks, most, "lbfgs", options.verbose) as watch:
             fine = _by_steps("lbfgs", f, theta, options.settings, watch, checkpoint)

@@ -60,7 +60,10 @@ def _form(subject: Metered, entries: list[Any], locator: Locator) -> Diagnosis |
     """Number, None, shape and dtype of the entries."""
     wanted = len(subject.floating)
     if len(entries) != wanted:
-        evidence = "one for each floating-point input is needed"
+        evidence = (
+            "one for each floating-point input is needed; labels and masks that are constants are "
+            "given as integers or booleans, or bound: lambda z: forward(z, mask)"
+        )
         if len(entries) > wanted:
             text = f"The backward returns {len(entries)} gradients, and {wanted} must be returned."
             return _said("unnamed", text, evidence)

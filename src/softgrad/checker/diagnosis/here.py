@@ -51,7 +51,7 @@ def _right_in(wide: type[np.floating[Any]], locator: Locator) -> bool:
             # Saturated rows have no slope to compare with: that they are finite must do.
             mended = after is None and overflowed and np.isfinite(gradient[where]).all()
             changed = overflowed or _differ(locator.gradient[where], gradient[where], epsilon)
-            if not (changed and (after or mended)):
+            if not (np.isfinite(gradient[where]).all() and changed and (after or mended)):
                 return False
     return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -184,7 +185,7 @@ def _typed(names: tuple[str, ...], kind: Any) -> Array:
     if kind is not None and pa.types.is_dictionary(kind):
         kind = kind.value_type
     if kind is None:
-        whole = all(name.lstrip("-").isdecimal() and name == str(int(name)) for name in names)
+        whole = all(re.fullmatch("0|-?[1-9][0-9]{0,17}", name) for name in names)
         kind = pa.int64() if whole else pa.string()
     if pa.types.is_boolean(kind):
         return np.array([name == "true" for name in names])

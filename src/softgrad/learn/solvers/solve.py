@@ -46,12 +46,10 @@ def solve(
         if iterate is None:
             break
         now = now.after(objective, iterate)
+        if watch(now.steps[-1]) or objective.all_right(now.point.value):
+            break  # what ends a run ends it again, gone on from an earlier checkpoint
         if checkpoint is not None and checkpoint.due():
             checkpoint.write(*now.state())
-        if watch(now.steps[-1]):
-            break
-        if objective.all_right(now.point.value):
-            break
     enough = settings.tol * now.point.value
     if now.done < settings.max_iter:
         enough = max(enough, _FAR * rounding(objective, now.point.value))

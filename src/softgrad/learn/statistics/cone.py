@@ -46,7 +46,11 @@ class Cone:
     @cached_property
     def mean(self) -> Array:
         """The mean of each column: [D]."""
-        return np.asarray(self.X.mean(axis=0, dtype=np.float64)).ravel()
+        if is_sparse(self.X):
+            return np.asarray(self.X.mean(axis=0, dtype=np.float64)).ravel()
+        parts = self._cuts(8 * self.X.shape[1])
+        sums = [self.X[rows].sum(axis=0, dtype=np.float64) for rows in parts]
+        return np.asarray(np.sum(sums, axis=0) / len(self.y))
 
     @cached_property
     def scale(self) -> Array:

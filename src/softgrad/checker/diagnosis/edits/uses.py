@@ -31,7 +31,7 @@ def one_use(graph: Graph, in_loops: bool) -> Iterator[Edit]:
                 return [Change(place, before, -graph.locals[place, k]) for place, k in rest]
 
             name = graph.steps[before].label
-            text = f"Of {len(edges)} uses of {name} one alone is counted, and all must be summed."
+            text = f"Of the uses of {name} one alone is counted, and all must be summed."
             yield Edit("unreduced-broadcast" if same else "chain-term", text, changes)
 
 

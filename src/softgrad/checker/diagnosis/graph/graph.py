@@ -208,7 +208,11 @@ class Graph:
         for neck in necks:
             if self._after(place, without=neck).isdisjoint(self.outputs):
                 direct = self._after(before, without=neck)
-                return self.steps[neck].name not in ("mean", "var", "std") and any(
+                step = self.steps[neck]
+                # What is weighed by another array, as by a matrix, is no sum of the step alone.
+                if step.name in ("mean", "var", "std") or len(self.edges[neck]) > 1:
+                    return False
+                return any(
                     self.steps[after].value.shape == shape
                     and not direct.isdisjoint(self.steps[after].operands)
                     for after in self._after(neck)

@@ -114,6 +114,8 @@ class Step:
     site: Site | None
     elementwise: bool = False
     """Whether every entry comes from the operands' entries at the same place."""
+    title: str = ""
+    """What an input is called."""
 
     @property
     def text(self) -> str:
@@ -123,4 +125,6 @@ class Step:
     @property
     def label(self) -> str:
         """What to call its value in a sentence."""
-        return f"`{self.text}`" if self.text else f"an array of shape {self.value.shape}"
+        if self.title:
+            return self.title
+        return f"`{self.text}`" if self.text else f"the value of a step ({self.name})"

@@ -25,8 +25,11 @@ def traced(
 ) -> Graph | None:
     """Run a forward in float64 and return its graph; None where it cannot be followed."""
     tape = Tape()
-    values = [np.array(arguments[place], np.float64) for place in floating]
-    inputs = tuple(tape.put(Step("input", None, (), value, None)) for value in values)
+    inputs = tuple(
+        tape.put(Step("input", None, (), value, None, title=f"input {place}"))
+        for place in floating
+        for value in [np.array(arguments[place], np.float64)]
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -111,7 +111,8 @@ def _terms(view: View) -> Iterator[Guess]:
         return
     c, one = float(norm.centred), np.ones_like(norm.gain)
     middle = "- dhat.mean() " if norm.centred else ""
-    right = f"(dhat {middle}- xhat * (dhat * xhat).mean()) / sigma"
+    inner = "(dhat * xhat).sum()" if norm.degrees == 1 else "(dhat * xhat).mean()"
+    right = f"(dhat {middle}- xhat * {inner}) / sigma"
     texts = {
         (0.0, 1.0): (
             "The term of the mean is missing",
