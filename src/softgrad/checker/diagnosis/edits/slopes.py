@@ -56,19 +56,21 @@ def slopes(graph: Graph) -> Iterator[Edit]:
                     before: int = before,
                     number: Callable[[Vector, Vector], Vector] = number,
                     slope: Callable[[Vector], Vector] = slope,
+                    formula: str = formula,
                 ) -> list[Change]:
                     x, y = graph.steps[before].value, graph.steps[after].value
                     with np.errstate(all="ignore"):
                         d = np.asarray(slope(number(x, y))).reshape(-1)
-                    if not np.isfinite(d).all():
-                        return []
+                    if not np.isfinite(d).all() or (formula != "1" and not np.ptp(d)):
+                        return []  # one number everywhere is no slope of a function
                     return [Change(after, before, np.diag(d) - graph.stretch(before, after))]
 
                 if formula != "1":
                     said = f"In {text} stands {formula}, v being {at}."
                     yield Edit(code, said, changes, place=after)
                 elif at == "the output":
-                    yield Edit(code, f"{capital(text)} is not applied.", changes)
+                    said = f"{capital(text)} is not applied."
+                    yield Edit(code, said, changes, place=after)
 
 
 def _stretches(graph: Graph) -> list[tuple[int, int]]:

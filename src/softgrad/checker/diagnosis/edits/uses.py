@@ -19,20 +19,29 @@ def one_use(graph: Graph, in_loops: bool) -> Iterator[Edit]:
     for edge in graph.locals:
         uses.setdefault(graph.before(edge), []).append(edge)
     for before, edges in uses.items():
-        same = len({graph.steps[place].site for place, _ in edges}) < len({n for n, _ in edges})
-        if same != in_loops or len(edges) < (2 if same else 3):
-            continue
-        for kept in edges if len(edges) <= 8 else (edges[0], edges[-1]):
-            rest = [edge for edge in edges if edge != kept]
+        by_site: dict[object, list[Edge]] = {}
+        for edge in edges:
+            by_site.setdefault(graph.steps[edge[0]].site, []).append(edge)
+        repeated = [turns for turns in by_site.values() if len(turns) > 1]
+        groups = [edges] if bool(repeated) == in_loops and len(edges) > 1 + (not repeated) else []
+        if in_loops and len(by_site) > 1:
+            groups += repeated
+        for group in groups:
+            yield from _alone(graph, before, group, bool(repeated))
 
-            def changes(
-                graph: Graph, rest: Sequence[Edge] = rest, before: int = before
-            ) -> list[Change]:
-                return [Change(place, before, -graph.locals[place, k]) for place, k in rest]
 
-            name = graph.steps[before].label
-            text = f"Of the uses of {name} one alone is counted, and all must be summed."
-            yield Edit("unreduced-broadcast" if same else "chain-term", text, changes)
+def _alone(graph: Graph, before: int, edges: Sequence[Edge], same: bool) -> Iterator[Edit]:
+    counts = np.sum([np.abs(graph.locals[edge]).max(axis=0) > 0 for edge in edges], axis=0)
+    same = same and bool(counts.max(initial=0) > 1)  # else they are parts, and no uses of one entry
+    for kept in edges if len(edges) <= 8 else (edges[0], edges[-1]):
+        rest = [edge for edge in edges if edge != kept]
+
+        def changes(graph: Graph, rest: Sequence[Edge] = rest) -> list[Change]:
+            return [Change(place, before, -graph.locals[place, k]) for place, k in rest]
+
+        name = graph.steps[before].label
+        text = f"Of the uses of {name} one alone is counted, and all must be summed."
+        yield Edit("unreduced-broadcast" if same else "chain-term", text, changes)
 
 
 def unsummed(graph: Graph, places: Sequence[int], k: int) -> Iterator[Edit]:
