@@ -97,6 +97,7 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         Whether "lbfgs" goes on from where mini-batches end, to `tol`.
     callbacks : callable or list of them, optional
         Called with every record of `history_` when it is made; the fit ends if one returns True.
+        Convex solvers, `polish` among them, tell of steps, and mini-batches of epochs.
     verbose : bool or int, False
         Whether `fit` shows a progress bar, on stderr.
     random_state : int, Generator, RandomState, optional
