@@ -52,8 +52,7 @@ def other_axes(graph: Graph) -> Iterator[Edit]:
                     return list(chain.from_iterable(parts)) if all(parts) else []
 
                 what = " and ".join(dict.fromkeys(graph.steps[one.place].label for one in group))
-                over = " and ".join(map(str, axes))
-                text = f"In the derivative of {what} the sum is taken over axis {over}"
+                text = f"In the derivative of {what} the sum is taken over axis {_said(axes)}"
                 yield Edit("axis", f"{text}, not over {_said(group[0].axes)}.", changes)
 
 
@@ -106,7 +105,7 @@ def _found(graph: Graph) -> Iterator[_Average]:
         before = step.operands[0]
         shape = graph.steps[before].value.shape
         axes = _axes(graph.locals[place, 0], shape)
-        meets = tuple(_meets(graph, place, before, axes)) if axes else ()
+        meets = tuple(_meets(graph, place, before)) if axes else ()
         if meets:
             yield _Average(place, before, axes, meets)
 
@@ -122,9 +121,7 @@ def _axes(M: Matrix, shape: tuple[int, ...]) -> tuple[int, ...]:
     return ()
 
 
-def _meets(
-    graph: Graph, place: int, before: int, axes: tuple[int, ...]
-) -> Iterator[tuple[int, int]]:
+def _meets(graph: Graph, place: int, before: int) -> Iterator[tuple[int, int]]:
     """Yield the steps at which what is made of the sums alone, one by one, is laid on an array."""
     shape = graph.steps[before].value.shape
     laid = np.argmax(graph.locals[place, 0] != 0, axis=0)  # every entry's sum

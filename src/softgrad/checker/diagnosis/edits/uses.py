@@ -31,17 +31,20 @@ def one_use(graph: Graph, in_loops: bool) -> Iterator[Edit]:
 
 
 def _alone(graph: Graph, before: int, edges: Sequence[Edge], same: bool) -> Iterator[Edit]:
+    name = graph.steps[before].label
     counts = np.sum([np.abs(graph.locals[edge]).max(axis=0) > 0 for edge in edges], axis=0)
-    same = same and bool(counts.max(initial=0) > 1)  # else they are parts, and no uses of one entry
+    are_parts = counts.max(initial=0) <= 1
+    text = f"Of the uses of {name} one alone is counted, and all must be summed."
+    if are_parts:
+        text = f"Of the parts of {name} one alone has a gradient."
+    code = "unreduced-broadcast" if same and not are_parts else "chain-term"
     for kept in edges if len(edges) <= 8 else (edges[0], edges[-1]):
         rest = [edge for edge in edges if edge != kept]
 
         def changes(graph: Graph, rest: Sequence[Edge] = rest) -> list[Change]:
             return [Change(place, before, -graph.locals[place, k]) for place, k in rest]
 
-        name = graph.steps[before].label
-        text = f"Of the uses of {name} one alone is counted, and all must be summed."
-        yield Edit("unreduced-broadcast" if same else "chain-term", text, changes)
+        yield Edit(code, text, changes)
 
 
 def unsummed(graph: Graph, places: Sequence[int], k: int) -> Iterator[Edit]:
