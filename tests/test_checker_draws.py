@@ -42,6 +42,7 @@ def test_global_draws_are_the_same_in_every_call(draw):
 
 @pytest.mark.parametrize("draw", [of_numpy, of_python])
 def test_a_wrong_backward_of_a_random_forward_fails(draw):
+    random.seed(0)  # 0.84, which keeps
     report = sg.check(Dropout(draw, scale=False), RNG.normal(size=(4, 6)))
     assert report.verdict == "fail"
 

@@ -30,7 +30,7 @@ from softgrad.checker.subject import Arrays, Entries, Subject, Vector, flat, mov
 from softgrad.checker.verdict import Comparison, backward_noise
 from softgrad.results import number
 
-__all__ = ["Examination", "fluctuation"]
+__all__ = ["CALLS_ALIKE", "Examination", "fluctuation"]
 
 _DOUBLE, _SINGLE = 2.0**-52, 2.0**-23
 _CLOSE = 2.0**-27
@@ -40,7 +40,7 @@ _RANDOM = (
     "Two calls of the forward with the same inputs differ (relative difference {}): it draws "
     "random numbers or keeps state, and nothing can be compared. Fix its seed in every call."
 )
-_CALLS_ALIKE = 6
+CALLS_ALIKE = 6
 """The calls of a forward that must agree before a backward is called wrong."""
 _ALL_KINKS = (
     "The forward has a kink or a tie at every entry that is probed: it is not differentiable here, "
@@ -253,9 +253,9 @@ def fluctuation(subject: Subject) -> str | None:
     """Say that calls of the forward with the same inputs differ; None where a few do not."""
     seen = []
     with suppress(Ended):
-        for _ in range(_CALLS_ALIKE):
+        for _ in range(CALLS_ALIKE):
             seen.append(flat(subject.evaluate(subject.points)))
-    if len(seen) < _CALLS_ALIKE or len({values.size for values in seen}) > 1:
+    if len(seen) < CALLS_ALIKE or len({values.size for values in seen}) > 1:
         return None
     drift = max(rms(values - seen[0]) for values in seen) / (rms(seen[0]) or 1.0)
     coarsest = max(limits(point.dtype).epsilon for point in subject.points)

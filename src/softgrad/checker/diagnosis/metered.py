@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from softgrad.checker.diagnosis.slopes import Unusable
+from softgrad.checker.examination import CALLS_ALIKE
 from softgrad.checker.subject import Arrays, Entries, Layout, Subject
 
 __all__ = ["Meter", "Metered", "Spent"]
@@ -23,7 +24,7 @@ class Spent(Unusable):
 class Meter:
     """The calls that were made, and how many may be."""
 
-    most_forward: int = 150
+    most_forward: int = 150 - CALLS_ALIKE
     most_backward: int = 300
     forward: int = 0
     backward: int = 0
