@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
@@ -74,12 +74,7 @@ def draws_alike(check: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-@contextmanager
-def alike() -> Iterator[None]:
-    """Run one call of a user's function."""
-    draws: Any = _DRAWS.get()
-    if draws is None:
-        yield
-    else:
-        with draws.around():
-            yield
+def alike() -> AbstractContextManager[None]:
+    """Return what one call of a user's function is run in."""
+    draws = _DRAWS.get()
+    return nullcontext() if draws is None else draws.around()

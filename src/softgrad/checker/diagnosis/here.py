@@ -49,7 +49,7 @@ def _right_in(wide: type[np.floating[Any]], locator: Locator) -> bool:
             after = locator.agrees(where, gradient=gradient[where])
             overflowed = not np.isfinite(locator.gradient[where]).all()
             # Saturated rows have no slope to compare with: that they are finite must do.
-            mended = after is None and overflowed and np.isfinite(gradient[where]).all()
+            mended = after is None and overflowed
             changed = overflowed or _differ(locator.gradient[where], gradient[where], epsilon)
             if not (np.isfinite(gradient[where]).all() and changed and (after or mended)):
                 return False

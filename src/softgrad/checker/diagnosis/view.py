@@ -13,7 +13,17 @@ from softgrad.checker.diagnosis.jacobians import Matrix, Spot
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import AnyArray, Vector
 
-__all__ = ["Rows", "View"]
+__all__ = ["Rows", "View", "differ_along"]
+
+
+def differ_along(shape: tuple[int, ...], axes: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return where two entries of one array differ along `axes` at most: [size, size]."""
+    index = np.indices(shape).reshape(len(shape), -1)
+    mask = np.ones((index.shape[1],) * 2, dtype=bool)
+    for axis, own in enumerate(index):
+        if axis not in axes:
+            mask &= own[:, None] == own[None, :]
+    return mask
 
 
 @dataclass(frozen=True)
@@ -114,15 +124,8 @@ class View:
     def same(self, axes: tuple[int, ...]) -> NDArray[np.bool_]:
         """Where output and input differ along `axes` at most; their shapes are the same."""
         if axes not in self._kept:
-            self._kept[axes] = self._same(axes)
+            self._kept[axes] = differ_along(self.x.shape, axes)
         return self._kept[axes]
-
-    def _same(self, axes: tuple[int, ...]) -> NDArray[np.bool_]:
-        mask = np.ones(self.J.shape, dtype=bool)
-        for axis, index in enumerate(np.indices(self.x.shape).reshape(self.x.ndim, -1)):
-            if axis not in axes:
-                mask &= index[:, None] == index[None, :]
-        return mask
 
     @cached_property
     def rows(self) -> Rows | None:

@@ -11,6 +11,7 @@ import numpy as np
 from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
+from softgrad.checker.diagnosis.view import differ_along
 
 __all__ = ["other_axes"]
 
@@ -69,7 +70,7 @@ def _changes(
     graph: Graph, one: _Average, axes: tuple[int, ...], is_mean: bool, how: int
 ) -> list[Change]:
     shape = graph.steps[one.before].value.shape
-    own, other = _same(shape, one.axes), _same(shape, axes)
+    own, other = (differ_along(shape, each) for each in (one.axes, axes))
     M = graph.locals[one.place, 0]
     weight = float(M.max()) * (own[0].sum() / other[0].sum() if is_mean else 1.0)
     found = []
@@ -86,16 +87,6 @@ def _changes(
         right = M.max() * whole[:, None] * own
         found.append(Change(after, one.before, weight * inside[:, None] * other * outside - right))
     return found
-
-
-def _same(shape: tuple[int, ...], axes: tuple[int, ...]) -> Matrix:
-    """Return 1 between entries that differ along these axes alone."""
-    index = np.indices(shape).reshape(len(shape), -1)
-    same = np.ones((index.shape[1],) * 2)
-    for axis, own in enumerate(index):
-        if axis not in axes:
-            same *= own[:, None] == own[None, :]
-    return same
 
 
 def _found(graph: Graph) -> Iterator[_Average]:
@@ -116,7 +107,7 @@ def _axes(M: Matrix, shape: tuple[int, ...]) -> tuple[int, ...]:
         return ()
     pattern = (M != 0).astype(np.float64)
     for axes in _subsets(len(shape)):
-        if np.array_equal(pattern.T @ pattern, _same(shape, axes)):
+        if np.array_equal(pattern.T @ pattern, differ_along(shape, axes)):
             return tuple(axis for axis in axes if shape[axis] > 1)
     return ()
 

@@ -21,7 +21,7 @@ from softgrad.checker.diagnosis.hypotheses.projection import (
     WRONG_AXIS,
 )
 from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY, SCALE, SIGN, SPREAD, ZERO
-from softgrad.checker.diagnosis.view import View
+from softgrad.checker.diagnosis.view import View, differ_along
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
@@ -225,13 +225,8 @@ def _form(y: Vector) -> tuple[bool, int] | None:
 
 def _jacobian(log: bool, axis: int, y: Vector) -> Matrix:
     p = np.exp(y) if log else y
-    index = np.indices(y.shape).reshape(y.ndim, -1)
-    same = np.ones((y.size, y.size), dtype=bool)
-    for other in range(y.ndim):
-        if other != axis:
-            same &= index[other][:, None] == index[other][None, :]
     own = np.ones_like(p) if log else p
-    return np.asarray(np.diag(own.ravel()) - np.outer(own, p) * same)
+    return np.asarray(np.diag(own.ravel()) - np.outer(own, p) * differ_along(y.shape, (axis,)))
 
 
 def _view(graph: Graph, after: int, before: int) -> View:
