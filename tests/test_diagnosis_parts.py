@@ -191,3 +191,20 @@ def test_that_nothing_comes_back_names_no_step():
         return 0 * x, x.T @ (2 * g * y * (1 - y * y))
 
     assert sg.check(forward, backward, X, W).diagnosis.code == "zero"
+
+
+def normed(x, gain, bias):
+    centred = x - x.mean(axis=0)
+    return centred / np.sqrt((centred**2).mean(axis=0) + 1e-5) * gain + bias
+
+
+def test_that_nothing_but_rounding_comes_back_names_no_step():
+    def backward(x, gain, bias, g):
+        g = np.broadcast_to(g.mean(axis=0), g.shape)  # a batch norm does not feel it
+        hat, deviation = normed(x, 1, 0), np.sqrt(x.var(axis=0) + 1e-5)
+        d = g * gain
+        x_bar = (d - d.mean(axis=0) - hat * (d * hat).mean(axis=0)) / deviation
+        return x_bar, (g * hat).sum(axis=0), g.sum(axis=0)
+
+    inputs = RNG.normal(size=(7, 6)), RNG.uniform(0.5, 2, 6), RNG.normal(size=6)
+    assert sg.check(normed, backward, *inputs).diagnosis.code != "chain-term"
