@@ -18,6 +18,7 @@ from softgrad.checker.subject import Vector
 __all__ = ["Case"]
 
 _SKETCHES = 3
+_MANY = 8
 _STEP = 2.0**-12
 """Of a difference that tells whether to look closer."""
 _CHOICES = ("where", "clip")
@@ -27,17 +28,14 @@ _JOINS = ("stack", "concatenate", "hstack", "vstack", "column_stack", "_assigned
 class Case:
     """A graph at one point, and the error that is to be explained there."""
 
-    def __init__(
-        self, graph: Graph, spot: Spot, scope: Sequence[int], wrong: Sequence[int]
-    ) -> None:
-        """`scope` are the inputs whose error is to be explained, of all that are wrong."""
+    def __init__(self, graph: Graph, spot: Spot, scope: Sequence[int]) -> None:
+        """`scope` are the inputs whose error is to be explained."""
         self.graph = graph
         sizes = [point.size for point in spot.points]
         starts = np.cumsum([0, *sizes])
         columns = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in scope])
-        self.right = np.ones(starts[-1], dtype=bool)
-        for i in wrong:
-            self.right[starts[i] : starts[i + 1]] = False
+        self.rest = np.ones(starts[-1], dtype=bool)
+        self.rest[columns] = False
         ends = np.cumsum([sizes[i] for i in scope])
         self.parts = [slice(end - sizes[i], end) for i, end in zip(scope, ends, strict=True)]
         ends = np.cumsum([graph.steps[place].value.size for place in graph.outputs])
@@ -62,6 +60,11 @@ class Case:
         That nothing at all comes back has many reasons.
         """
         return min(rms(self.R), rms(self.A)) > 1e-6 * rms(self.J)
+
+    @cached_property
+    def has_many(self) -> bool:
+        """Whether the error is too many numbers to be explained by chance."""
+        return int((np.abs(self.R) > 1e-6 * np.abs(self.R).max()).sum()) >= _MANY
 
     def may_be(self, edit: Edit, changes: Sequence[Change]) -> bool:
         """Whether a few numbers are those of the error."""
@@ -115,13 +118,13 @@ class Case:
     def left(self, edit: Edit, c: float) -> tuple[float, bool]:
         """Return what an edit leaves of the error, as a part of it, and whether it is clean.
 
-        One that is clean leaves the inputs alone that are right.
+        One that is clean leaves all other inputs alone.
         """
         changes = [replace(change, delta=c * change.delta) for change in edit.changes(self.graph)]
         if not changes:
             return np.inf, False
         shift = self._shift(changes)
-        clean = rms(shift[:, self.right]) <= 1e-6 * rms(self.graph.whole[:, self.right])
+        clean = rms(shift[:, self.rest]) <= 1e-6 * rms(self.graph.whole[:, self.rest])
         return rms(self.R - shift[:, self.columns]) / rms(self.R), clean
 
     def is_whole(self, edit: Edit) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from softgrad.checker.subject import Vector
 
-__all__ = ["functions", "softmax"]
+__all__ = ["Function", "functions", "softmax"]
 
 Function = Callable[[Vector], Vector]
 

@@ -70,7 +70,7 @@ def _explained(
 ) -> Diagnosis | None:
     scopes = [list(wrong), *([where] for where in wrong if len(wrong) > 1)]
     pairs = list(zip(graphs, spots, strict=True))
-    cases = [[Case(graph, spot, scope, wrong) for graph, spot in pairs] for scope in scopes]
+    cases = [[Case(graph, spot, scope) for graph, spot in pairs] for scope in scopes]
     found: list[list[_Fit]] = [[] for _ in scopes]
     for edit in islice(edits(cases[0][0]), _MOST):
         changes = edit.changes(graphs[0])
@@ -81,7 +81,9 @@ def _explained(
         if found[0] and found[0][-1].clean and found[0][-1].left < _EXACT:
             break
     clean = [[fit for fit in fits if fit.clean] for fits in found]
-    for case, fits in zip(cases * 2, clean + found, strict=True):
+    # One that changes other inputs and does not explain them needs more than a few numbers.
+    several = [fits if case[0].has_many else [] for case, fits in zip(cases, found, strict=True)]
+    for case, fits in zip(cases * 2, clean + several, strict=True):
         first = min(fits, key=lambda fit: max(fit.left, _EXACT), default=None)
         if first is not None and not any(first.is_rivalled(fit) for fit in fits):
             return _said(first, case)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from softgrad.checker.diagnosis.edits.base import Edit, Places, operand
 from softgrad.checker.diagnosis.edits.functions import functions
-from softgrad.checker.diagnosis.graph.graph import Change, Graph
+from softgrad.checker.diagnosis.graph.graph import Change, Edge, Graph
+from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.subject import Vector
 
-__all__ = ["Replay", "replays"]
+__all__ = ["Replay", "replays", "with_values"]
 
 
 @dataclass(frozen=True)
@@ -37,21 +38,34 @@ class Replay:
 
     def changes(self, graph: Graph) -> list[Change]:
         """Return what becomes of the Jacobians from there on; nothing where they have none."""
-        with np.errstate(all="ignore"):
-            try:
-                other = graph.with_values(self.values(graph))
-            except Exception:  # the steps are the user's, and the numbers are not
+        passed = {}
+        for edge in graph.locals if self.passed is not None else ():
+            if edge[0] in self.places:
+                size = graph.locals[edge].shape
+                passed[edge] = np.eye(size[0]) if edge[1] == self.passed else np.zeros(size)
+        return with_values(graph, self.values(graph), passed)
+
+
+def with_values(
+    graph: Graph, values: dict[int, Vector], known: Mapping[Edge, Matrix] | None = None
+) -> list[Change]:
+    """Return the changes of all Jacobians that follow from other values, or none if one cannot.
+
+    `known` are Jacobians that are given.
+    """
+    with np.errstate(all="ignore"):
+        try:
+            locals_ = graph.with_values(values).locals | (known or {})
+        except Exception:  # the steps are the user's, and the numbers are not
+            return []
+    found = []
+    for edge, L in graph.locals.items():
+        new = locals_[edge]
+        if new is not L:
+            if new.shape != L.shape or not np.isfinite(new).all():
                 return []
-        found = []
-        for edge, L in graph.locals.items():
-            new = other.locals[edge]
-            if self.passed is not None and edge[0] in self.places:
-                new = np.eye(len(L)) if edge[1] == self.passed else np.zeros_like(L)
-            if new is not L:
-                if new.shape != L.shape or not np.isfinite(new).all():
-                    return []
-                found.append(Change(edge[0], graph.before(edge), new - L))
-        return found
+            found.append(Change(edge[0], graph.before(edge), new - L))
+    return found
 
 
 def replays(graph: Graph, places: Places) -> Iterator[Replay]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.edits.base import Changes, Edit
+from softgrad.checker.diagnosis.edits.functions import Function, functions, softmax
+from softgrad.checker.diagnosis.edits.replays import with_values
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.diagnosis.hypotheses import TABLE, Guess, Hypothesis
@@ -63,6 +65,7 @@ def softmaxes(graph: Graph) -> Iterator[Edit]:
         yield from _guessed(graph, after, before, _OF_SOFTMAX, text)
         yield from _decayed(graph, after, before)
         yield from _elsewhere(graph, after, before)
+        yield from _other_values(graph, after, before)
 
 
 def _decayed(graph: Graph, after: int, before: int) -> Iterator[Edit]:
@@ -149,15 +152,53 @@ def _elsewhere(graph: Graph, after: int, before: int) -> Iterator[Edit]:
             continue
 
         def changes(graph: Graph, other: int = other) -> list[Change]:
-            c = graph.steps[other].value
-            e = np.exp(c - c.max(axis=axis, keepdims=True))
-            p = e / e.sum(axis=axis, keepdims=True)
+            p = softmax(graph.steps[other].value, axis)
             J = _jacobian(log, axis, graph.steps[after].value)
             return [Change(after, before, _jacobian(log, axis, np.log(p) if log else p) - J)]
 
         text = f"The derivative of the softmax {graph.steps[after].label} is right, and taken at"
         said = f"{text} {seen.label} in place of its logits."
         yield Edit("wrong-variable", said, changes, place=after)
+
+
+def _other_values(graph: Graph, after: int, before: int) -> Iterator[Edit]:
+    """Other numbers in place of probabilities, in the softmax's derivative and in all after it."""
+    _, axis = _form(graph.steps[after].value) or (False, 0)
+    text = f"In place of the softmax {graph.steps[after].label} stands"
+    for name, function in functions(graph.steps[before].value):
+        if not name.endswith(f"axis {axis}"):
+            code = "axis" if "axis" in name else "wrong-variable"
+            said = f"{text} {name.format('the same logits')}."
+
+            def of_logits(graph: Graph, function: Function = function) -> Vector:
+                return function(graph.steps[before].value)
+
+            yield Edit(code, said, _with_values(after, before, of_logits), place=after)
+    for other, seen in enumerate(graph.steps):
+        if other != after and seen.value.shape == graph.steps[after].value.shape:
+
+            def of_other(graph: Graph, other: int = other) -> Vector:
+                return graph.steps[other].value
+
+            said = f"{text} {seen.label}."
+            yield Edit("wrong-variable", said, _with_values(after, before, of_other), place=after)
+
+
+def _with_values(after: int, before: int, value: Callable[[Graph], Vector]) -> Changes:
+    """Return what changes from a softmax on where its probabilities are others."""
+
+    def changes(graph: Graph) -> list[Change]:
+        log, axis = _form(graph.steps[after].value) or (False, 0)
+        with np.errstate(all="ignore"):
+            p = value(graph)
+            y = np.log(p) if log else p
+        if not np.isfinite(y).all():
+            return []
+        J = _jacobian(log, axis, graph.steps[after].value)
+        own = Change(after, before, _jacobian(log, axis, y) - J)
+        return [own, *with_values(graph, {after: y})]
+
+    return changes
 
 
 def _by_name(graph: Graph, after: int, before: int, hypothesis: Hypothesis) -> dict[str, Guess]:
