@@ -8,6 +8,7 @@ import pytest
 
 import softgrad as sg
 from softgrad.checker.diagnosis import twins
+from softgrad.checker.diagnosis.edits import softmaxes
 
 RNG = np.random.default_rng(0)
 X, H = RNG.normal(size=(2, 4, 6))
@@ -47,10 +48,10 @@ def attend(q, k, v):
 
 def attend_backward(
     q, k, v, g, rule=lambda p, p_bar: p * (p_bar - (p_bar * p).sum(axis=-1, keepdims=True)),
-    keys=lambda s_bar, q: s_bar.T @ q,
+    keys=lambda s_bar, q: s_bar.T @ q, weights=softmax,
 ):  # fmt: skip
     root = np.sqrt(q.shape[-1])
-    p = softmax(q @ k.T / root)
+    p = weights(q @ k.T / root)
     s_bar = rule(p, g @ v.T) / root
     return s_bar @ k, keys(s_bar, q), p.T @ g
 
@@ -196,6 +197,15 @@ MISTAKES = {
     "decay forgotten": regressed("chain-term", "W", "is missing", decay=0.0),
     "decay not doubled": regressed("chain-term", "halved", decay=0.1),
     "label not subtracted": regressed("chain-term", "is missing", minus=0.0),
+    "softmax over the rows in place of the classes": regressed(
+        "axis", "stands the softmax", "along axis 0", p=partial(softmax, axis=0)
+    ),
+    "the exponentials in place of softmax": attended(
+        ATTEND,
+        "wrong-variable",
+        "np.exp",
+        weights=lambda z: np.exp(z - z.max(axis=-1, keepdims=True)),
+    ),
     "delta forgotten": clipped("subset", "np.abs(r)", far=np.sign),
     "tanh' of the input": gated(
         "wrong-variable", "np.tanh(h @ U)", slope=lambda n: 1 - np.arctanh(n) ** 2
@@ -253,6 +263,24 @@ def test_a_step_must_explain_both_points():
         return regression_backward(x, W, targets, g, decay=0.2 + 0.1 * np.tanh(W).sum())
 
     assert sg.check(regression, backward, *ROWS).diagnosis.code == "unnamed"
+
+
+def test_a_few_numbers_of_one_input_are_no_proof_where_others_show_more(monkeypatch):
+    # Softmax over the rows: the bias alone looks as if the inner product had other terms.
+    monkeypatch.setattr(softmaxes, "_other_values", lambda *_: ())
+
+    def forward(x, W, b, targets):
+        return -np.log(softmax(x @ W + b)[np.arange(len(x)), targets]).sum() / len(x)
+
+    def backward(x, W, b, targets, g):
+        d = softmax(x @ W + b, axis=0)
+        d[np.arange(len(x)), targets] -= 1
+        d *= g / len(x)
+        return d @ W.T, x.T @ d, d.sum(axis=0)
+
+    targets = np.array([1, 2, 3])
+    inputs = RNG.normal(size=(3, 2)), RNG.normal(size=(2, 4)), RNG.normal(size=4), targets
+    assert sg.check(forward, backward, *inputs).diagnosis.code == "unnamed"
 
 
 def test_what_cannot_be_followed_is_named_as_before():
