@@ -138,6 +138,19 @@ def joined_backward(x, U, g, second=lambda x, g: 2 * x * g):
     return x_bar, x.T @ d
 
 
+def directed(x, U):
+    length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+    return np.tanh(x / length @ U)
+
+
+def directed_backward(x, U, g, over=lambda d, length: d / length):
+    length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+    unit = x / length
+    z_bar = g * (1 - np.tanh(unit @ U) ** 2)
+    d = z_bar @ U.T
+    return over(d - unit * (d * unit).sum(axis=-1, keepdims=True), length), unit.T @ z_bar
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A wrong backward, the name that it must get, and words that its sentence must hold."""
@@ -220,6 +233,9 @@ MISTAKES = {
     "a part of the output": wrong(
         joined, joined_backward, (X, W), "cotangent", "not used", second=lambda x, g: 0 * x
     ),
+    "length not divided by": wrong(
+        directed, directed_backward, (X, U), "chain-term", "1/`length`", over=lambda d, length: d
+    ),
     "far branch dropped": clipped("subset", "is missing", far=lambda r: 0 * r),
 }
 
@@ -246,6 +262,7 @@ def test_the_step_is_named(name):
         (loss, loss_backward, (X, H)),
         (masked, masked_backward, (X, W)),
         (joined, joined_backward, (X, W)),
+        (directed, directed_backward, (X, U)),
     ],
 )
 def test_without_a_mistake_they_pass(forward, backward, inputs):

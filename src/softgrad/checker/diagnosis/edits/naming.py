@@ -12,7 +12,7 @@ from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.edits.case import Case
 from softgrad.checker.diagnosis.edits.choices import choices
 from softgrad.checker.diagnosis.edits.logsumexps import logsumexps
-from softgrad.checker.diagnosis.edits.nodes import factors_too_many
+from softgrad.checker.diagnosis.edits.nodes import factors_missing, factors_too_many
 from softgrad.checker.diagnosis.edits.replays import replays
 from softgrad.checker.diagnosis.edits.single import (
     as_it_is,
@@ -134,6 +134,7 @@ def _edits(case: Case) -> Iterator[Edit]:
     yield from reductions(graph)
     yield from other_axes(graph)
     yield from _together(graph, slopes(graph))
+    yield from _together(graph, factors_missing(graph))
     yield from _together(graph, factors_too_many(graph))
     yield from tails(graph)
     for places in chain(alone, loops):

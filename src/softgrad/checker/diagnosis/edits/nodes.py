@@ -1,4 +1,4 @@
-"""What comes back to a step, before it goes on: a slope too many."""
+"""What comes back to a step, before it goes on: a slope too many, or a factor that is missing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from itertools import chain
 
 import numpy as np
 
-from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.edits.base import Edit, operand
 from softgrad.checker.diagnosis.edits.functions import functions
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.subject import Vector
 
-__all__ = ["factors_too_many"]
+__all__ = ["factors_missing", "factors_too_many"]
 
 _SLOPES: dict[str, Callable[[Vector], Vector]] = {
     "v·(1 − v)": lambda v: v * (1 - v),
@@ -49,6 +49,36 @@ def factors_too_many(graph: Graph) -> Iterator[Edit]:
                 text = f"What comes back to {step.label} is multiplied by {formula} besides"
                 said = f"{text}, v being {name.format('it')}."
                 yield Edit("wrong-variable" if twice else "chain-term", said, changes, place=place)
+
+
+def factors_missing(graph: Graph) -> Iterator[Edit]:
+    """Yield factors of a product or quotient, both of whose operands come from one array.
+
+    They stand before all that comes back to that array, as 1/n does of x/n, n being the norm of x.
+    """
+    for place, step in enumerate(graph.steps):
+        if step.name not in ("divide", "multiply") or len(graph.edges[place]) != 2:
+            continue
+        of, by = step.operands
+        for before in range(of + 1):
+            if graph.steps[before].value.shape != step.value.shape or not graph.moving[before]:
+                continue
+            if not (graph.stretch(before, of).any() and graph.stretch(before, by).any()):
+                continue
+
+            def changes(graph: Graph, place: int = place, before: int = before) -> list[Change]:
+                step = graph.steps[place]
+                factor = np.broadcast_to(graph.values(place)[1], step.value.shape).ravel()
+                with np.errstate(all="ignore"):
+                    more = factor if step.name == "divide" else 1 / factor
+                if not np.isfinite(more).all():
+                    return []
+                return [Change(before, before, np.diag(more - 1))]
+
+            name = operand(graph, place, 1) or graph.steps[by].label
+            said = f"1/{name}" if step.name == "divide" else name
+            text = f"What comes back to {graph.steps[before].label} lacks the factor {said}."
+            yield Edit("chain-term", text, changes, place=before)
 
 
 def _is_value_of(function: Callable[[Vector], Vector], graph: Graph, place: int) -> bool:
