@@ -55,7 +55,7 @@ def with_values(
     """
     with np.errstate(all="ignore"):
         try:
-            locals_ = graph.with_values(values).locals | (known or {})
+            locals_ = {**graph.with_values(values).locals, **(known or {})}
         except Exception:  # the steps are the user's, and the numbers are not
             return []
     found = []
