@@ -10,6 +10,7 @@ import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.kernels import choose
+from softgrad.learn.centring import shift_of, shifted
 from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
 from softgrad.learn.minibatch import Batch, Model, Plan, Scattered, Shuffled, Training, hold_out
 from softgrad.learn.objective import Objective
@@ -62,7 +63,7 @@ def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
         found = _by_batches(solver, rows, options, start, checkpoint)
     else:
         f = objective_of(rows, options.C)
-        theta = f.start if start is None else _theta(start)
+        theta = f.start if start is None else f.inside(_theta(start))
         limit = options.settings.max_iter
         with watching(options.callbacks, limit, solver, options.verbose) as watch:
             found = _by_steps(solver, f, theta, options.settings, watch, checkpoint)
@@ -82,8 +83,10 @@ def objective_of(rows: TrainingSet, C: float) -> Objective:
     Two classes have one row of coefficients there, and the penalty counts it once. As softmax rows
     −w/2 and w/2 it would be half of that, which twice the penalty makes up for.
     """
-    n, K = float(rows.weights.sum()), len(rows.classes)
-    return Objective(rows.X, rows.y, rows.weights / n, K, ridge=(2 if K == 2 else 1) / (C * n))
+    n, K, shift = float(rows.weights.sum()), len(rows.classes), shift_of(rows.X)
+    ridge = (2 if K == 2 else 1) / (C * n)
+    X = shifted(rows.X, shift)
+    return Objective(X, rows.y, rows.weights / n, K, ridge, shift=shift if shift.any() else None)
 
 
 def _checkpoint(
@@ -117,7 +120,8 @@ def _by_steps(
         f"seemed to be {found.gap:.1e} above its minimum: raise `max_iter` or `tol`, take another "
         "`solver`, or scale the columns"
     )
-    model = Model((), found.theta[:, :-1], found.theta[:, -1])
+    theta = f.outside(found.theta)
+    model = Model((), theta[:, :-1], theta[:, -1])
     complaint = "" if found.converged or watch.stopped else complaint
     return Fit(model, solver, found.iterations, found.value, found.bound, found.steps, f, complaint)
 
@@ -165,7 +169,8 @@ def _convex(
     rough: Fit, rows: TrainingSet, options: Options, checkpoint: Checkpoint | None, polish: bool
 ) -> Fit:
     """Return what mini-batches found with its distance from the optimum, or polished."""
-    f, theta = objective_of(rows, options.C), _theta(rough.model)
+    f = objective_of(rows, options.C)
+    theta = f.inside(_theta(rough.model))
     if polish:
         most = options.settings.max_iter
         with watching(options.callbacks, most, "lbfgs", options.verbose) as watch:

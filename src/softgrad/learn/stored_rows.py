@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,6 +42,9 @@ class StoredRows:
     folder: str | os.PathLike[str] | None = None
     """Where a part of the rows is written to; None for the system's folder of temporary files."""
 
+    shift: Array | None = None
+    """What is taken from every row as it is read: [D]."""
+
     @property
     def shape(self) -> tuple[int, int]:
         N, D = self.array.shape
@@ -67,7 +70,8 @@ class StoredRows:
     def __getitem__(self, rows: Any) -> Array:
         """Return some rows [n, D]: a slice, or a copy of those with given indices."""
         self.release()
-        return np.asarray(self.array[rows])
+        block = np.asarray(self.array[rows])
+        return block if self.shift is None else block - self.shift
 
     def blocks(self) -> Iterator[Array]:
         """Go through the rows."""
@@ -76,7 +80,11 @@ class StoredRows:
 
     def every(self, step: int) -> StoredRows:
         """Return every so manieth row."""
-        return StoredRows(self.array[::step], self.folder)
+        return replace(self, array=self.array[::step])
+
+    def shifted(self, shift: Array) -> StoredRows:
+        """Return the rows minus one row [D] of their dtype."""
+        return replace(self, shift=shift)
 
     def taken(self, rows: Array) -> StoredRows:
         """Return rows of given indices, which rise, as a file of their own."""

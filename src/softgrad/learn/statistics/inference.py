@@ -102,7 +102,8 @@ class Inference:
         K, total = len(rows.classes), float(rows.weights.sum())
         base = 0 if K == 2 and reference is None else self._class_index(reference)
         names = column_names(self, rows.X.shape[1])
-        information = Information(objective, self._theta(), total)
+        theta = self._theta()
+        information = Information(objective, objective.inside(theta), total)
         try:
             left = information.left
         except np.linalg.LinAlgError as error:
@@ -121,7 +122,7 @@ class Inference:
         labels = rows.classes.tolist()
         return summarised(
             information,
-            coefficients=M @ information.theta,
+            coefficients=M @ theta,
             covariance=self.covariance_ if base is None else information.covariance(M),
             classes=tuple(labels if base is None else labels[:base] + labels[base + 1 :]),
             reference=None if base is None else labels[base],
@@ -167,10 +168,11 @@ class Inference:
         left_out = _columns(columns, names)
         kept = np.setdiff1d(np.arange(len(names)), left_out)
         total = float(rows.weights.sum())
-        full = self._largest(objective, self._theta(), total)
+        theta = objective.inside(self._theta())
+        full = self._largest(objective, theta, total)
         if len(kept):
-            theta = self._theta()[:, [*kept, -1]]
-            reduced = self._largest(replace(objective, X=rows.X[:, kept]), theta, total)
+            fewer = replace(objective, X=objective.X[:, kept], shift=None)
+            reduced = self._largest(fewer, theta[:, [*kept, -1]], total)
         else:
             reduced = null_log_likelihood(rows.y, rows.weights)
         freedom = (len(rows.classes) - 1) * len(left_out)
@@ -248,7 +250,8 @@ class Inference:
             return None
         names = column_names(self, found.objective.X.shape[1])
         theta = np.column_stack([found.model.W, found.model.b]).astype(np.float64)
-        return separation_at(found.objective, theta, classes.tolist(), names)
+        inside = found.objective.inside(theta)
+        return separation_at(found.objective, inside, classes.tolist(), names)
 
     def _class_index(self, label: Any) -> int | None:
         if label is None:
