@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from softgrad.arrays import Array
-from softgrad.heads.plan import cuts
 from softgrad.learn.affine import is_sparse
-from softgrad.learn.stored_rows import StoredRows
+from softgrad.learn.stored_rows import StoredRows, cut_rows
 
 __all__ = ["shift_of", "shifted"]
 
@@ -33,7 +32,7 @@ def shift_of(X: Any) -> Array:
     step = max(1, N // _SAMPLE)
     sample = X.every(step) if isinstance(X, StoredRows) else X[::step]
     n, sums, squares = sample.shape[0], np.zeros(D), np.zeros(D)
-    for rows in cuts(n, max(1, _MEMORY // (8 * D))):
+    for rows in cut_rows(sample, _MEMORY, 8 * D):
         x = sample[rows].astype(np.float64)
         sums += np.asarray(x.sum(axis=0)).ravel()
         squares += np.asarray((x.multiply(x) if is_sparse(x) else x * x).sum(axis=0)).ravel()

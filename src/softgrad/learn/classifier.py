@@ -12,18 +12,19 @@ import numpy as np
 from softgrad.arrays import Array, as_integer
 from softgrad.errors import MissingExtraError, mismatch
 from softgrad.learn.as_it_was import as_it_was
-from softgrad.learn.blocks import feature_blocks, gather, is_stream
+from softgrad.learn.blocks import is_stream
 from softgrad.learn.coefficients import Coefficients
-from softgrad.learn.fits import fit, objective_of
+from softgrad.learn.fits import diverged, fit, objective_of
 from softgrad.learn.minibatch import Model
 from softgrad.learn.objective import Objective
 from softgrad.learn.options import Options, takes_parts
 from softgrad.learn.partial import Stream, classes_after, train_on_part
 from softgrad.learn.predictions import TopLabels, by_chunks, top_classes
 from softgrad.learn.progress import Callback
+from softgrad.learn.rows import checked_blocks, checked_examples, checked_reader
 from softgrad.learn.statistics import SeparationWarning
 from softgrad.learn.statistics.inference import Inference
-from softgrad.learn.training_set import ClassWeight, TrainingSet, check_squares, training_set
+from softgrad.learn.training_set import ClassWeight, TrainingSet, check_some, weighed
 from softgrad.maps import log_softmax, softmax
 from softgrad.nn.mlp import AnyActivation
 
@@ -31,14 +32,14 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils.metaestimators import available_if
-    from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import check_is_fitted, validate_data
+    from sklearn.utils.validation import check_is_fitted
 except ImportError as error:
     raise MissingExtraError("scikit-learn", "learn") from error
 
 __all__ = ["SoftmaxClassifier"]
 
-_FLOATS = [np.float64, np.float32]
+_ASTRAY = 1000.0
+"""Times the loss of coefficients of 0 that a part may have: rows of a new kind have a high one."""
 
 
 class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -219,8 +220,9 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         X : array, data frame or sparse matrix [N, D], path, or blocks
             Finite numbers; float32 stays float32, a sparse matrix sparse. Of what need not fit into
             memory, some blocks of rows are there at a time: an np.memmap, the path of a Parquet or
-            CSV file, or an iterator of blocks or a function that returns one. A block is a pair
-            (X, y), a triple (X, y, weights), a record batch or a data frame. All are read once.
+            CSV file, or a list or an iterator of blocks, or a function that returns one. A block is
+            a pair (X, y), a triple (X, y, weights), a record batch or a data frame. All are read
+            once. The other methods take the same.
         y : array [N], or str
             Labels: integers, text or booleans, of at least two classes. For tables, the name of
             their column; None where the blocks are pairs.
@@ -244,7 +246,8 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         options = self._options
         with as_it_was(self):
             before = self._before() if options.warm_start else None
-            rows = self._training_set(X, y, sample_weight, options)
+            examples = checked_examples(self, X, y, sample_weight, reset=True)
+            rows = weighed(examples, options.class_weight)
             start = None
             if before is not None:
                 settings = rows.X.shape[1], rows.classes, options.hidden, options.activations
@@ -268,7 +271,7 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
 
     @available_if(takes_parts)  # type: ignore[untyped-decorator]
     def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+        self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None
     ) -> SoftmaxClassifier:
         """Go once through some more rows, a mini-batch at a time, at a constant learning rate.
 
@@ -300,19 +303,20 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         options.check_partial()
         with as_it_was(self):
             before = self._before()
-            X, y = self._examples(X, y, reset=before is None, part=True)
+            part = checked_examples(self, X, y, sample_weight, reset=before is None, part=True)
             stream, known, start = Stream(), None, None
             if before is not None:
                 stream, known, start = self._stream, before.classes, before.model()
-                settings = X.shape[1], known, options.hidden, options.activations
+                settings = part.X.shape[1], known, options.hidden, options.activations
                 before.check("hidden", "that of", *settings)
             stream = replace(stream, closed=stream.closed or classes is not None)
 
             def all_classes(found: Array) -> Array:
                 return classes_after(known, classes, found, stream.closed)
 
-            rows = training_set(X, y, sample_weight, options.class_weight, all_classes)
+            rows = weighed(part, options.class_weight, all_classes)
             model, self._stream, epoch = train_on_part(rows, options, known, start, stream)
+            complaint = diverged([epoch], len(rows.classes), _ASTRAY)
             for callback in options.callbacks:
                 callback(epoch)
             self._forget()
@@ -321,7 +325,29 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
             self.history_ = [*getattr(self, "history_", []), epoch]
             self.solver_ = "adam" if options.solver == "auto" else options.solver
             self.n_iter_, self.objective_, self.optimality_ = epoch.number, np.nan, np.inf
+            if complaint:
+                warnings.warn(complaint, ConvergenceWarning, stacklevel=2)
         return self
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the share of rows, by weight, that `predict` labels as they are.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            In any form that `fit` takes; of a stream some blocks are in memory at a time.
+        """
+        if not is_stream(X, y):
+            return float(super().score(X, y, sample_weight))
+        check_is_fitted(self)
+        reader = checked_reader(self, X, y, sample_weight, reset=False)
+        parts = [(*self._of_block(X, _likeliest), weights) for X, weights in reader.blocks()]
+        if not parts:
+            raise ValueError(mismatch("X", "blocks with rows", "none"))
+        ids, weights = map(np.concatenate, zip(*parts, strict=True))
+        labels, classes = reader.labels()
+        check_some(weights)
+        return float(np.average(self.classes_[ids] == classes[labels], weights=weights))
 
     def decision_function(self, X: Any) -> Array:
         """Return the logits [N, K]; for two classes those of the second against the first: [N]."""
@@ -330,7 +356,7 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
 
     def predict(self, X: Any) -> Array:
         """Return the likeliest label of every row: [N]."""
-        (ids,) = self._each(X, lambda z: (z.argmax(axis=1),))
+        (ids,) = self._each(X, _likeliest)
         return self.classes_[ids]
 
     def predict_proba(self, X: Any) -> Array:
@@ -363,58 +389,30 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         tags.input_tags.sparse = True
         return tags
 
-    def _examples(self, X: Any, y: Any, *, reset: bool, part: bool = False) -> tuple[Any, Array]:
-        """Return rows as an array or as CSR, and labels, both checked."""
-        if not (reset or part):
-            check_is_fitted(self)
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=_FLOATS, reset=reset)
-        with warnings.catch_warnings():
-            if part:  # whose few rows of many classes do not mean numbers to regress
-                warnings.filterwarnings("ignore", "The number of unique classes")
-            check_classification_targets(y)
-        check_squares(X)
-        return X, y
-
-    def _training_set(self, X: Any, y: Any, sample_weight: Any, options: Options) -> TrainingSet:
-        """Return checked rows, labels and weights, wherever they come from."""
-        if not is_stream(X):
-            X, y = self._examples(X, y, reset=True)
-            return training_set(X, y, sample_weight, options.class_weight)
-        reset = iter((True,))  # the first block says how many columns there are, and their names
-
-        def check(X: Any) -> Array:
-            checked: Array = validate_data(self, X, dtype=_FLOATS, reset=next(reset, False))
-            return checked
-
-        rows, names = gather(X, y, sample_weight, options.class_weight, check, options.cache)
-        if names is not None:
-            self.n_features_in_ = len(names)
-            self.feature_names_in_ = np.array(names, dtype=object)
-        return rows
+    def _examples(self, X: Any, y: Any, sample_weight: Any) -> TrainingSet:
+        """Return labelled rows of the columns of the fit."""
+        check_is_fitted(self)
+        return checked_examples(self, X, y, sample_weight, reset=False)
 
     def _each(self, X: Any, of_logits: Any) -> Any:
         """Return what a function of logits says of all rows; of two classes the first has 0."""
         check_is_fitted(self)
+        parts = [self._of_block(rows, of_logits) for rows in checked_blocks(self, X)]
+        return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
 
-        def check(X: Any) -> Any:
-            return validate_data(self, X, accept_sparse="csr", dtype=_FLOATS, reset=False)
-
+    def _of_block(self, X: Any, of_logits: Any) -> Any:
+        """Return what a function of logits says of checked rows."""
         layers, T = self._coefficients, getattr(self, "temperature_", 1.0)
         of_scaled = of_logits if T == 1 else lambda z: of_logits(np.divide(z, T, out=z))
         options: dict[str, Any] = {"features": layers.features, "width": layers.width}
-        if not is_stream(X):
-            return by_chunks(check(X), layers.theta, of_scaled, **options)
-        blocks = feature_blocks(X, getattr(self, "feature_names_in_", None), check)
-        parts = [by_chunks(X, layers.theta, of_scaled, **options) for X in blocks]
-        return tuple(map(np.concatenate, zip(*parts, strict=True)))
+        return by_chunks(X, layers.theta, of_scaled, **options)
 
     def _problem(self, X: Any, y: Any, sample_weight: Any) -> tuple[TrainingSet, Objective]:
         """Return the rows of `fit`, given again, and what it minimised without hidden layers."""
         check_is_fitted(self)
         if hasattr(self, "coefs_"):
             raise ValueError(mismatch("hidden", "() where coefficients are judged", self.hidden))
-        X, y = self._examples(X, y, reset=False)
-        rows = training_set(X, y, sample_weight, self.class_weight)
+        rows = weighed(self._examples(X, y, sample_weight), self.class_weight)
         if not np.array_equal(rows.classes, self.classes_):
             expected = f"of the classes of the fit, {self.classes_.tolist()}"
             raise ValueError(mismatch("y", expected, rows.classes.tolist()))
@@ -446,3 +444,8 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
             self.activations_ = tuple(found.activations)
         else:
             self.coef_, self.intercept_ = found.matrices[0].T, found.intercepts[0]
+
+
+def _likeliest(z: Array) -> tuple[Array]:
+    """Return the likeliest class of every row of logits: [n]."""
+    return (z.argmax(axis=1),)

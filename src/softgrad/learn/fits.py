@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +12,20 @@ from softgrad.arrays import Array
 from softgrad.kernels import choose
 from softgrad.learn.centring import shift_of, shifted
 from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
-from softgrad.learn.minibatch import Batch, Model, Plan, Scattered, Shuffled, Training, hold_out
+from softgrad.learn.minibatch import (
+    Batch,
+    Model,
+    Plan,
+    Training,
+    TrainingEpoch,
+    hold_out,
+    shuffled,
+)
 from softgrad.learn.objective import Objective
 from softgrad.learn.options import BY_BATCHES, Options
 from softgrad.learn.progress import Watch, watching
 from softgrad.learn.randomness import seed_words
 from softgrad.learn.solvers import Point, Settings, certified_gap, solve
-from softgrad.learn.stored_rows import StoredRows
 from softgrad.learn.training_set import TrainingSet
 from softgrad.nn.mlp import hidden_layers
 
@@ -29,6 +36,9 @@ _DECIDING = (
     "early_stopping", "validation_fraction", "n_iter_no_change", "polish",
 )  # fmt: skip
 """Options that decide the steps of mini-batches."""
+
+_ASTRAY = 10.0
+"""Times the loss of coefficients of 0 from which on a fit has diverged."""
 
 
 class Fit(NamedTuple):
@@ -145,8 +155,7 @@ def _by_batches(
     impl = choose("auto", np.broadcast_to(np.empty((1, 1)), (N * epochs, K))).impl
     plan = Plan(epochs, 1 / (options.C * n), options.schedule, patience, impl)
     batch = Batch(rows.X, rows.y, rows.weights * (N / n))
-    in_file = isinstance(rows.X, StoredRows)
-    batches = (Scattered if in_file else Shuffled)(batch, options.batch_size_for(N))
+    batches = shuffled(batch, options.batch_size_for(N))
     training = Training(model, options.optimiser(solver), seed)
     if kept is not None:
         training.load(*kept)
@@ -157,12 +166,32 @@ def _by_batches(
                 break
     training.restore_best()
     history, model = tuple(training.epochs), model.centred()
+    kept_epoch = history[-1] if held_out is None else min(history, key=_held_out_loss)
+    lost = diverged([kept_epoch], K, _ASTRAY) and diverged(history, K, _ASTRAY)
     if not model.hidden:
         rough = Fit(model, solver, len(history), np.nan, np.inf, history)
+        rough = rough._replace(complaint=lost)
         later = None if checkpoint is None else checkpoint.then(*training.state())
         return _convex(rough, rows, options, later, polish=options.polish and not watch.stopped)
     value = model.mean_loss(batch, impl) + model.penalty(plan.ridge)
-    return Fit(model, solver, len(history), value, np.inf, history)
+    return Fit(model, solver, len(history), value, np.inf, history, complaint=lost)
+
+
+def diverged(epochs: Sequence[TrainingEpoch], K: int, times: float) -> str:
+    """Return what is to be said where an epoch's loss is so many times that of coefficients of 0.
+
+    That one is log K, whatever the rows and their weights.
+    """
+    blank = float(np.log(K))
+    worse = (epoch for epoch in epochs if epoch.loss > times * blank)
+    first = next(worse, None)
+    if first is None:
+        return ""
+    return (
+        f"mini-batches diverged: in epoch {first.number} the loss is {first.loss:.3g}, where "
+        f"coefficients of 0 have {blank:.3g}: take a `learning_rate` below "
+        f"{first.learning_rate:.3g}, or scale the columns"
+    )
 
 
 def _convex(
@@ -179,14 +208,19 @@ def _convex(
         return fine._replace(solver=rough.solver, iterations=iterations, history=history)
     point = Point.of(f, theta)
     bound = max(certified_gap(f, point), 0.0)
-    complaint = ""
-    if options.solver == "auto" and bound > options.tol * point.value:
+    complaint = rough.complaint
+    if not complaint and options.solver == "auto" and bound > options.tol * point.value:
         complaint = (
             f"{rough.solver} ended after {rough.iterations} epochs, where the objective "
             f"{point.value:.6g} is at most {bound:.1e} above its minimum: ask for `polish`, "
             "or name the `solver`"
         )
     return rough._replace(value=point.value, bound=bound, objective=f, complaint=complaint)
+
+
+def _held_out_loss(epoch: TrainingEpoch) -> float:
+    assert epoch.validation_loss is not None
+    return epoch.validation_loss
 
 
 def _keeping(checkpoint: Checkpoint) -> Callable[[Training], None]:

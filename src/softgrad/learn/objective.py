@@ -18,11 +18,10 @@ import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.heads import LinearCrossEntropy
-from softgrad.heads.plan import cuts
 from softgrad.kernels import choose
 from softgrad.learn.affine import is_sparse
 from softgrad.learn.linear_loss import MEMORY, in_chunks
-from softgrad.learn.stored_rows import StoredRows
+from softgrad.learn.stored_rows import StoredRows, cut_rows
 
 __all__ = ["Objective"]
 
@@ -116,9 +115,7 @@ class Objective:
 
         Of rows in a file, what is read fits it as well.
         """
-        if isinstance(self.X, StoredRows):
-            row_bytes = max(row_bytes, self.X.row_bytes)
-        return cuts(len(self.y), max(1, self.memory // row_bytes))
+        return cut_rows(self.X, self.memory, row_bytes)
 
     def thinned(self, rows: int) -> Objective:
         """Return the mean over every so manieth row, at least so many of them if there are."""

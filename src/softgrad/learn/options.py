@@ -12,6 +12,7 @@ from typing import Any
 from softgrad.errors import mismatch
 from softgrad.learn.minibatch.training import Optimiser
 from softgrad.learn.progress import Callback
+from softgrad.learn.randomness import check_random_state
 from softgrad.learn.solvers import SOLVERS, Settings, choose_solver
 from softgrad.maps import AbstractMap
 from softgrad.nn import SGD, Adam
@@ -110,6 +111,7 @@ class Options:
             cache=_path("cache", given["cache"]),
         )
         found._check_together()
+        check_random_state(found.random_state)
         return found
 
     def _check_together(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.errors import mismatch
 from softgrad.learn.fits import new_model
-from softgrad.learn.minibatch import Batch, Model, Plan, Shuffled, Training, TrainingEpoch
+from softgrad.learn.minibatch import Batch, Model, Plan, Training, TrainingEpoch, shuffled
 from softgrad.learn.options import Options
 from softgrad.learn.randomness import seed_words
 from softgrad.learn.training_set import TrainingSet
@@ -83,7 +83,7 @@ def train_on_part(
     X = rows.X.astype(model.W.dtype, copy=False)
     batch = Batch(X, rows.y, rows.weights * (stream.rows / stream.weight))
     plan = Plan(1, 1 / (options.C * stream.weight), schedule="constant")
-    (epoch,) = training.run(Shuffled(batch, options.batch_size_for(N)), plan)
+    (epoch,) = training.run(shuffled(batch, options.batch_size_for(N)), plan)
     stream = replace(stream, solver=options.solver, moments=training.optimiser.state)
     return training.model.centred(), stream, replace(epoch, number=stream.parts)
 

@@ -182,6 +182,9 @@ def _checked(p: Any, y: Any, classes: Any, weights: Any) -> tuple[Array, Array, 
     y = np.asarray(y)
     if y.shape != (N,):
         raise ValueError(mismatch("y", f"of shape ({N},), one label a row", describe(y)))
+    if classes is None and not np.isin(y, labels).all():
+        expected = f"the labels of the columns, such as `classes_`, unless `y` is from 0 to {K - 1}"
+        raise ValueError(mismatch("classes", expected, "None"))
     ids = class_indices(labels, y)
     w = sample_weights(weights, N)
     check_some(w)
