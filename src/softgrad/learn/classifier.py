@@ -13,6 +13,7 @@ from softgrad.arrays import Array, as_integer
 from softgrad.errors import MissingExtraError, mismatch
 from softgrad.learn.as_it_was import as_it_was
 from softgrad.learn.blocks import is_stream
+from softgrad.learn.checkpoint import locked
 from softgrad.learn.coefficients import Coefficients
 from softgrad.learn.fits import diverged, fit, objective_of
 from softgrad.learn.minibatch import Model
@@ -45,9 +46,10 @@ _ASTRAY = 1000.0
 class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Multinomial logistic regression that reaches the optimum, or a network in front of softmax.
 
-    What a solver has no use for, it leaves alone: `tol` belongs to "newton", "newton-cg", "lbfgs"
-    and `polish`; `batch_size` and what follows it to mini-batches. What cannot be done is an error:
-    hidden layers or early stopping without mini-batches, `polish` with either.
+    A number that a solver has no use for, it leaves alone: `tol` belongs to "newton", "newton-cg",
+    "lbfgs" and `polish`; `batch_size` and what follows it to mini-batches. What is asked for and
+    cannot be done is an error: hidden layers, early stopping or a `polish` where the solver takes
+    no mini-batches, and a `polish` of hidden layers or after early stopping.
 
     Parameters
     ----------
@@ -73,7 +75,8 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         are from the optimum it then says by a ConvergenceWarning.
     max_iter : int, optional
         Steps of the solver, 1000; what stops short of the optimum says so by a ConvergenceWarning.
-        Of mini-batches the epochs: as many as make 2000 steps, but from 10 to 200.
+        Of mini-batches the epochs: as many as make 2000 steps, but from 10 to 200; a `polish` has
+        1000 steps of its own.
     class_weight : dict or "balanced", optional
         Weights by label, 1 for labels that are not there; or such that all classes weigh the same.
     warm_start : bool, False
@@ -95,7 +98,8 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
     n_iter_no_change : int, 10
         Epochs to wait for a better one.
     polish : bool, False
-        Whether "lbfgs" goes on from where mini-batches end, to `tol`.
+        Whether "lbfgs" goes on from where mini-batches end, to `tol`; where "auto" takes none,
+        there is nothing to polish.
     callbacks : callable or list of them, optional
         Called with every record of `history_` when it is made; the fit ends if one returns True.
         Convex solvers, `polish` among them, tell of steps, and mini-batches of epochs.
@@ -106,7 +110,7 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
     checkpoint : path, optional
         A file that `fit` writes as it goes, begins with if it is there, and removes at its end. A
         fit that was killed goes on from it and ends with the same bits. That of another model or
-        other data is refused.
+        other data is refused, and so is one that another fit is about to write.
     checkpoint_every : float, 60
         Seconds between two checkpoints; 0 writes one after every step.
     cache : path, optional
@@ -135,9 +139,10 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
     optimality_ : float
         What `objective_` is above the minimum at most: a duality gap, certain but for rounding.
         Infinite without a penalty, with hidden layers, and after `partial_fit`.
-    history_ : list
-        A record of every step (`number`, `objective`, `gap`), or of every epoch (`number`, `loss`,
-        `validation_loss`, `learning_rate`).
+    history_ : list of Step or TrainingEpoch
+        Of a convex solver its steps (`number`, `objective`, `gap`); of mini-batches the epochs
+        (`number`, `loss`, `validation_loss`, `learning_rate`), and behind them the steps of a
+        `polish`, which count from 1 again. `partial_fit` adds an epoch.
     separation_ : Separation, or None
         The direction in which coefficients grow without bound, if there is no penalty and one was
         found. Of (K − 1)(D + 1) > 1000 coefficients, only complete separation is looked for.
@@ -244,7 +249,7 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
             large.
         """
         options = self._options
-        with as_it_was(self):
+        with as_it_was(self), locked(options.checkpoint):
             before = self._before() if options.warm_start else None
             examples = checked_examples(self, X, y, sample_weight, reset=True)
             rows = weighed(examples, options.class_weight)
@@ -260,7 +265,12 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
             self.solver_, self.n_iter_ = found.solver, found.iterations
             self.objective_, self.optimality_ = found.value, found.bound
             self.history_ = list(found.history)
-            self._stream = Stream(rows=len(rows.y), weight=float(rows.weights.sum()))
+            self._stream = Stream(
+                rows=len(rows.y),
+                weight=float(rows.weights.sum()),
+                solver=found.solver,
+                moments=dict(found.moments),
+            )
             if self.separation_ is not None:
                 warnings.warn(self.separation_.warning, SeparationWarning, stacklevel=2)
             elif found.complaint:
@@ -275,7 +285,8 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
     ) -> SoftmaxClassifier:
         """Go once through some more rows, a mini-batch at a time, at a constant learning rate.
 
-        It goes on from `fit` or from where the last call ended, moments of "adam" included. The
+        It goes on from `fit` or from where the last call ended, with moments of the same solver,
+        unless early stopping went back to an earlier epoch, or a convex solver came after it. The
         penalty is that of all rows so far: ‖W‖²/(2·C·n), with n the sum of their weights. Whatever
         ends a call early, Ctrl-C too, leaves the estimator as it was before the call. Convex
         solvers, `early_stopping` and `polish` need all rows at once: with them there is no
@@ -323,7 +334,7 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
             self.separation_ = None
             self._keep(rows.classes, model, model.W.dtype)
             self.history_ = [*getattr(self, "history_", []), epoch]
-            self.solver_ = "adam" if options.solver == "auto" else options.solver
+            self.solver_ = options.by_batches
             self.n_iter_, self.objective_, self.optimality_ = epoch.number, np.nan, np.inf
             if complaint:
                 warnings.warn(complaint, ConvergenceWarning, stacklevel=2)

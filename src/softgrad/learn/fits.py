@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,6 +63,9 @@ class Fit(NamedTuple):
 
     checkpoint: Checkpoint | None = None
     """What is to be removed when the fit has come to its end."""
+
+    moments: Mapping[str, Array] = MappingProxyType({})
+    """What the optimiser remembers of the steps that led to the model."""
 
 
 def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
@@ -156,7 +160,7 @@ def _by_batches(
     plan = Plan(epochs, 1 / (options.C * n), options.schedule, patience, impl)
     batch = Batch(rows.X, rows.y, rows.weights * (N / n))
     batches = shuffled(batch, options.batch_size_for(N))
-    training = Training(model, options.optimiser(solver), seed)
+    training = Training(model, options.optimiser(), seed)
     if kept is not None:
         training.load(*kept)
     keep = None if checkpoint is None else _keeping(checkpoint)
@@ -168,13 +172,13 @@ def _by_batches(
     history, model = tuple(training.epochs), model.centred()
     kept_epoch = history[-1] if held_out is None else min(history, key=_held_out_loss)
     lost = diverged([kept_epoch], K, _ASTRAY) and diverged(history, K, _ASTRAY)
+    found = Fit(model, solver, len(history), np.nan, np.inf, history, complaint=lost)
+    if training.best is None:
+        found = found._replace(moments=training.optimiser.state)
     if not model.hidden:
-        rough = Fit(model, solver, len(history), np.nan, np.inf, history)
-        rough = rough._replace(complaint=lost)
         later = None if checkpoint is None else checkpoint.then(*training.state())
-        return _convex(rough, rows, options, later, polish=options.polish and not watch.stopped)
-    value = model.mean_loss(batch, impl) + model.penalty(plan.ridge)
-    return Fit(model, solver, len(history), value, np.inf, history, complaint=lost)
+        return _convex(found, rows, options, later, polish=options.polish and not watch.stopped)
+    return found._replace(value=model.mean_loss(batch, impl) + model.penalty(plan.ridge))
 
 
 def diverged(epochs: Sequence[TrainingEpoch], K: int, times: float) -> str:
@@ -201,9 +205,9 @@ def _convex(
     f = objective_of(rows, options.C)
     theta = f.inside(_theta(rough.model))
     if polish:
-        most = options.settings.max_iter
-        with watching(options.callbacks, most, "lbfgs", options.verbose) as watch:
-            fine = _by_steps("lbfgs", f, theta, options.settings, watch, checkpoint)
+        settings = options.polish_settings
+        with watching(options.callbacks, settings.max_iter, "lbfgs", options.verbose) as watch:
+            fine = _by_steps("lbfgs", f, theta, settings, watch, checkpoint)
         iterations, history = rough.iterations + fine.iterations, rough.history + fine.history
         return fine._replace(solver=rough.solver, iterations=iterations, history=history)
     point = Point.of(f, theta)

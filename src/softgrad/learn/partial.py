@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +31,7 @@ class Stream:
 
     parts: int = 0
     solver: str = ""
-    moments: dict[str, Array] = field(default_factory=dict)
+    moments: Mapping[str, Array] = field(default_factory=dict)
     """What that solver's optimiser keeps."""
 
 
@@ -75,8 +76,8 @@ def train_on_part(
     )
     if model is None:
         model = new_model(options, D, K, rows.X.dtype, seed)
-    moments = stream.moments if stream.solver == options.solver else {}
-    optimiser = replace(options.optimiser(options.solver), state=dict(moments))
+    moments = stream.moments if stream.solver == options.by_batches else {}
+    optimiser = replace(options.optimiser(), state={key: a.copy() for key, a in moments.items()})
     training = Training(model, optimiser, np.append(seed, np.uint32(stream.parts)))
     if known is not None and len(known) < K:
         training = training.grown(np.searchsorted(rows.classes, known), K)
@@ -84,7 +85,7 @@ def train_on_part(
     batch = Batch(X, rows.y, rows.weights * (stream.rows / stream.weight))
     plan = Plan(1, 1 / (options.C * stream.weight), schedule="constant")
     (epoch,) = training.run(shuffled(batch, options.batch_size_for(N)), plan)
-    stream = replace(stream, solver=options.solver, moments=training.optimiser.state)
+    stream = replace(stream, solver=options.by_batches, moments=training.optimiser.state)
     return training.model.centred(), stream, replace(epoch, number=stream.parts)
 
 

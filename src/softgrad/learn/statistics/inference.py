@@ -281,7 +281,7 @@ class Inference:
     def _largest(self, objective: Objective, theta: Array, total: float) -> float:
         """Return the log-likelihood's maximum."""
         K, D1 = theta.shape
-        settings = self._options.settings
+        settings = self._options.polish_settings
         settings = replace(settings, tol=min(settings.tol, 1e-4 / total))
         found = solve(choose_solver(K, D1 - 1), objective, theta, settings)
         if not found.converged:
