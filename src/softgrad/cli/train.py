@@ -29,7 +29,8 @@ _CORPUS = "With --corpus: "
 _ALWAYS = {"data", "corpus", "model_file", "as_json", "traceback"}
 _TRAINING = {"epochs", "batch_size", "lr", "validation", "seed"}
 _OPTIONS = {
-    "--corpus": _TRAINING | {"context", "dim", "max_tokens", "min_count", "max_types"},
+    "--corpus": _TRAINING
+    | {"context", "dim", "max_tokens", "min_count", "max_types", "checkpoint"},
     "--solver": {"target", "solver", "strength", "checkpoint"},
     "networks": _TRAINING | {"target", "hidden", "activation", "head", "optimizer", "report"},
 }
@@ -72,7 +73,7 @@ def widths(text: str) -> tuple[int, ...]:
     "--checkpoint",
     type=file_to_write,
     metavar="FILE",
-    help="With --solver: written every minute; a run that was killed goes on from it.",
+    help="With --solver or --corpus: written every minute; a run that was killed goes on from it.",
 )
 @click.option("--target", metavar="COLUMN", help="The column of labels.  [default: the last]")
 @click.option(
@@ -182,7 +183,8 @@ def train(
         from softgrad.cli.corpus import train_on_corpus
 
         chosen = {name: value for name, value in settings.items() if name in given}
-        return train_on_corpus(output, corpus, chosen, model_file)
+        checkpoint = chosen.pop("checkpoint", None)
+        return train_on_corpus(output, corpus, chosen, model_file, checkpoint)
     assert data is not None
     if by_solver:
         return _regression(output, data, model_file, settings)
