@@ -13,6 +13,7 @@ from softgrad.cli.parameters import (
     file_to_write,
     given_options,
     positive,
+    positive_or_infinite,
     refuse_overwriting,
     seed_option,
     sizes,
@@ -31,7 +32,7 @@ _TRAINING = {"epochs", "batch_size", "lr", "validation", "seed"}
 _OPTIONS = {
     "--corpus": _TRAINING
     | {"context", "dim", "max_tokens", "min_count", "max_types", "checkpoint"},
-    "--solver": {"target", "solver", "strength", "checkpoint"},
+    "--solver": {"target", "solver", "strength", "checkpoint", "cache"},
     "networks": _TRAINING | {"target", "hidden", "activation", "head", "optimizer", "report"},
 }
 """What may be said of each kind of training."""
@@ -66,14 +67,20 @@ def widths(text: str) -> tuple[int, ...]:
 @click.option(
     "--C",
     "strength",
-    type=positive,
-    help="With --solver: inverse strength of the L2 penalty.  [default: 1]",
+    type=positive_or_infinite,
+    help="With --solver: inverse strength of the L2 penalty; inf for none.  [default: 1]",
 )
 @click.option(
     "--checkpoint",
     type=file_to_write,
     metavar="FILE",
     help="With --solver or --corpus: written every minute; a run that was killed goes on from it.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(exists=True, file_okay=False, writable=True),
+    metavar="FOLDER",
+    help="With --solver: where a temporary file of all rows is.  [default: the system's]",
 )
 @click.option("--target", metavar="COLUMN", help="The column of labels.  [default: the last]")
 @click.option(
