@@ -1,8 +1,8 @@
 """The memory that fits of data in files take: `python memory_of_fits.py FOLDER KIND` prints JSON.
 
-KIND is how X comes: as a mapped array, a Parquet file, or pairs; or a map
-in mini-batches. A small fit goes first, so that
-what libraries and kernels take is not counted, and neither is what the data were made in.
+KIND is how X comes: as a mapped array, a Parquet file, or pairs; or a map in mini-batches. The name
+of another method may follow. Small data go first, so that what libraries and kernels take is not
+counted, and neither is what the data were made in.
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ KINDS = {
 }
 
 
+def taken(verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that a method has."""
+    return {"X": arguments["X"]} if verb == "predict" else arguments
+
+
 def peak() -> int:
     """Return the most memory since `reset`, in bytes."""
     status = Path("/proc/self/status").read_text()
@@ -70,18 +75,20 @@ def reset() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def main(folder: Path, kind: str) -> None:
+def main(folder: Path, kind: str, verb: str = "fit") -> None:
     by_batches = {"solver": "adam", "early_stopping": True, "random_state": 0}
     model = sg.SoftmaxClassifier(max_iter=2, cache=folder)
     model.set_params(**by_batches if kind == "batches" else {})
     warnings.simplefilter("ignore", ConvergenceWarning)
     model.fit(**KINDS[kind](folder, BLOCK))
-    arguments = KINDS[kind](folder, N)
+    method = getattr(model, verb)
+    method(**taken(verb, KINDS[kind](folder, BLOCK)))
+    arguments = taken(verb, KINDS[kind](folder, N))
     reset()
     before = peak()
-    model.fit(**arguments)
+    method(**arguments)
     print(json.dumps({"bytes": peak() - before, "X": 4 * N * D, "logits": 4 * N * K}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])

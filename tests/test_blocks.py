@@ -91,6 +91,11 @@ SOURCES: dict[str, Make] = {
     "function": lambda _, y: {"X": lambda: cut(X, y)},
     "pairs of frames": lambda _, y: {"X": cut(frame(), pd.Series(y))},
     "triples": lambda _, y: {"X": cut(X, y, np.ones(len(y)))},
+    "list of pairs": lambda _, y: {"X": [(X[:50], y[:50]), (X[50:], y[50:])]},
+    "list of batches": lambda _, y: {"X": batches(frame(kind=y)), "y": "kind"},
+    "a pandas frame": lambda _, y: {"X": frame(kind=y)[::-1][::-1], "y": "kind"},
+    "a polars frame": lambda _, y: {"X": pl.DataFrame(frame(kind=y)), "y": "kind"},
+    "a table": lambda _, y: {"X": pa.Table.from_pandas(frame(kind=y)), "y": "kind"},
 }
 
 
@@ -450,7 +455,10 @@ BAD: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "too large": (lambda _: {"X": cut(with_gap(1e200), Y)}, r"`X` must be no larger than 1e150"),
     "numbers to regress": (lambda _: {"X": cut(X, Y + 0.5)}, "Unknown label type: continuous"),
-    "sparse": (lambda _: {"X": iter([(sparse.csr_array(X), Y)])}, "[Ss]parse"),
+    "sparse": (
+        lambda _: {"X": iter([(sparse.csr_array(X), Y)])},
+        "`X` must be blocks of dense rows; CSR goes in whole, got csr_array in block 1",
+    ),
     "no blocks": (lambda _: {"X": iter([])}, "`X` must be blocks with rows, got none"),
     "no rows": (lambda _: {"X": iter([(X[:0], Y[:0])])}, "`X` must be blocks with rows, got none"),
     "a function of nothing": (

@@ -290,7 +290,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "logits": ({"p": [[2.0, -1.0]] * 4}, "`p` must be probabilities"),
     "NaN": ({"p": [[np.nan, 1.0]] * 4}, "`p` must be probabilities"),
     "sums": ({"p": [[0.5, 0.6]] * 4}, "`p` must be probabilities"),
-    "labels": ({"y": [0, 1, 2, 0]}, r"`y` must be among the classes \[0, 1\], got .*2"),
+    "labels": ({"y": [0, 1, 2, 0]}, r"`classes` must be the labels .* unless `y` is from 0 to 1"),
+    "others": (
+        {"y": ["a", "b", "c", "a"], "classes": ["a", "b"]},
+        r"`y` must be among the classes \['a', 'b'\], got 'c'",
+    ),
     "rows": ({"y": [0, 1]}, r"`y` must be of shape \(4,\)"),
     "bins": ({"bins": 0}, "`bins` must be a positive integer, got 0"),
     "binning": ({"binning": "even"}, "`binning` must be 'width' or 'mass', got 'even'"),

@@ -300,11 +300,55 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "`y` must be of at least two classes",
     ),
     "lengths": ({}, {"y": Y[:5]}, "inconsistent numbers of samples"),
-    "numbers to regress": ({}, {"y": Y + 0.5}, "Unknown label type: continuous"),
+    "numbers to regress": (
+        {},
+        {"y": Y + 0.5},
+        r"`y` must be integers, text or booleans, got 0\.5. Unknown label type: continuous",
+    ),
+    "labels that are NaN": ({}, {"y": np.where(Y == 1, np.nan, Y)}, "Input y contains NaN"),
     "NaN": ({}, {"X": np.where(X > 7, np.nan, X)}, "Input X contains NaN"),
     "infinity": ({}, {"X": np.where(X > 7, np.inf, X)}, "Input X contains infinity"),
     "too large": ({}, {"X": X * 1e150}, r"`X` must be no larger than 1e150 .* got 7\.9e\+150"),
-    "text": ({}, {"X": np.array([["a"] * 4] * 150)}, "could not convert string"),
+    "text": ({}, {"X": np.array([["a"] * 4] * 150)}, "`X` must be numbers, got 'a' in column 0"),
+    "a column of text": (
+        {},
+        {"X": pd.DataFrame(X).assign(kind="1.5", place="here")},
+        "`X` must be numbers, got 'here' in column 'place'",
+    ),
+    "a column of dates": (
+        {},
+        {"X": pd.DataFrame(X).assign(day=pd.Timestamp("2020-02-03"))},
+        "`X` must be numbers, got '2020-02-03.*' in column 'day'",
+    ),
+    "complex rows": ({}, {"X": X + 1j}, "`X` must be real numbers, got complex ones"),
+    "a dict": ({}, {"X": {"a": X}}, r"`X` must be rows \[N, D\] of numbers, got dict"),
+    "a LazyFrame": (
+        {},
+        {"X": pl.LazyFrame(X), "y": "column_0"},
+        "`X` must be rows, or what yields blocks .* got a LazyFrame",
+    ),
+    "a name without a table": ({}, {"y": "kind"}, "`y` must be one label a row; .* got 'kind'"),
+    "labels of two kinds": (
+        {},
+        {"y": np.array([0, "b", 2], dtype=object)[Y]},
+        "`y` must be integers, text or booleans, got 0 and 'b'",
+    ),
+    "labels that are missing": (
+        {},
+        {"y": np.array([None, "b", "c"])[Y]},
+        "`y` must be integers, text or booleans, got None and 'b'",
+    ),
+    "bytes as labels": ({}, {"y": Y.astype("S1")}, "`y` must be integers, text or booleans, got"),
+    "complex labels": (
+        {},
+        {"y": Y + 1j},
+        "`y` must be integers, text or booleans, got complex numbers",
+    ),
+    "a seed of text": (
+        {"random_state": "a"},
+        {},
+        "`random_state` must be None, an integer .* got 'a'",
+    ),
 }
 
 

@@ -391,6 +391,42 @@ def test_a_part_goes_on_from_a_fit() -> None:
     assert model.solver_ == "adam"
 
 
+@pytest.mark.parametrize("settings", [{}, {"hidden": (5,)}, {"solver": "sgd"}])
+def test_a_part_goes_on_with_the_moments_of_a_fit(settings: dict[str, Any]) -> None:
+    """A mini-batch of all rows: epochs of a fit and parts are then the same steps."""
+    X, y = scaled("wine")
+    options = {"solver": "adam", "batch_size": 1000, "schedule": "constant", "C": 1e9}
+    options |= {"random_state": 0, **settings}
+    whole = sg.SoftmaxClassifier(max_iter=5, **options).fit(X, y)
+    model = sg.SoftmaxClassifier(max_iter=3, **options).fit(X, y)
+    assert_close(
+        model.partial_fit(X, y).partial_fit(X, y).predict_proba(X), whole.predict_proba(X), u=1e7
+    )
+    assert [type(record).__name__ for record in model.history_] == 5 * ["TrainingEpoch"]
+
+
+def test_a_fit_shares_no_moments_with_later_parts() -> None:
+    """An interrupted part must find them as they were."""
+    X, y = scaled("wine")
+    model = sg.SoftmaxClassifier(solver="adam", random_state=0).fit(X, y)
+    before = {key: a.copy() for key, a in model._stream.moments.items()}
+    after = model._stream.moments
+    model.partial_fit(X, y)
+    assert before
+    for key, array in before.items():
+        assert np.array_equal(after[key], array)
+
+
+def test_max_iter_counts_epochs_and_no_steps_of_the_polish() -> None:
+    X, y = scaled("wine")
+    model = sg.SoftmaxClassifier(solver="adam", polish=True, max_iter=2, random_state=0).fit(X, y)
+    kinds = [type(record).__name__ for record in model.history_]
+    assert kinds[:2] == ["TrainingEpoch"] * 2
+    assert set(kinds[2:]) == {"Step"}
+    assert len(kinds) == model.n_iter_ > 5
+    assert model.optimality_ < 1e-6
+
+
 def test_an_interrupted_part_was_never_there() -> None:
     X, y = scaled("wine")
 
@@ -482,6 +518,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "polish early": (
         {"polish": True, "solver": "adam", "early_stopping": True},
         "`polish` must be False with early_stopping, got True",
+    ),
+    "polish convex": (
+        {"polish": True, "solver": "newton"},
+        "`polish` must be False without mini-batches; 'newton' reaches the optimum itself, got",
     ),
     "callbacks": ({"callbacks": 3}, "`callbacks` must be None, a function of a record, or a list"),
     "verbose": ({"verbose": -1}, "`verbose` must be True, False or an integer of at least 0, got"),

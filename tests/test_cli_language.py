@@ -112,6 +112,33 @@ def test_ctrl_c_leaves_the_model_of_the_steps_that_were_taken(
     assert not Path("none").exists()
 
 
+def test_a_training_that_was_killed_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = cli_corpus.train
+
+    def train(*args: Any, on_step: Any, **options: Any) -> Any:
+        def until_the_seventh(step: Any) -> None:
+            on_step(step)
+            if step.number == 7:
+                raise MemoryError
+
+        return right(*args, on_step=until_the_seventh, checkpoint_every=0, **options)
+
+    command = ("train", "--corpus", "texts", *SMALL)
+    softgrad(*command, "-o", "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(cli_corpus, "train", train)
+        assert softgrad(*command, "-o", "m", "--checkpoint", "c").code != 0
+    assert Path("c").exists()
+    assert not Path("m").exists()
+    refused = softgrad(*command, "--dim", 9, "-o", "m", "--checkpoint", "c")
+    assert refused.code == 2
+    assert "other coefficients to start from" in refused.err
+    document = softgrad(*command, "-o", "m", "--checkpoint", "c", "--json").document
+    assert Path("m").read_bytes() == Path("whole").read_bytes()
+    assert document["epoch_losses"] == softgrad(*command, "--json").document["epoch_losses"]
+    assert not Path("c").exists()
+
+
 def _press_ctrl_c() -> None:
     raise KeyboardInterrupt
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import pytest
 import softgrad as sg
 from cli_runs import assert_refused, softgrad
 from convex import data
+from softgrad.cli import regression
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +65,31 @@ def test_a_checkpoint_of_something_else_is_refused(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["c"]
 
 
+def test_no_penalty(folder: Path) -> None:
+    frame = table("two")
+    frame.to_csv("t.csv", index=False)
+    command = ("train", "t.csv", "--solver", "newton", "--C", "inf", "--cache", ".", "-o", "m")
+    outcome = softgrad(*command)
+    assert outcome.code == 0, outcome.err
+    assert ", without a penalty" in outcome.out
+    document = softgrad(*command, "--json").document
+    model = sg.SoftmaxClassifier(C=np.inf).fit(frame.drop(columns="kind"), frame["kind"])
+    assert document["objective"] == pytest.approx(model.objective_, rel=1e-9)
+    assert sorted(path.name for path in folder.iterdir()) == ["m", "t.csv"]
+
+
+def test_what_cannot_be_saved_was_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(regression, "save_model", full)
+    outcome = softgrad("train", "iris", "--solver", "lbfgs", "-o", "m")
+    assert outcome.code == 2
+    assert "Objective 0.1926" in outcome.out
+    assert "no space left on device" in outcome.err
+    assert list(folder.iterdir()) == []
+
+
 def test_refusals_are_one_line(folder: Path) -> None:
     table(words=("a", "a", "a")).to_csv("one.csv", index=False)
     table().assign(x3="many").to_csv("text.csv", index=False)
@@ -75,6 +103,8 @@ def test_refusals_are_one_line(folder: Path) -> None:
         ("iris", "--batch-size", 3): ("--batch-size", "networks"),
         ("iris", "--report", "r.html"): ("--report", "networks"),
         ("iris", "--checkpoint", "m"): ("m", "of its own"),
+        ("iris", "--cache", "none"): ("none", "does not exist"),
+        ("iris", "--C", "0"): ("--C", "positive"),
     }.items():
         assert_refused(softgrad("train", *args, "--solver", "lbfgs", "-o", "m"), *words)
     assert_refused(softgrad("train", "iris", "--C", 3), "--C goes with --solver")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from asserts import assert_same_bits
 from corpora import write_folder
 from softgrad.errors import UsageError
 from softgrad.learn import Model, Standardizer, load_language_model, load_model, save_model
@@ -294,6 +296,63 @@ def test_steps_are_told(corpus: Corpus) -> None:
     assert all(math.isfinite(s.loss) for s in steps)
 
 
+@pytest.mark.parametrize("stops", [(1,), (4, 6), (8, 9, 11)], ids=str)
+def test_a_training_in_pieces_is_the_training_in_one(
+    stops: tuple[int, ...], corpus: Corpus, tmp_path: Path
+) -> None:
+    """Four mini-batches an epoch: pieces end within one, at its end, and just before the last."""
+    ids, seen = corpus.training.ids[:100], []
+
+    def run(stop: int, checkpoint: Path | None) -> tuple[Any, Any]:
+        model = started(corpus)
+
+        def on_step(step: Step) -> None:
+            if step.number > stop:
+                raise KeyboardInterrupt
+            seen.append(step.number)
+
+        options: dict[str, Any] = {"epochs": 3, "batch_size": 30, "on_step": on_step, "seed": 5}
+        options |= {"checkpoint": checkpoint, "checkpoint_every": 0}
+        losses = train(model, ids, on_epoch=lambda: evaluate(model, ids), **options)
+        return model, losses
+
+    whole, expected = run(100, None)
+    seen.clear()
+    for stop in (*stops, 100):
+        try:
+            model, losses = run(stop, tmp_path / "c")
+        except KeyboardInterrupt:
+            assert os.listdir(tmp_path) == ["c"]
+    for name, parameter in model.parameters.items():
+        assert_same_bits(parameter, whole.parameters[name])
+    assert losses == expected
+    assert (len(losses.steps), len(losses.epochs)) == (12, 3)
+    assert seen == list(range(1, 13))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_checkpoint_of_another_training_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    ids, options = corpus.training.ids[:100], {"checkpoint": tmp_path / "c", "checkpoint_every": 0}
+
+    def stop(step: Step) -> None:
+        if step.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(started(corpus), ids, batch_size=30, on_step=stop, **options)
+    before = (tmp_path / "c").read_bytes()
+    with pytest.raises(ValueError, match=r"epochs 1, not 2; seed 0, not 1; other tokens$"):
+        train(started(corpus), ids[:90], batch_size=30, epochs=2, seed=1, **options)
+    trained = started(corpus)
+    trained.W[0] += 1
+    with pytest.raises(ValueError, match=r"other coefficients to start from$"):
+        train(trained, ids, batch_size=30, **options)
+    rng = np.random.default_rng(0)
+    with pytest.raises(TypeError, match="`seed` must be an integer where there is a checkpoint"):
+        train(started(corpus), ids, batch_size=30, seed=rng, **options)
+    assert (tmp_path / "c").read_bytes() == before
+
+
 @pytest.mark.parametrize("steps", [1, 8, 1000])
 def test_learning_rate_rises_soon_and_falls_to_the_end(steps: int) -> None:
     shares = [_share(done, steps) for done in range(steps)]
@@ -322,6 +381,7 @@ def test_a_loss_that_is_not_finite_is_said(corpus: Corpus) -> None:
         ({"lr": -1}, ValueError, "`lr`"),
         ({"seed": -1}, ValueError, "`seed`"),
         ({"on_step": 3}, TypeError, "`on_step`"),
+        ({"on_epoch": 3}, TypeError, "`on_epoch`"),
         ({"model": None}, TypeError, "`model`"),
     ],
 )

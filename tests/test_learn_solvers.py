@@ -118,6 +118,17 @@ def test_start_does_not_matter(solver: str, rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
+def test_a_start_that_is_sure_and_wrong_is_left(solver: str, rng: np.random.Generator) -> None:
+    f = objective("wine", ridge=0.0)
+    X, y = f.X[:, :2], np.arange(len(f.y)) % 3
+    f = replace(f, X=X, y=y, weights=np.full(len(y), 1 / len(y)))
+    best = solve(solver, f, f.start, Settings(1e-9, 100))
+    wrong = solve(solver, f, 1e4 * some_theta(f, rng), Settings(1e-9, 100))
+    assert wrong.converged
+    assert wrong.value == pytest.approx(best.value, rel=1e-9)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_classes_have_nothing_in_common(solver: str, rng: np.random.Generator) -> None:
     f = objective("wine")
     theta = solve(solver, f, some_theta(f, rng), Settings(1e-8, 1000)).theta

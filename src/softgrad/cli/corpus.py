@@ -15,11 +15,12 @@ import numpy as np
 from softgrad.bench.resident import peak_resident
 from softgrad.cli.command import Output, bad_values_are_bad_usage
 from softgrad.cli.exit_codes import CHECK_FAILED, INTERRUPTED, OK
-from softgrad.cli.parameters import writing
+from softgrad.cli.parameters import refuse_overwriting, writing
 from softgrad.explain.language_training import LanguageTraining
 from softgrad.learn.language import (
     Corpus,
     LanguageModel,
+    Losses,
     Step,
     check_gradients,
     evaluate,
@@ -63,10 +64,15 @@ class CorpusSettings:
 
 
 def train_on_corpus(
-    output: Output, source: str, settings: Mapping[str, Any], model_file: Path
+    output: Output,
+    source: str,
+    settings: Mapping[str, Any],
+    model_file: Path,
+    checkpoint: Path | None,
 ) -> int:
     """Train a language model and save it; return the exit code."""
-    fit = _Fit(source, CorpusSettings(**settings))
+    refuse_overwriting(source, model_file, checkpoint)
+    fit = _Fit(source, CorpusSettings(**settings), checkpoint)
     output.print(*fit.conditions())
     report = check_gradients(fit.settings.seed)
     if report.verdict == "fail":
@@ -108,8 +114,8 @@ def _save(fit: _Fit, model_file: Path) -> None:
 class _Fit:
     """One training run: `train`, then `result`."""
 
-    def __init__(self, source: str, settings: CorpusSettings) -> None:
-        self.source, self.settings = source, settings
+    def __init__(self, source: str, settings: CorpusSettings, checkpoint: Path | None) -> None:
+        self.source, self.settings, self.checkpoint = source, settings, checkpoint
         with bad_values_are_bad_usage():
             self.corpus = settings.read(source)
             self.model = LanguageModel.start(
@@ -120,7 +126,7 @@ class _Fit:
             )
         self.last: Step | None = None
         self.recent: deque[float] = deque(maxlen=_RECENT)
-        self.epoch_losses: list[float] = []
+        self.losses = Losses([], [])
         self.tokens, self.seconds, self.learning = 0, 0.0, 0.0
 
     def conditions(self) -> tuple[str, ...]:
@@ -146,20 +152,26 @@ class _Fit:
                 self.recent.append(step.loss)
                 self.learning += time.perf_counter() - since[0]
                 show(step, float(np.mean(self.recent)), self.tokens / self.learning)
-                if step.number == step.epoch * step.steps // settings.epochs:
-                    self.epoch_losses.append(evaluate(self.model, self.corpus.held_out.ids))
                 since[0] = time.perf_counter()
 
+            def on_epoch() -> float:
+                loss = evaluate(self.model, self.corpus.held_out.ids)
+                since[0] = time.perf_counter()
+                return loss
+
             since = [time.perf_counter()]
-            train(
-                self.model,
-                self.corpus.training.ids,
-                epochs=settings.epochs,
-                batch_size=settings.batch_size,
-                lr=settings.lr,
-                seed=settings.seed,
-                on_step=on_step,
-            )
+            with bad_values_are_bad_usage():
+                self.losses = train(
+                    self.model,
+                    self.corpus.training.ids,
+                    epochs=settings.epochs,
+                    batch_size=settings.batch_size,
+                    lr=settings.lr,
+                    seed=settings.seed,
+                    on_step=on_step,
+                    on_epoch=on_epoch,
+                    checkpoint=self.checkpoint,
+                )
         self.seconds = time.perf_counter() - started
 
     def result(self) -> LanguageTraining:
@@ -176,12 +188,12 @@ class _Fit:
             held_out_unknown=held_out.unknown,
             settings=asdict(self.settings),
             parameters=sum(array.size for array in self.model.parameters.values()),
-            epoch_losses=tuple(self.epoch_losses),
-            training_loss=float(np.mean(self.recent)),
+            epoch_losses=tuple(self.losses.epochs),
+            training_loss=float(np.mean(self.losses.steps[-_RECENT:])),
             uniform_loss=corpus.uniform_loss(),
             unigram_loss=corpus.unigram_loss(),
             characters_per_token=held_out.characters / len(held_out.ids),
-            tokens_per_second=self.tokens / self.learning,
+            tokens_per_second=self.tokens / self.learning if self.tokens else 0.0,
             seconds=self.seconds,
             peak_bytes=_peak(),
         )

@@ -30,6 +30,7 @@ __all__ = [
     "named_map",
     "numbers",
     "positive",
+    "positive_or_infinite",
     "refuse_overwriting",
     "rows",
     "seed_option",
@@ -132,6 +133,11 @@ def positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise click.BadParameter(f"expected a positive number, got {text!r}")
     return value
+
+
+def positive_or_infinite(text: str) -> float:
+    """Read a positive number, or ``inf``."""
+    return math.inf if text.strip().lower() in ("inf", "infinity") else positive(text)
 
 
 def given_options() -> set[str]:

@@ -29,7 +29,7 @@ def train_regression(
 ) -> int:
     """Train, show what came out, and write the model; files are read in blocks."""
     started = time.perf_counter()
-    classifier = SoftmaxClassifier(**settings)
+    classifier = SoftmaxClassifier(**settings, verbose=output.stderr.is_terminal)
     with bad_values_are_bad_usage(), warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always")
         if data in BUILT_IN:
@@ -55,10 +55,12 @@ def train_regression(
         optimality=classifier.optimality_,
         seconds=time.perf_counter() - started,
     )
-    with writing(model_file):
-        save_model(model_file, _model(classifier, classes, features))
-    output.print(regression)
-    output.document(regression.to_dict() | {"model": str(model_file)})
+    try:
+        output.print(regression)
+        output.document(regression.to_dict() | {"model": str(model_file)})
+    finally:  # what cannot be shown is saved, and what cannot be saved was shown
+        with writing(model_file):
+            save_model(model_file, _model(classifier, classes, features))
     output.print(f"model   {model_file}")
     return OK
 

@@ -13,6 +13,7 @@ from softgrad.cli.parameters import (
     file_to_write,
     given_options,
     positive,
+    positive_or_infinite,
     refuse_overwriting,
     seed_option,
     sizes,
@@ -29,8 +30,9 @@ _CORPUS = "With --corpus: "
 _ALWAYS = {"data", "corpus", "model_file", "as_json", "traceback"}
 _TRAINING = {"epochs", "batch_size", "lr", "validation", "seed"}
 _OPTIONS = {
-    "--corpus": _TRAINING | {"context", "dim", "max_tokens", "min_count", "max_types"},
-    "--solver": {"target", "solver", "strength", "checkpoint"},
+    "--corpus": _TRAINING
+    | {"context", "dim", "max_tokens", "min_count", "max_types", "checkpoint"},
+    "--solver": {"target", "solver", "strength", "checkpoint", "cache"},
     "networks": _TRAINING | {"target", "hidden", "activation", "head", "optimizer", "report"},
 }
 """What may be said of each kind of training."""
@@ -65,14 +67,20 @@ def widths(text: str) -> tuple[int, ...]:
 @click.option(
     "--C",
     "strength",
-    type=positive,
-    help="With --solver: inverse strength of the L2 penalty.  [default: 1]",
+    type=positive_or_infinite,
+    help="With --solver: inverse strength of the L2 penalty; inf for none.  [default: 1]",
 )
 @click.option(
     "--checkpoint",
     type=file_to_write,
     metavar="FILE",
-    help="With --solver: written every minute; a run that was killed goes on from it.",
+    help="With --solver or --corpus: written every minute; a run that was killed goes on from it.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(exists=True, file_okay=False, writable=True),
+    metavar="FOLDER",
+    help="With --solver: where a temporary file of all rows is.  [default: the system's]",
 )
 @click.option("--target", metavar="COLUMN", help="The column of labels.  [default: the last]")
 @click.option(
@@ -182,7 +190,8 @@ def train(
         from softgrad.cli.corpus import train_on_corpus
 
         chosen = {name: value for name, value in settings.items() if name in given}
-        return train_on_corpus(output, corpus, chosen, model_file)
+        checkpoint = chosen.pop("checkpoint", None)
+        return train_on_corpus(output, corpus, chosen, model_file, checkpoint)
     assert data is not None
     if by_solver:
         return _regression(output, data, model_file, settings)

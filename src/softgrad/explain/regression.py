@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -27,15 +28,14 @@ class Regression(Result):
     steps: int
     objective: float
     optimality: float
-    """What the objective is above its minimum at most."""
+    """What the objective is above its minimum at most; infinite without a penalty."""
     seconds: float
 
     def blocks(self) -> Iterable[Block]:
         """Yield the objective and the work."""
-        yield Paragraph(
-            f"Objective {number(self.objective)}, at most {self.optimality:.1e} above its minimum",
-            "title",
-        )
+        above = f", at most {self.optimality:.1e} above its minimum"
+        bound = above if math.isfinite(self.optimality) else ", without a penalty"
+        yield Paragraph(f"Objective {number(self.objective)}{bound}", "title")
         yield Paragraph(
             f"{counted(len(self.classes), 'class')}, {counted(self.features, 'feature')}; "
             f"{counted(self.steps, 'step')} of {self.solver} in {self.seconds:.1f} s",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,7 +25,12 @@ from softgrad.learn.affine import is_sparse
 from softgrad.learn.tensor_file import HEADER_KEY, read_tensors
 from softgrad.learn.training_set import TrainingSet
 
-__all__ = ["Arrays", "Checkpoint", "Numbers", "State", "data_fingerprint", "digest"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Arrays", "Checkpoint", "Numbers", "State", "data_fingerprint", "digest", "locked"]
 
 Arrays: TypeAlias = Mapping[str, Array]
 Numbers: TypeAlias = Mapping[str, Any]
@@ -34,6 +40,16 @@ State: TypeAlias = tuple[Arrays, Numbers]
 
 _THEN = "then."
 _SCHEMA = "softgrad.checkpoint/1"
+_DIGESTS = {
+    "X": "numbers in `X`",
+    "classes": "classes",
+    "labels": "labels",
+    "start": "coefficients to start from",
+    "tokens": "tokens",
+    "weights": "weights",
+}
+"""What a fingerprint has digests of."""
+
 _BLOCK = 2**24
 """Bytes of the rows that are digested at a time."""
 
@@ -71,8 +87,7 @@ class Checkpoint:
         ValueError
             It is of another fit; the message says what differs.
         """
-        if not self.path.parent.is_dir():
-            raise UsageError(f"{self.path}: there is no folder for the checkpoint")
+        _check_folder(self.path)
         remove_leftovers(self.path)
         if not self.path.exists():
             return None
@@ -120,11 +135,60 @@ class Checkpoint:
         """Raise unless a fingerprint is that of this fit."""
         names = [*self.fingerprint, *(name for name in found if name not in self.fingerprint)]
         pairs = {name: (found.get(name), self.fingerprint.get(name)) for name in names}
-        differing = [f"{name} {a}, not {b}" for name, (a, b) in pairs.items() if a != b]
+        differing = [_difference(name, a, b) for name, (a, b) in pairs.items() if a != b]
         if differing:
             got = f"one of another fit in {self.path}: {'; '.join(differing)}"
             expected = "a file of the same model and data, or one that is not there"
             raise ValueError(mismatch("checkpoint", expected, got))
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Keep a checkpoint for one fit alone: two would overwrite each other's.
+
+    The lock is the system's, on a file beside it. It dies with its process; the file may stay then,
+    and is no lock. Where a system has no such locks, nothing is kept.
+
+    Raises
+    ------
+    ValueError
+        Another fit has it.
+    UsageError
+        Its folder is not there, or cannot be written to.
+    """
+    if path is None or fcntl is None:
+        yield
+        return
+    _check_folder(Path(path))
+    target = Path(path).resolve()
+    beside = target.with_name(f".{target.name}.lock")
+    with ExitStack() as stack:
+        while True:
+            try:
+                file = stack.enter_context(beside.open("wb"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                expected, got = "a file of this fit alone", f"{path}, which another fit has"
+                raise ValueError(mismatch("checkpoint", expected, got)) from None
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise UsageError(f"{path}: the checkpoint cannot be locked: {reason}") from error
+            if beside.exists() and os.path.samestat(beside.stat(), os.fstat(file.fileno())):
+                break  # else it was removed by a fit that ended just now
+        try:
+            yield
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder for the checkpoint")
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """Say in what another fit differs: by values, and where those are digests, by their name."""
+    return f"{name} {before}, not {now}" if name not in _DIGESTS else f"other {_DIGESTS[name]}"
 
 
 def _later(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,44 +9,45 @@ from typing import Any
 
 import numpy as np
 
-from softgrad.arrays import Array, as_integer
+from softgrad.arrays import Array
 from softgrad.errors import MissingExtraError, mismatch
 from softgrad.learn.as_it_was import as_it_was
-from softgrad.learn.blocks import feature_blocks, gather, is_stream
+from softgrad.learn.checkpoint import locked
 from softgrad.learn.coefficients import Coefficients
-from softgrad.learn.fits import fit, objective_of
+from softgrad.learn.fits import diverged, fit, objective_of
 from softgrad.learn.minibatch import Model
 from softgrad.learn.objective import Objective
 from softgrad.learn.options import Options, takes_parts
 from softgrad.learn.partial import Stream, classes_after, train_on_part
-from softgrad.learn.predictions import TopLabels, by_chunks, top_classes
+from softgrad.learn.predictor import Predictor
 from softgrad.learn.progress import Callback
+from softgrad.learn.rows import checked_examples
 from softgrad.learn.statistics import SeparationWarning
 from softgrad.learn.statistics.inference import Inference
-from softgrad.learn.training_set import ClassWeight, TrainingSet, check_squares, training_set
-from softgrad.maps import log_softmax, softmax
+from softgrad.learn.training_set import ClassWeight, TrainingSet, weighed
 from softgrad.nn.mlp import AnyActivation
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils.metaestimators import available_if
-    from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import check_is_fitted, validate_data
+    from sklearn.utils.validation import check_is_fitted
 except ImportError as error:
     raise MissingExtraError("scikit-learn", "learn") from error
 
 __all__ = ["SoftmaxClassifier"]
 
-_FLOATS = [np.float64, np.float32]
+_ASTRAY = 1000.0
+"""Times the loss of coefficients of 0 that a part may have: rows of a new kind have a high one."""
 
 
-class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Multinomial logistic regression that reaches the optimum, or a network in front of softmax.
 
-    What a solver has no use for, it leaves alone: `tol` belongs to "newton", "newton-cg", "lbfgs"
-    and `polish`; `batch_size` and what follows it to mini-batches. What cannot be done is an error:
-    hidden layers or early stopping without mini-batches, `polish` with either.
+    A number that a solver has no use for, it leaves alone: `tol` belongs to "newton", "newton-cg",
+    "lbfgs" and `polish`; `batch_size` and what follows it to mini-batches. What is asked for and
+    cannot be done is an error: hidden layers, early stopping or a `polish` where the solver takes
+    no mini-batches, and a `polish` of hidden layers or after early stopping.
 
     Parameters
     ----------
@@ -72,7 +73,8 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         are from the optimum it then says by a ConvergenceWarning.
     max_iter : int, optional
         Steps of the solver, 1000; what stops short of the optimum says so by a ConvergenceWarning.
-        Of mini-batches the epochs: as many as make 2000 steps, but from 10 to 200.
+        Of mini-batches the epochs: as many as make 2000 steps, but from 10 to 200; a `polish` has
+        1000 steps of its own.
     class_weight : dict or "balanced", optional
         Weights by label, 1 for labels that are not there; or such that all classes weigh the same.
     warm_start : bool, False
@@ -94,7 +96,8 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
     n_iter_no_change : int, 10
         Epochs to wait for a better one.
     polish : bool, False
-        Whether "lbfgs" goes on from where mini-batches end, to `tol`.
+        Whether "lbfgs" goes on from where mini-batches end, to `tol`; where "auto" takes none,
+        there is nothing to polish.
     callbacks : callable or list of them, optional
         Called with every record of `history_` when it is made; the fit ends if one returns True.
         Convex solvers, `polish` among them, tell of steps, and mini-batches of epochs.
@@ -105,7 +108,7 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
     checkpoint : path, optional
         A file that `fit` writes as it goes, begins with if it is there, and removes at its end. A
         fit that was killed goes on from it and ends with the same bits. That of another model or
-        other data is refused.
+        other data is refused, and so is one that another fit is about to write.
     checkpoint_every : float, 60
         Seconds between two checkpoints; 0 writes one after every step.
     cache : path, optional
@@ -134,9 +137,10 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
     optimality_ : float
         What `objective_` is above the minimum at most: a duality gap, certain but for rounding.
         Infinite without a penalty, with hidden layers, and after `partial_fit`.
-    history_ : list
-        A record of every step (`number`, `objective`, `gap`), or of every epoch (`number`, `loss`,
-        `validation_loss`, `learning_rate`).
+    history_ : list of Step or TrainingEpoch
+        Of a convex solver its steps (`number`, `objective`, `gap`); of mini-batches the epochs
+        (`number`, `loss`, `validation_loss`, `learning_rate`), and behind them the steps of a
+        `polish`, which count from 1 again. `partial_fit` adds an epoch.
     separation_ : Separation, or None
         The direction in which coefficients grow without bound, if there is no penalty and one was
         found. Of (K − 1)(D + 1) > 1000 coefficients, only complete separation is looked for.
@@ -219,8 +223,9 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         X : array, data frame or sparse matrix [N, D], path, or blocks
             Finite numbers; float32 stays float32, a sparse matrix sparse. Of what need not fit into
             memory, some blocks of rows are there at a time: an np.memmap, the path of a Parquet or
-            CSV file, or an iterator of blocks or a function that returns one. A block is a pair
-            (X, y), a triple (X, y, weights), a record batch or a data frame. All are read once.
+            CSV file, or a list or an iterator of blocks, or a function that returns one. A block is
+            a pair (X, y), a triple (X, y, weights), a record batch or a data frame. All are read
+            once. The other methods take the same.
         y : array [N], or str
             Labels: integers, text or booleans, of at least two classes. For tables, the name of
             their column; None where the blocks are pairs.
@@ -242,9 +247,10 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
             large.
         """
         options = self._options
-        with as_it_was(self):
+        with as_it_was(self), locked(options.checkpoint):
             before = self._before() if options.warm_start else None
-            rows = self._training_set(X, y, sample_weight, options)
+            examples = checked_examples(self, X, y, sample_weight, reset=True)
+            rows = weighed(examples, options.class_weight)
             start = None
             if before is not None:
                 settings = rows.X.shape[1], rows.classes, options.hidden, options.activations
@@ -257,7 +263,12 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
             self.solver_, self.n_iter_ = found.solver, found.iterations
             self.objective_, self.optimality_ = found.value, found.bound
             self.history_ = list(found.history)
-            self._stream = Stream(rows=len(rows.y), weight=float(rows.weights.sum()))
+            self._stream = Stream(
+                rows=len(rows.y),
+                weight=float(rows.weights.sum()),
+                solver=found.solver,
+                moments=dict(found.moments),
+            )
             if self.separation_ is not None:
                 warnings.warn(self.separation_.warning, SeparationWarning, stacklevel=2)
             elif found.complaint:
@@ -268,11 +279,12 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
 
     @available_if(takes_parts)  # type: ignore[untyped-decorator]
     def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+        self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None
     ) -> SoftmaxClassifier:
         """Go once through some more rows, a mini-batch at a time, at a constant learning rate.
 
-        It goes on from `fit` or from where the last call ended, moments of "adam" included. The
+        It goes on from `fit` or from where the last call ended, with moments of the same solver,
+        unless early stopping went back to an earlier epoch, or a convex solver came after it. The
         penalty is that of all rows so far: ‖W‖²/(2·C·n), with n the sum of their weights. Whatever
         ends a call early, Ctrl-C too, leaves the estimator as it was before the call. Convex
         solvers, `early_stopping` and `polish` need all rows at once: with them there is no
@@ -300,121 +312,48 @@ class SoftmaxClassifier(Inference, ClassifierMixin, BaseEstimator):  # type: ign
         options.check_partial()
         with as_it_was(self):
             before = self._before()
-            X, y = self._examples(X, y, reset=before is None, part=True)
+            part = checked_examples(self, X, y, sample_weight, reset=before is None, part=True)
             stream, known, start = Stream(), None, None
             if before is not None:
                 stream, known, start = self._stream, before.classes, before.model()
-                settings = X.shape[1], known, options.hidden, options.activations
+                settings = part.X.shape[1], known, options.hidden, options.activations
                 before.check("hidden", "that of", *settings)
             stream = replace(stream, closed=stream.closed or classes is not None)
 
             def all_classes(found: Array) -> Array:
                 return classes_after(known, classes, found, stream.closed)
 
-            rows = training_set(X, y, sample_weight, options.class_weight, all_classes)
+            rows = weighed(part, options.class_weight, all_classes)
             model, self._stream, epoch = train_on_part(rows, options, known, start, stream)
+            complaint = diverged([epoch], len(rows.classes), _ASTRAY)
             for callback in options.callbacks:
                 callback(epoch)
             self._forget()
             self.separation_ = None
             self._keep(rows.classes, model, model.W.dtype)
             self.history_ = [*getattr(self, "history_", []), epoch]
-            self.solver_ = "adam" if options.solver == "auto" else options.solver
+            self.solver_ = options.by_batches
             self.n_iter_, self.objective_, self.optimality_ = epoch.number, np.nan, np.inf
+            if complaint:
+                warnings.warn(complaint, ConvergenceWarning, stacklevel=2)
         return self
-
-    def decision_function(self, X: Any) -> Array:
-        """Return the logits [N, K]; for two classes those of the second against the first: [N]."""
-        (z,) = self._each(X, lambda z: (z,))
-        return z if len(self.classes_) > 2 else z[:, 1]
-
-    def predict(self, X: Any) -> Array:
-        """Return the likeliest label of every row: [N]."""
-        (ids,) = self._each(X, lambda z: (z.argmax(axis=1),))
-        return self.classes_[ids]
-
-    def predict_proba(self, X: Any) -> Array:
-        """Return the probability of every class, in the order of `classes_`: [N, K]."""
-        (p,) = self._each(X, lambda z: (softmax(z, out=z),))
-        return p
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """Return log-probabilities [N, K], with all digits, however small the probabilities are."""
-        (log_p,) = self._each(X, lambda z: (log_softmax(z, out=z),))
-        return log_p
-
-    def predict_top_k(self, X: Any, k: int) -> TopLabels:
-        """Return the k likeliest labels of every row, falling, and their log-probabilities.
-
-        Returns
-        -------
-        TopLabels
-            ``labels`` and ``log_probs``, [N, k] each.
-        """
-        check_is_fitted(self)
-        K = len(self.classes_)
-        if not 0 < as_integer("k", k) <= K:
-            raise ValueError(mismatch("k", f"from 1 to the {K} classes", k))
-        ids, log_probs = self._each(X, lambda z: top_classes(z, k))
-        return TopLabels(self.classes_[ids], log_probs)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
-    def _examples(self, X: Any, y: Any, *, reset: bool, part: bool = False) -> tuple[Any, Array]:
-        """Return rows as an array or as CSR, and labels, both checked."""
-        if not (reset or part):
-            check_is_fitted(self)
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=_FLOATS, reset=reset)
-        with warnings.catch_warnings():
-            if part:  # whose few rows of many classes do not mean numbers to regress
-                warnings.filterwarnings("ignore", "The number of unique classes")
-            check_classification_targets(y)
-        check_squares(X)
-        return X, y
-
-    def _training_set(self, X: Any, y: Any, sample_weight: Any, options: Options) -> TrainingSet:
-        """Return checked rows, labels and weights, wherever they come from."""
-        if not is_stream(X):
-            X, y = self._examples(X, y, reset=True)
-            return training_set(X, y, sample_weight, options.class_weight)
-        reset = iter((True,))  # the first block says how many columns there are, and their names
-
-        def check(X: Any) -> Array:
-            checked: Array = validate_data(self, X, dtype=_FLOATS, reset=next(reset, False))
-            return checked
-
-        rows, names = gather(X, y, sample_weight, options.class_weight, check, options.cache)
-        if names is not None:
-            self.n_features_in_ = len(names)
-            self.feature_names_in_ = np.array(names, dtype=object)
-        return rows
-
-    def _each(self, X: Any, of_logits: Any) -> Any:
-        """Return what a function of logits says of all rows; of two classes the first has 0."""
+    def _examples(self, X: Any, y: Any, sample_weight: Any) -> TrainingSet:
+        """Return labelled rows of the columns of the fit."""
         check_is_fitted(self)
-
-        def check(X: Any) -> Any:
-            return validate_data(self, X, accept_sparse="csr", dtype=_FLOATS, reset=False)
-
-        layers, T = self._coefficients, getattr(self, "temperature_", 1.0)
-        of_scaled = of_logits if T == 1 else lambda z: of_logits(np.divide(z, T, out=z))
-        options: dict[str, Any] = {"features": layers.features, "width": layers.width}
-        if not is_stream(X):
-            return by_chunks(check(X), layers.theta, of_scaled, **options)
-        blocks = feature_blocks(X, getattr(self, "feature_names_in_", None), check)
-        parts = [by_chunks(X, layers.theta, of_scaled, **options) for X in blocks]
-        return tuple(map(np.concatenate, zip(*parts, strict=True)))
+        return checked_examples(self, X, y, sample_weight, reset=False)
 
     def _problem(self, X: Any, y: Any, sample_weight: Any) -> tuple[TrainingSet, Objective]:
         """Return the rows of `fit`, given again, and what it minimised without hidden layers."""
         check_is_fitted(self)
         if hasattr(self, "coefs_"):
             raise ValueError(mismatch("hidden", "() where coefficients are judged", self.hidden))
-        X, y = self._examples(X, y, reset=False)
-        rows = training_set(X, y, sample_weight, self.class_weight)
+        rows = weighed(self._examples(X, y, sample_weight), self.class_weight)
         if not np.array_equal(rows.classes, self.classes_):
             expected = f"of the classes of the fit, {self.classes_.tolist()}"
             raise ValueError(mismatch("y", expected, rows.classes.tolist()))

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.kernels import choose
+from softgrad.learn.centring import shift_of, shifted
 from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
-from softgrad.learn.minibatch import Batch, Model, Plan, Scattered, Shuffled, Training, hold_out
+from softgrad.learn.minibatch import (
+    Batch,
+    Model,
+    Plan,
+    Training,
+    TrainingEpoch,
+    hold_out,
+    shuffled,
+)
 from softgrad.learn.objective import Objective
 from softgrad.learn.options import BY_BATCHES, Options
 from softgrad.learn.progress import Watch, watching
 from softgrad.learn.randomness import seed_words
 from softgrad.learn.solvers import Point, Settings, certified_gap, solve
-from softgrad.learn.stored_rows import StoredRows
 from softgrad.learn.training_set import TrainingSet
 from softgrad.nn.mlp import hidden_layers
 
@@ -28,6 +37,9 @@ _DECIDING = (
     "early_stopping", "validation_fraction", "n_iter_no_change", "polish",
 )  # fmt: skip
 """Options that decide the steps of mini-batches."""
+
+_ASTRAY = 10.0
+"""Times the loss of coefficients of 0 from which on a fit has diverged."""
 
 
 class Fit(NamedTuple):
@@ -52,6 +64,9 @@ class Fit(NamedTuple):
     checkpoint: Checkpoint | None = None
     """What is to be removed when the fit has come to its end."""
 
+    moments: Mapping[str, Array] = MappingProxyType({})
+    """What the optimiser remembers of the steps that led to the model."""
+
 
 def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
     """Train on rows, from a model if there is one."""
@@ -62,7 +77,7 @@ def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
         found = _by_batches(solver, rows, options, start, checkpoint)
     else:
         f = objective_of(rows, options.C)
-        theta = f.start if start is None else _theta(start)
+        theta = f.start if start is None else f.inside(_theta(start))
         limit = options.settings.max_iter
         with watching(options.callbacks, limit, solver, options.verbose) as watch:
             found = _by_steps(solver, f, theta, options.settings, watch, checkpoint)
@@ -82,8 +97,10 @@ def objective_of(rows: TrainingSet, C: float) -> Objective:
     Two classes have one row of coefficients there, and the penalty counts it once. As softmax rows
     −w/2 and w/2 it would be half of that, which twice the penalty makes up for.
     """
-    n, K = float(rows.weights.sum()), len(rows.classes)
-    return Objective(rows.X, rows.y, rows.weights / n, K, ridge=(2 if K == 2 else 1) / (C * n))
+    n, K, shift = float(rows.weights.sum()), len(rows.classes), shift_of(rows.X)
+    ridge = (2 if K == 2 else 1) / (C * n)
+    X = shifted(rows.X, shift)
+    return Objective(X, rows.y, rows.weights / n, K, ridge, shift=shift if shift.any() else None)
 
 
 def _checkpoint(
@@ -117,7 +134,8 @@ def _by_steps(
         f"seemed to be {found.gap:.1e} above its minimum: raise `max_iter` or `tol`, take another "
         "`solver`, or scale the columns"
     )
-    model = Model((), found.theta[:, :-1], found.theta[:, -1])
+    theta = f.outside(found.theta)
+    model = Model((), theta[:, :-1], theta[:, -1])
     complaint = "" if found.converged or watch.stopped else complaint
     return Fit(model, solver, found.iterations, found.value, found.bound, found.steps, f, complaint)
 
@@ -141,9 +159,8 @@ def _by_batches(
     impl = choose("auto", np.broadcast_to(np.empty((1, 1)), (N * epochs, K))).impl
     plan = Plan(epochs, 1 / (options.C * n), options.schedule, patience, impl)
     batch = Batch(rows.X, rows.y, rows.weights * (N / n))
-    in_file = isinstance(rows.X, StoredRows)
-    batches = (Scattered if in_file else Shuffled)(batch, options.batch_size_for(N))
-    training = Training(model, options.optimiser(solver), seed)
+    batches = shuffled(batch, options.batch_size_for(N))
+    training = Training(model, options.optimiser(), seed)
     if kept is not None:
         training.load(*kept)
     keep = None if checkpoint is None else _keeping(checkpoint)
@@ -153,35 +170,61 @@ def _by_batches(
                 break
     training.restore_best()
     history, model = tuple(training.epochs), model.centred()
+    kept_epoch = history[-1] if held_out is None else min(history, key=_held_out_loss)
+    lost = diverged([kept_epoch], K, _ASTRAY) and diverged(history, K, _ASTRAY)
+    found = Fit(model, solver, len(history), np.nan, np.inf, history, complaint=lost)
+    if training.best is None:
+        found = found._replace(moments=training.optimiser.state)
     if not model.hidden:
-        rough = Fit(model, solver, len(history), np.nan, np.inf, history)
         later = None if checkpoint is None else checkpoint.then(*training.state())
-        return _convex(rough, rows, options, later, polish=options.polish and not watch.stopped)
-    value = model.mean_loss(batch, impl) + model.penalty(plan.ridge)
-    return Fit(model, solver, len(history), value, np.inf, history)
+        return _convex(found, rows, options, later, polish=options.polish and not watch.stopped)
+    return found._replace(value=model.mean_loss(batch, impl) + model.penalty(plan.ridge))
+
+
+def diverged(epochs: Sequence[TrainingEpoch], K: int, times: float) -> str:
+    """Return what is to be said where an epoch's loss is so many times that of coefficients of 0.
+
+    That one is log K, whatever the rows and their weights.
+    """
+    blank = float(np.log(K))
+    worse = (epoch for epoch in epochs if epoch.loss > times * blank)
+    first = next(worse, None)
+    if first is None:
+        return ""
+    return (
+        f"mini-batches diverged: in epoch {first.number} the loss is {first.loss:.3g}, where "
+        f"coefficients of 0 have {blank:.3g}: take a `learning_rate` below "
+        f"{first.learning_rate:.3g}, or scale the columns"
+    )
 
 
 def _convex(
     rough: Fit, rows: TrainingSet, options: Options, checkpoint: Checkpoint | None, polish: bool
 ) -> Fit:
     """Return what mini-batches found with its distance from the optimum, or polished."""
-    f, theta = objective_of(rows, options.C), _theta(rough.model)
+    f = objective_of(rows, options.C)
+    theta = f.inside(_theta(rough.model))
     if polish:
-        most = options.settings.max_iter
-        with watching(options.callbacks, most, "lbfgs", options.verbose) as watch:
-            fine = _by_steps("lbfgs", f, theta, options.settings, watch, checkpoint)
+        settings = options.polish_settings
+        with watching(options.callbacks, settings.max_iter, "lbfgs", options.verbose) as watch:
+            fine = _by_steps("lbfgs", f, theta, settings, watch, checkpoint)
         iterations, history = rough.iterations + fine.iterations, rough.history + fine.history
         return fine._replace(solver=rough.solver, iterations=iterations, history=history)
     point = Point.of(f, theta)
     bound = max(certified_gap(f, point), 0.0)
-    complaint = ""
-    if options.solver == "auto" and bound > options.tol * point.value:
+    complaint = rough.complaint
+    if not complaint and options.solver == "auto" and bound > options.tol * point.value:
         complaint = (
             f"{rough.solver} ended after {rough.iterations} epochs, where the objective "
             f"{point.value:.6g} is at most {bound:.1e} above its minimum: ask for `polish`, "
             "or name the `solver`"
         )
     return rough._replace(value=point.value, bound=bound, objective=f, complaint=complaint)
+
+
+def _held_out_loss(epoch: TrainingEpoch) -> float:
+    assert epoch.validation_loss is not None
+    return epoch.validation_loss
 
 
 def _keeping(checkpoint: Checkpoint) -> Callable[[Training], None]:

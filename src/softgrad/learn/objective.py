@@ -2,7 +2,9 @@
 
     f(theta) = Σ wᵢ CE(W xᵢ + b, yᵢ) + ½ λ ‖W‖²,   Σ wᵢ = 1
 
-It is convex, and it does not change as the same is added to the intercepts of all classes.
+It is convex, and it does not change as the same is added to the intercepts of all classes. Columns
+of X may have been brought near 0 (`centring.py`): theta goes with those, and `outside` takes it to
+the columns as they came.
 """
 
 from __future__ import annotations
@@ -16,11 +18,10 @@ import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.heads import LinearCrossEntropy
-from softgrad.heads.plan import cuts
 from softgrad.kernels import choose
 from softgrad.learn.affine import is_sparse
 from softgrad.learn.linear_loss import MEMORY, in_chunks
-from softgrad.learn.stored_rows import StoredRows
+from softgrad.learn.stored_rows import StoredRows, cut_rows
 
 __all__ = ["Objective"]
 
@@ -49,6 +50,9 @@ class Objective:
 
     memory: int = MEMORY
     """The bytes that buffers may take."""
+
+    shift: Array | None = None
+    """What was taken from the columns: [D]."""
 
     @property
     def start(self) -> Array:
@@ -91,6 +95,14 @@ class Objective:
         gradient[:, :-1] += self.ridge * W
         return float(loss + 0.5 * self.ridge * np.vdot(W, W)), gradient
 
+    def inside(self, theta: Array) -> Array:
+        """Return theta for X, from that for the columns as they came: [..., D+1]."""
+        return self._moved(theta, 1.0)
+
+    def outside(self, theta: Array) -> Array:
+        """Return theta for the columns as they came: [..., D+1]."""
+        return self._moved(theta, -1.0)
+
     def all_right(self, value: float) -> bool:
         """Tell whether every row's class is likelier than not wherever the loss is that small.
 
@@ -103,9 +115,7 @@ class Objective:
 
         Of rows in a file, what is read fits it as well.
         """
-        if isinstance(self.X, StoredRows):
-            row_bytes = max(row_bytes, self.X.row_bytes)
-        return cuts(len(self.y), max(1, self.memory // row_bytes))
+        return cut_rows(self.X, self.memory, row_bytes)
 
     def thinned(self, rows: int) -> Objective:
         """Return the mean over every so manieth row, at least so many of them if there are."""
@@ -116,6 +126,13 @@ class Objective:
         X = self.X.every(step) if isinstance(self.X, StoredRows) else self.X[::step]
         y = self.y[::step]
         return replace(self, X=X, y=y, weights=weights / weights.sum())
+
+    def _moved(self, theta: Array, sign: float) -> Array:
+        if self.shift is None:
+            return theta
+        theta = theta.copy()
+        theta[..., -1] += sign * (theta[..., :-1] @ self.shift.astype(np.float64))
+        return theta
 
     def _of_dense(self, theta: Array) -> tuple[float, Array]:
         head = LinearCrossEntropy(reduction="sum", memory=self.memory)

@@ -12,6 +12,7 @@ from typing import Any
 from softgrad.errors import mismatch
 from softgrad.learn.minibatch.training import Optimiser
 from softgrad.learn.progress import Callback
+from softgrad.learn.randomness import check_random_state
 from softgrad.learn.solvers import SOLVERS, Settings, choose_solver
 from softgrad.maps import AbstractMap
 from softgrad.nn import SGD, Adam
@@ -110,6 +111,7 @@ class Options:
             cache=_path("cache", given["cache"]),
         )
         found._check_together()
+        check_random_state(found.random_state)
         return found
 
     def _check_together(self) -> None:
@@ -122,6 +124,9 @@ class Options:
         if self.polish and (self.hidden or self.early_stopping):
             reason = "hidden layers" if self.hidden else "early_stopping"
             raise ValueError(mismatch("polish", f"False with {reason}", "True"))
+        if self.polish and self.solver in SOLVERS:
+            expected = f"False without mini-batches; {self.solver!r} reaches the optimum itself"
+            raise ValueError(mismatch("polish", expected, "True"))
 
     def check_partial(self) -> None:
         """Raise for what `partial_fit` cannot do."""
@@ -140,6 +145,11 @@ class Options:
         """When a convex solver stops."""
         return Settings(self.tol, self.max_iter or _STEPS)
 
+    @property
+    def polish_settings(self) -> Settings:
+        """When it stops where `max_iter` counts epochs."""
+        return Settings(self.tol, _STEPS)
+
     def batch_size_for(self, N: int) -> int:
         """Return the rows of a mini-batch: a 32nd of all, but from 64 to 1024."""
         return self.batch_size or min(max(N // 32, 64), 1024)
@@ -149,10 +159,14 @@ class Options:
         steps = -(-N // self.batch_size_for(N))
         return self.max_iter or min(max(-(-2000 // steps), 10), 200)
 
-    def optimiser(self, solver: str) -> Optimiser:
+    @property
+    def by_batches(self) -> str:
+        """The solver that takes mini-batches."""
+        return "adam" if self.solver == "auto" else self.solver
+
+    def optimiser(self) -> Optimiser:
         """Return one that remembers nothing yet."""
-        name = "adam" if solver == "auto" else solver
-        return BY_BATCHES[name](self.learning_rate or _RATE, self.momentum)
+        return BY_BATCHES[self.by_batches](self.learning_rate or _RATE, self.momentum)
 
 
 def _number(name: str, value: Any, expected: str, fits: Callable[[float], bool]) -> float:

@@ -13,7 +13,7 @@ from softgrad.learn.tables import AbstractTable, complaint, no_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ParquetTable", "open_parquet"]
+__all__ = ["ParquetTable", "is_pandas_index", "open_parquet"]
 
 _BATCH_BYTES = 2**24
 """Of a batch of rows as float64, at most; the buffers that columns are read through have less."""
@@ -47,10 +47,15 @@ def open_parquet(path: str) -> ParquetTable:
     from pyarrow.parquet import ParquetFile
 
     with _damage_named(path), ParquetFile(path) as file:
-        names = tuple(n for n in file.schema_arrow.names if not _PANDAS_INDEX.fullmatch(n))
+        names = tuple(n for n in file.schema_arrow.names if not is_pandas_index(n))
         if file.metadata.num_rows == 0:
             raise no_rows(path)
     return ParquetTable(path, names)
+
+
+def is_pandas_index(name: str) -> bool:
+    """Tell a column that pandas made of the labels of its rows."""
+    return _PANDAS_INDEX.fullmatch(name) is not None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.errors import mismatch
 from softgrad.learn.fits import new_model
-from softgrad.learn.minibatch import Batch, Model, Plan, Shuffled, Training, TrainingEpoch
+from softgrad.learn.minibatch import Batch, Model, Plan, Training, TrainingEpoch, shuffled
 from softgrad.learn.options import Options
 from softgrad.learn.randomness import seed_words
 from softgrad.learn.training_set import TrainingSet
@@ -30,7 +31,7 @@ class Stream:
 
     parts: int = 0
     solver: str = ""
-    moments: dict[str, Array] = field(default_factory=dict)
+    moments: Mapping[str, Array] = field(default_factory=dict)
     """What that solver's optimiser keeps."""
 
 
@@ -75,16 +76,16 @@ def train_on_part(
     )
     if model is None:
         model = new_model(options, D, K, rows.X.dtype, seed)
-    moments = stream.moments if stream.solver == options.solver else {}
-    optimiser = replace(options.optimiser(options.solver), state=dict(moments))
+    moments = stream.moments if stream.solver == options.by_batches else {}
+    optimiser = replace(options.optimiser(), state={key: a.copy() for key, a in moments.items()})
     training = Training(model, optimiser, np.append(seed, np.uint32(stream.parts)))
     if known is not None and len(known) < K:
         training = training.grown(np.searchsorted(rows.classes, known), K)
     X = rows.X.astype(model.W.dtype, copy=False)
     batch = Batch(X, rows.y, rows.weights * (stream.rows / stream.weight))
     plan = Plan(1, 1 / (options.C * stream.weight), schedule="constant")
-    (epoch,) = training.run(Shuffled(batch, options.batch_size_for(N)), plan)
-    stream = replace(stream, solver=options.solver, moments=training.optimiser.state)
+    (epoch,) = training.run(shuffled(batch, options.batch_size_for(N)), plan)
+    stream = replace(stream, solver=options.by_batches, moments=training.optimiser.state)
     return training.model.centred(), stream, replace(epoch, number=stream.parts)
 
 

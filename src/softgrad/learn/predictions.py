@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from softgrad.arrays import Array
-from softgrad.heads.plan import cuts
 from softgrad.heads.predictions import first_largest
 from softgrad.learn.affine import logits
+from softgrad.learn.stored_rows import cut_rows
 from softgrad.maps import log_softmax
 
 __all__ = ["TopLabels", "by_chunks", "top_classes"]
@@ -40,7 +40,7 @@ def by_chunks(
     """
     N, K = X.shape[0], len(theta)
     found: list[Array] = []
-    for rows in cuts(N, max(1, _MEMORY // (4 * 8 * max(K, width)))):
+    for rows in cut_rows(X, _MEMORY, 4 * 8 * max(K, width)):
         parts = of_logits(logits(features(X[rows]), theta))
         if not found:
             found = [np.empty((N, *part.shape[1:]), part.dtype) for part in parts]

@@ -7,17 +7,18 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from softgrad.arrays import Array
 from softgrad.errors import UsageError, mismatch
 from softgrad.heads.plan import cuts
 
-__all__ = ["Spill", "StoredRows"]
+__all__ = ["Spill", "StoredRows", "cut_rows"]
 
 _BLOCK = 2**24
 """Bytes of a block where nothing else says how large it is."""
@@ -42,32 +43,44 @@ class StoredRows:
     folder: str | os.PathLike[str] | None = None
     """Where a part of the rows is written to; None for the system's folder of temporary files."""
 
+    shift: Array | None = None
+    """What is taken from every row as it is read: [D]."""
+
+    columns: Array | None = None
+    """The indices of those that are read; None for all."""
+
+    as_dtype: DTypeLike | None = None
+    """What the numbers become as they are read; None for what they are."""
+
     @property
     def shape(self) -> tuple[int, int]:
         N, D = self.array.shape
-        return N, D
+        return N, D if self.columns is None else len(self.columns)
 
     @property
     def size(self) -> int:
         """N times D."""
-        return int(self.array.size)
+        N, D = self.shape
+        return N * D
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
-        dtype: np.dtype[Any] = self.array.dtype
-        return dtype
+        return np.dtype(self.array.dtype if self.as_dtype is None else self.as_dtype)
 
     @property
     def row_bytes(self) -> int:
         """What comes into memory with a row."""
-        size = self.shape[1] * self.dtype.itemsize
+        size = self.array.shape[1] * max(self.array.dtype.itemsize, self.dtype.itemsize)
         return int(max(size, min(self.array.strides[0], size + _READ_AROUND)))
 
     def __getitem__(self, rows: Any) -> Array:
         """Return some rows [n, D]: a slice, or a copy of those with given indices."""
         self.release()
-        return np.asarray(self.array[rows])
+        block = np.asarray(self.array[rows], self.as_dtype)
+        if self.columns is not None:
+            block = block[:, self.columns]
+        return block if self.shift is None else block - self.shift
 
     def blocks(self) -> Iterator[Array]:
         """Go through the rows."""
@@ -76,7 +89,21 @@ class StoredRows:
 
     def every(self, step: int) -> StoredRows:
         """Return every so manieth row."""
-        return StoredRows(self.array[::step], self.folder)
+        return replace(self, array=self.array[::step])
+
+    def shifted(self, shift: Array) -> StoredRows:
+        """Return the rows minus one row [D] of their dtype."""
+        return replace(self, shift=shift)
+
+    def only(self, columns: Array) -> StoredRows:
+        """Return the rows with some of their columns, by index."""
+        shift = None if self.shift is None else self.shift[columns]
+        before = columns if self.columns is None else self.columns[columns]
+        return replace(self, columns=before, shift=shift)
+
+    def astype(self, dtype: DTypeLike, copy: bool = False) -> StoredRows:
+        """Return the rows in another dtype; nothing is copied."""
+        return replace(self, as_dtype=dtype)
 
     def taken(self, rows: Array) -> StoredRows:
         """Return rows of given indices, which rise, as a file of their own."""
@@ -93,6 +120,16 @@ class StoredRows:
         # Pages of a copy-on-write map may hold what is in no file.
         if self.array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
             self.array._mmap.madvise(mmap.MADV_DONTNEED)
+
+
+def cut_rows(X: Any, memory: int, row_bytes: int = 1) -> Iterator[slice]:
+    """Cut rows such that a buffer of so many bytes a row fits the memory.
+
+    Of rows in a file, what is read fits it as well.
+    """
+    if isinstance(X, StoredRows):
+        row_bytes = max(row_bytes, X.row_bytes)
+    return cuts(X.shape[0], max(1, memory // row_bytes))
 
 
 class Spill(ExitStack):

@@ -1,4 +1,4 @@
-"""Labels and weights as `fit` gets them, turned into rows that count."""
+"""Rows that count: with class indices and positive weights."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ __all__ = [
     "check_some",
     "check_squares",
     "class_indices",
+    "counted",
+    "labelled",
     "sample_weights",
-    "training_set",
     "weighed",
 ]
 
@@ -29,7 +30,7 @@ ClassWeight = Mapping[Any, float] | str | None
 class TrainingSet(NamedTuple):
     """Rows of positive weight."""
 
-    X: Any  # [N, D], dense or CSR
+    X: Any  # [N, D], dense, CSR or StoredRows
     y: Array  # class indices [N]
     weights: Array  # float64 [N], positive
     classes: Array  # labels [K], sorted
@@ -40,41 +41,55 @@ class TrainingSet(NamedTuple):
         return TrainingSet(X, self.y[rows], self.weights[rows], self.classes)
 
 
-def training_set(
-    X: Any,
-    labels: Array,
-    sample_weight: Any,
+def labelled(X: Any, labels: Array, sample_weight: Any) -> TrainingSet:
+    """Return the rows that count: one of weight 0 is as good as not there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Weights do not fit, are negative or infinite, or none is positive.
+    """
+    weights = sample_weights(sample_weight, len(labels))
+    if not weights.all():
+        X = X[np.flatnonzero(weights)]
+    classes, y = np.unique(labels, return_inverse=True)
+    return counted(X, y, weights, classes)
+
+
+def counted(X: Any, y: Array, weights: Array, classes: Array) -> TrainingSet:
+    """Return rows X of positive weight; y and the weights are still those of all rows."""
+    check_some(weights)
+    kept = weights > 0
+    if not kept.all():
+        y, weights = y[kept], weights[kept]
+        present = np.bincount(y, minlength=len(classes)) > 0
+        rank: Array = np.cumsum(present) - 1
+        y, classes = rank[y], classes[present]
+    return TrainingSet(X, y, weights, classes)
+
+
+def weighed(
+    rows: TrainingSet,
     class_weight: Any,
     all_classes: Callable[[Array], Array] | None = None,
 ) -> TrainingSet:
-    """Return the rows that count: one of weight 0 is as good as not there.
+    """Return rows with the weights of their classes.
 
     The classes are those of the rows, at least two of them, or what a function makes of those.
 
     Raises
     ------
     TypeError, ValueError
-        Weights do not fit, are negative or infinite, or leave fewer than two classes.
+        There are fewer than two classes, or weights of classes do not fit.
     """
-    weights = sample_weights(sample_weight, len(labels))
-    if not weights.all():
-        rows = np.flatnonzero(weights)
-        X, labels, weights = X[rows], labels[rows], weights[rows]
-    check_some(weights)
-    classes, y = np.unique(labels, return_inverse=True)
+    X, y, weights, classes = rows
     if all_classes is not None:
         found, classes = classes, all_classes(classes)
-        y = np.searchsorted(classes, found)[y]
+        places: Array = np.searchsorted(classes, found)
+        y = places[y]
         if isinstance(class_weight, Mapping):  # the other labels may still come
             known = set(classes.tolist())
             class_weight = {label: w for label, w in class_weight.items() if label in known}
-    return weighed(X, y, weights, classes, class_weight)
-
-
-def weighed(
-    X: Any, y: Array, weights: Array, classes: Array, class_weight: ClassWeight
-) -> TrainingSet:
-    """Return rows of positive weight with the weights of their classes."""
     if len(classes) < 2:
         got = f"one class: {classes.tolist()[0]!r}"
         raise ValueError(mismatch("y", "of at least two classes in rows of positive weight", got))
@@ -105,7 +120,7 @@ def class_indices(classes: Array, y: Array) -> Array:
     ids = order[at]
     known = classes[ids] == y
     if not np.all(known):
-        unknown = y[np.argmin(known)]
+        unknown = y.tolist()[int(np.argmin(known))]
         raise ValueError(mismatch("y", f"among the classes {classes.tolist()}", repr(unknown)))
     return ids
 

@@ -8,12 +8,18 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from softgrad.errors import MissingExtraError, mismatch
+from softgrad.learn.parquet_table import is_pandas_index
 from softgrad.learn.tables import AbstractTable, check_columns, complaint
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["BatchTable"]
+__all__ = ["BatchTable", "is_table"]
+
+
+def is_table(X: Any) -> bool:
+    """Tell a record batch, a data frame or another table from arrays and from streams of tables."""
+    return hasattr(X, "__arrow_c_stream__") and len(getattr(X, "shape", ())) == 2
 
 
 @dataclass(frozen=True)
@@ -58,4 +64,6 @@ def _table(block: Any) -> pa.Table:
     if not hasattr(block, "__arrow_c_stream__"):
         expected = "blocks (X, y), record batches or data frames"
         raise TypeError(mismatch("X", expected, type(block).__name__))
-    return pa.table(block)
+    table = pa.table(block)
+    index = [name for name in table.schema.names if is_pandas_index(name)]
+    return table.drop_columns(index)

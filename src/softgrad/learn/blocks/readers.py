@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from softgrad.arrays import Array, describe
 from softgrad.errors import mismatch
 from softgrad.learn.cells import add_texts, encode, feature_rows, label_texts, narrow
+from softgrad.learn.labels import labels_of
 from softgrad.learn.numbering import Numbering
 from softgrad.learn.stored_rows import StoredRows
 from softgrad.learn.tables import AbstractTable, complaint, other_columns
@@ -60,7 +61,7 @@ class MappedReader(AbstractReader):
         if y is None:
             raise ValueError(mismatch("y", "the label of every row", "None"))
         self.check, self.rows, X = check, rows, rows.array
-        self.given = _targets(y)
+        self.given = labels_of(y)
         check_consistent_length(X, self.given)
         self.weights = sample_weights(sample_weight, len(X))
         as_it_is = X.dtype in (np.float32, np.float64) and X.strides[1] == X.itemsize
@@ -81,15 +82,24 @@ class MappedReader(AbstractReader):
 class TableReader(AbstractReader):
     """The rows of a table, with labels and perhaps weights in columns of their own."""
 
-    def __init__(self, table: AbstractTable, y: str, weight: str | None) -> None:
+    def __init__(
+        self,
+        table: AbstractTable,
+        y: str,
+        weight: str | None,
+        features: Sequence[str] | None = None,
+    ) -> None:
         taken = (y,) if weight is None else (y, weight)
         self.table, self.y, self.weight = table, y, weight
-        self.features: tuple[str, ...] = other_columns(table, taken)
+        others = other_columns(table, taken)
+        self.features: tuple[str, ...] = others if features is None else tuple(features)
         self._labels, self._kind = Numbering(), None
 
     def blocks(self) -> Iterator[Block]:
         path, dtype = self.table.path, None
-        for rows_before, batch in self.table.batches(self.table.names):
+        wanted = {*self.features, self.y, self.weight}
+        columns = [name for name in self.table.names if name in wanted]
+        for rows_before, batch in self.table.batches(columns):
             if not batch.num_rows:
                 continue
             cells = batch.column(self.y)
@@ -123,6 +133,8 @@ class PairReader(AbstractReader):
     def __init__(self, pairs: Iterator[Any], check: Check) -> None:
         self.pairs, self.check = pairs, check
         self._numbers, self._kind = Numbering(), ""
+        self._dates: Any = None
+        """The dtype of labels that are dates or times, of which lists do not remember the unit."""
 
     def blocks(self) -> Iterator[Block]:
         dtype = None
@@ -131,6 +143,9 @@ class PairReader(AbstractReader):
                 raise TypeError(
                     mismatch("X", "blocks (X, y) or (X, y, weights)", _got(pair, number))
                 )
+            if hasattr(pair[0], "tocsr"):
+                expected = "blocks of dense rows; CSR goes in whole"
+                raise TypeError(mismatch("X", expected, _got(pair[0], number)))
             try:
                 if not len(pair[0]):
                     continue
@@ -147,30 +162,25 @@ class PairReader(AbstractReader):
             yield Block(X.astype(dtype, copy=False), weights)
 
     def labels(self) -> tuple[Array, Array]:
-        classes, rank = np.unique(np.array(self._numbers.found), return_inverse=True)
+        found = np.array(self._numbers.found)
+        if self._dates is not None:
+            found = found.astype(self._dates)
+        classes, rank = np.unique(found, return_inverse=True)
         return rank[self._numbers.rows()], classes
 
     def _number(self, labels: Any, N: int) -> None:
-        labels = _targets(labels)
+        labels = labels_of(labels, few=True)
         if len(labels) != N:
             raise ValueError(mismatch("y", f"of shape ({N},), one label a row", describe(labels)))
         found, positions = np.unique(labels, return_inverse=True)
         kind = np.array(found.tolist()).dtype.kind  # of objects, what they are
+        if found.dtype.kind in "mM":
+            kind, self._dates = found.dtype.kind, found.dtype
         self._kind = self._kind or kind
         if kind != self._kind:
             expected = "labels of one kind, such as text, in all blocks"
             raise TypeError(mismatch("y", expected, describe(labels)))
         self._numbers.add(found.tolist(), positions)
-
-
-def _targets(y: Any) -> Array:
-    """Return labels [N], or raise for what are none."""
-    from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import column_or_1d
-
-    labels: Array = column_or_1d(y, warn=True)
-    check_classification_targets(labels)
-    return labels
 
 
 def _got(block: Any, number: int) -> str:

@@ -5,12 +5,13 @@ from softgrad.learn.language.continuation import continuation, unknown_in
 from softgrad.learn.language.corpus import Corpus, Part, read_corpus
 from softgrad.learn.language.model import LanguageModel
 from softgrad.learn.language.tokens import split_text
-from softgrad.learn.language.training import Step, evaluate, train
+from softgrad.learn.language.training import Losses, Step, evaluate, train
 from softgrad.learn.language.vocabulary import Vocabulary
 
 __all__ = [
     "Corpus",
     "LanguageModel",
+    "Losses",
     "Part",
     "Step",
     "Vocabulary",

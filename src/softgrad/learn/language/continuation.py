@@ -56,7 +56,7 @@ def continuation(
     >>> from softgrad.learn.language import Vocabulary, train
     >>> vocabulary = Vocabulary(("<unknown>", "<end>", "tick", "tock"), np.array([0, 0, 50, 50]))
     >>> model = LanguageModel.start(vocabulary, context=1, dim=4, hidden=8)
-    >>> train(model, np.tile(np.array([2, 3]), 50), epochs=20, batch_size=10, lr=0.05)
+    >>> losses = train(model, np.tile(np.array([2, 3]), 50), epochs=20, batch_size=10, lr=0.05)
     >>> list(continuation(model, "tick", tokens=3, temperature=0))
     ['tock', 'tick', 'tock']
     """

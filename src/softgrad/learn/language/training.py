@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from softgrad.arrays import quiet
 from softgrad.errors import UsageError, mismatch
+from softgrad.learn.checkpoint import Checkpoint, State, digest, locked
 from softgrad.learn.language.model import LanguageModel
 from softgrad.learn.language.vocabulary import END, Ids
 from softgrad.nn import Adam
@@ -21,7 +23,7 @@ from softgrad.nn.arguments import (
     random_generator,
 )
 
-__all__ = ["Step", "evaluate", "train"]
+__all__ = ["Losses", "Step", "evaluate", "train"]
 
 _BETAS = (0.9, 0.99)
 """Adam's; a rare token's gradient is not to be remembered for a thousand steps."""
@@ -51,6 +53,16 @@ class Step:
     """Before the step, of this mini-batch."""
 
 
+class Losses(NamedTuple):
+    """How a training went, the part before a checkpoint included."""
+
+    steps: list[float]
+    """Of every mini-batch, before its step."""
+
+    epochs: list[float]
+    """What `on_epoch` said after every epoch."""
+
+
 def train(
     model: LanguageModel,
     ids: Ids,
@@ -60,7 +72,10 @@ def train(
     lr: float = 7e-3,
     seed: int | np.random.Generator = 0,
     on_step: Callable[[Step], object] | None = None,
-) -> None:
+    on_epoch: Callable[[], float] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = 60.0,
+) -> Losses:
     """Train a model in place.
 
     Every token is predicted once an epoch, in an order of its own. Whatever stops the training
@@ -79,13 +94,24 @@ def train(
         Of the order of the tokens.
     on_step : callable, optional
         Called with a `Step` after every mini-batch.
+    on_epoch : callable, optional
+        Called after every epoch; it returns a loss, such as that of a text held out.
+    checkpoint : path, optional
+        A file that is written as it goes, begun with if it is there, and removed at the end. A
+        training that was killed goes on from it, to the same bits. It wants an integer as seed.
+    checkpoint_every : float
+        Seconds between two checkpoints; 0 writes one after every mini-batch.
+
+    Returns
+    -------
+    Losses
 
     Raises
     ------
     TypeError, ValueError
-        An argument does not fit; nothing was trained.
+        An argument does not fit, or the checkpoint is of another training; nothing was trained.
     UsageError
-        The loss became infinite or NaN.
+        The loss became infinite or NaN; or a checkpoint is damaged, or cannot be written.
 
     Examples
     --------
@@ -93,7 +119,7 @@ def train(
     >>> vocabulary = Vocabulary(("<unknown>", "<end>", "tick", "tock"), np.array([0, 0, 50, 50]))
     >>> model = LanguageModel.start(vocabulary, context=1, dim=4, hidden=8)
     >>> ids = np.tile(np.array([2, 3], np.int32), 50)
-    >>> train(model, ids, epochs=20, batch_size=10, lr=0.05)
+    >>> losses = train(model, ids, epochs=20, batch_size=10, lr=0.05)
     >>> evaluate(model, ids) < 0.1
     True
     """
@@ -104,20 +130,40 @@ def train(
     optimiser, rng = Adam(lr=lr, betas=_BETAS), random_generator(seed)
     if on_step is not None:
         check_callable("on_step", on_step, "a function of a Step")
-    steps = epochs * math.ceil(len(ids) / size)
-    number = 0
-    for epoch in range(1, epochs + 1):
-        for contexts, targets in _batches(model.context, ids, rng.permutation(len(ids)), size):
-            with quiet():  # what overflows shows in the loss
-                loss, gradients = model.loss_and_gradients(contexts, targets)
-                if not math.isfinite(loss):
-                    message = f"the loss became {loss}: try a learning rate smaller than {lr}"
-                    raise UsageError(message)
-                rate = lr * _share(number, steps)
-                replace(optimiser, lr=rate).step(model.parameters, gradients)
-            number += 1
-            if on_step is not None:
-                on_step(Step(number, steps, epoch, len(targets), loss))
+    if on_epoch is not None:
+        check_callable("on_epoch", on_epoch, "a function that returns a loss")
+    an_epoch = math.ceil(len(ids) / size)
+    steps, losses = epochs * an_epoch, Losses([], [])
+    with locked(checkpoint):
+        kept = None
+        if checkpoint is not None:
+            decides = {"epochs": epochs, "batch_size": size, "lr": float(lr), "seed": _whole(seed)}
+            start = " ".join(map(digest, model.parameters.values()))
+            fingerprint = {**decides, "tokens": digest(ids), "start": start}
+            kept = Checkpoint(checkpoint, checkpoint_every, fingerprint)
+            _recall(kept.read(), model, optimiser, losses)
+        for epoch in range(1, epochs + 1):
+            order = rng.permutation(len(ids))  # an epoch that is over draws its own as well
+            done = min(len(losses.steps) - (epoch - 1) * an_epoch, an_epoch)
+            for contexts, targets in _batches(model.context, ids, order, size, done):
+                with quiet():  # what overflows shows in the loss
+                    loss, gradients = model.loss_and_gradients(contexts, targets)
+                    if not math.isfinite(loss):
+                        message = f"the loss became {loss}: try a learning rate smaller than {lr}"
+                        raise UsageError(message)
+                    rate = lr * _share(len(losses.steps), steps)
+                    replace(optimiser, lr=rate).step(model.parameters, gradients)
+                losses.steps.append(loss)
+                number = len(losses.steps)
+                if on_step is not None:
+                    on_step(Step(number, steps, epoch, len(targets), loss))
+                if on_epoch is not None and number == epoch * an_epoch:
+                    losses.epochs.append(float(on_epoch()))
+                if kept is not None and kept.due():
+                    kept.write(*_state(model, optimiser, losses))
+        if kept is not None:
+            kept.remove()
+    return losses
 
 
 def evaluate(model: LanguageModel, ids: Ids) -> float:
@@ -138,11 +184,40 @@ def evaluate(model: LanguageModel, ids: Ids) -> float:
     return math.fsum(sums) / len(ids)
 
 
-def _batches(T: int, ids: Ids, order: Any, size: int) -> Iterator[tuple[Ids, Ids]]:
-    """Yield contexts [n, T] and the tokens [n] that follow; before the text there are ends."""
+def _state(model: LanguageModel, optimiser: Adam, losses: Losses) -> State:
+    """Return all that decides how a training goes on: the order of the tokens is the seed's."""
+    arrays = {f"parameter.{name}": p for name, p in model.parameters.items()}
+    arrays |= {f"optimiser.{name}": a for name, a in optimiser.state.items()}
+    return arrays | {f"losses.{name}": np.array(of) for name, of in losses._asdict().items()}, {}
+
+
+def _recall(state: State | None, model: LanguageModel, optimiser: Adam, losses: Losses) -> None:
+    """Go on from what `_state` wrote down, if it did."""
+    for name, array in ({} if state is None else state[0]).items():
+        part, _, rest = name.partition(".")
+        if part == "parameter":
+            model.parameters[rest][...] = array
+        elif part == "optimiser":
+            optimiser.state[rest] = array.copy()
+        else:
+            getattr(losses, rest).extend(array.tolist())
+
+
+def _whole(seed: Any) -> int:
+    """Return a seed that can be written down."""
+    if isinstance(seed, np.random.Generator):
+        raise TypeError(mismatch("seed", "an integer where there is a checkpoint", "a Generator"))
+    return int(seed)
+
+
+def _batches(T: int, ids: Ids, order: Any, size: int, done: int = 0) -> Iterator[tuple[Ids, Ids]]:
+    """Yield contexts [n, T] and the tokens [n] that follow; before the text there are ends.
+
+    Some mini-batches at the begin are done.
+    """
     padded = np.concatenate([np.full(T, END, np.int32), ids])
     windows = np.lib.stride_tricks.sliding_window_view(padded, T)
-    for start in range(0, len(order), size):
+    for start in range(done * size, len(order), size):
         places = order[start : start + size]
         yield windows[places], ids[places]
 

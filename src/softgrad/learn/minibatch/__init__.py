@@ -1,6 +1,6 @@
 """Training by mini-batches: the classifier's way for hidden layers, streams and huge problems."""
 
-from softgrad.learn.minibatch.batches import Batch, Batches, Scattered, Shuffled
+from softgrad.learn.minibatch.batches import Batch, Batches, Scattered, Shuffled, shuffled
 from softgrad.learn.minibatch.early_stopping import hold_out
 from softgrad.learn.minibatch.epoch import TrainingEpoch
 from softgrad.learn.minibatch.model import Model
@@ -16,4 +16,5 @@ __all__ = [
     "Training",
     "TrainingEpoch",
     "hold_out",
+    "shuffled",
 ]

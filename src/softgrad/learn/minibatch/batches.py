@@ -11,8 +11,9 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.heads.plan import cuts
 from softgrad.learn.linear_loss import MEMORY
+from softgrad.learn.stored_rows import StoredRows
 
-__all__ = ["Batch", "Batches", "Scattered", "Shuffled"]
+__all__ = ["Batch", "Batches", "Scattered", "Shuffled", "shuffled"]
 
 _PIECE = 2**18
 """Bytes of rows that are read together: a disk is as fast as it gets, and many fit the memory."""
@@ -80,6 +81,11 @@ class Scattered:
             N = len(buffer[1])
             for ids in np.array_split(rng.permutation(N), -(-N // self.size)):
                 yield Batch(*(part[ids] for part in buffer))
+
+
+def shuffled(rows: Batch, size: int) -> Batches:
+    """Return the mini-batches of rows, wherever they are."""
+    return (Scattered if isinstance(rows.X, StoredRows) else Shuffled)(rows, size)
 
 
 def _joined(part: Any, places: Sequence[slice]) -> Array:

@@ -43,8 +43,15 @@ class Standing:
 
     @classmethod
     def at(cls, objective: Objective, start: Array) -> Standing:
-        """Return the beginning of a run."""
+        """Return the beginning of a run.
+
+        A start that does worse than coefficients of 0 is none: where it is sure and wrong, nothing
+        but its penalty has a curvature, and Newton's steps lead nowhere.
+        """
         point = Point.of(objective, start - start.mean(axis=0))
+        if start.any():
+            blank = Point.of(objective, objective.start)
+            point = point if point.value <= blank.value else blank
         return cls(point, NOTHING, point.value)
 
     def after(self, objective: Objective, iterate: Iterate) -> Standing:

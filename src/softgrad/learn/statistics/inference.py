@@ -13,10 +13,10 @@ import numpy as np
 
 from softgrad.arrays import Array, as_integer
 from softgrad.errors import mismatch
-from softgrad.heads.plan import cuts
 from softgrad.learn.affine import logits
 from softgrad.learn.coefficients import Coefficients
 from softgrad.learn.fits import Fit
+from softgrad.learn.minibatch import TrainingEpoch
 from softgrad.learn.objective import Objective
 from softgrad.learn.options import Options
 from softgrad.learn.solvers import choose_solver, solve
@@ -25,7 +25,8 @@ from softgrad.learn.statistics.likelihood import LikelihoodRatio, null_log_likel
 from softgrad.learn.statistics.separation import Separation, separation_at
 from softgrad.learn.statistics.summary import Summary, summarised
 from softgrad.learn.statistics.temperature import BOUNDS, Slopes, best_temperature, slopes
-from softgrad.learn.training_set import TrainingSet, check_some, class_indices, sample_weights
+from softgrad.learn.stored_rows import StoredRows, cut_rows
+from softgrad.learn.training_set import TrainingSet, class_indices
 
 __all__ = ["Inference"]
 
@@ -46,11 +47,13 @@ class Inference:
     class_weight: Any
     classes_: Array
     separation_: Separation | None
+    history_: list[Any]
+    solver_: str
 
     def summary(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         reference: Any = None,
@@ -66,9 +69,9 @@ class Inference:
         Parameters
         ----------
         X, y, sample_weight
-            As `fit` got them. Weights count how often a row was seen: the standard errors of a row
-            of weight 2 are those of two such rows. So they are wrong for weights that are
-            something else, and for `class_weight`, which a note says.
+            As `fit` got them, or in another form that it takes. Weights count how often a row was
+            seen: the standard errors of a row of weight 2 are those of two such rows. So they are
+            wrong for weights that are something else, and for `class_weight`, which a note says.
         reference : label, optional
             The class that all others are compared with, as in statsmodels' MNLogit, which takes the
             first. By default coefficients are those of ``coef_``, which sum to 0 over the classes:
@@ -102,15 +105,22 @@ class Inference:
         K, total = len(rows.classes), float(rows.weights.sum())
         base = 0 if K == 2 and reference is None else self._class_index(reference)
         names = column_names(self, rows.X.shape[1])
-        information = Information(objective, self._theta(), total)
+        theta = self._theta()
+        information = Information(objective, objective.inside(theta), total)
         try:
             left = information.left
         except np.linalg.LinAlgError as error:
             self._check_maximum(complete=False)
             name = repr([*names, "intercept"][error.args[0]])
             expected = "of columns independent of each other and of the intercept"
-            got = f"{name}, which those before it determine"
+            got = f"{name}, which others determine"
             raise ValueError(mismatch("X", expected, got)) from None
+        if not left <= _LEFT and isinstance(self.history_[-1], TrainingEpoch):
+            expected = "one that reaches the optimum, or followed by `polish`"
+            got = (
+                f"{self.solver_!r}, from where the log-likelihood seems to rise by {left:.3g} more"
+            )
+            raise ValueError(mismatch("solver", expected, got))
         if not left <= _LEFT:
             expected = "the rows of the fit, with an optimum that was reached"
             got = f"rows where the log-likelihood seems to rise by {left:.3g} more"
@@ -121,7 +131,7 @@ class Inference:
         labels = rows.classes.tolist()
         return summarised(
             information,
-            coefficients=M @ information.theta,
+            coefficients=M @ theta,
             covariance=self.covariance_ if base is None else information.covariance(M),
             classes=tuple(labels if base is None else labels[:base] + labels[base + 1 :]),
             reference=None if base is None else labels[base],
@@ -133,7 +143,7 @@ class Inference:
         )
 
     def likelihood_ratio(
-        self, X: Any, y: Any, sample_weight: Any = None, *, columns: Any = None
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, columns: Any = None
     ) -> LikelihoodRatio:
         """Return the likelihood-ratio test of some columns: of all their coefficients at once.
 
@@ -167,16 +177,19 @@ class Inference:
         left_out = _columns(columns, names)
         kept = np.setdiff1d(np.arange(len(names)), left_out)
         total = float(rows.weights.sum())
-        full = self._largest(objective, self._theta(), total)
+        theta = objective.inside(self._theta())
+        full = self._largest(objective, theta, total)
         if len(kept):
-            theta = self._theta()[:, [*kept, -1]]
-            reduced = self._largest(replace(objective, X=rows.X[:, kept]), theta, total)
+            X = objective.X
+            fewer_columns = X.only(kept) if isinstance(X, StoredRows) else X[:, kept]
+            fewer = replace(objective, X=fewer_columns, shift=None)
+            reduced = self._largest(fewer, theta[:, [*kept, -1]], total)
         else:
             reduced = null_log_likelihood(rows.y, rows.weights)
         freedom = (len(rows.classes) - 1) * len(left_out)
         return LikelihoodRatio.of(full, reduced, freedom, [names[d] for d in left_out])
 
-    def calibrate(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def calibrate(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Find the temperature T at which softmax(logits / T) fits rows best, and use it.
 
         `decision_function`, `predict_proba`, `predict_log_proba` and `predict_top_k` divide by
@@ -186,7 +199,7 @@ class Inference:
         Parameters
         ----------
         X, y, sample_weight
-            Rows that `fit` has not seen, with labels among ``classes_``.
+            Rows that `fit` has not seen, in any form that it takes, with labels among ``classes_``.
 
         Returns
         -------
@@ -212,17 +225,15 @@ class Inference:
         ----------
         Guo, Pleiss, Sun & Weinberger (2017), On Calibration of Modern Neural Networks.
         """
-        X, y = self._examples(X, y, reset=False)
-        ids = class_indices(self.classes_, y)
-        weights, layers = sample_weights(sample_weight, len(y)), self._coefficients
-        check_some(weights)
-        theta, numbers_a_row = layers.theta, 8 * (len(self.classes_) + layers.width)
+        rows, layers = self._examples(X, y, sample_weight), self._coefficients
+        X, weights = rows.X, rows.weights
+        ids = class_indices(self.classes_, rows.classes)[rows.y]
+        theta, row_bytes = layers.theta, 8 * 8 * (len(self.classes_) + layers.width)
 
         def slopes_at(T: float) -> Slopes:
-            chunks = cuts(len(ids), max(1, _MEMORY // (8 * numbers_a_row)))
             each = [
                 slopes(logits(layers.features(X[at]), theta), ids[at], weights[at], T)
-                for at in chunks
+                for at in cut_rows(X, _MEMORY, row_bytes)
             ]
             first, second = np.sum(each, axis=0).tolist()
             return Slopes(first, second)
@@ -248,7 +259,8 @@ class Inference:
             return None
         names = column_names(self, found.objective.X.shape[1])
         theta = np.column_stack([found.model.W, found.model.b]).astype(np.float64)
-        return separation_at(found.objective, theta, classes.tolist(), names)
+        inside = found.objective.inside(theta)
+        return separation_at(found.objective, inside, classes.tolist(), names)
 
     def _class_index(self, label: Any) -> int | None:
         if label is None:
@@ -269,7 +281,7 @@ class Inference:
     def _largest(self, objective: Objective, theta: Array, total: float) -> float:
         """Return the log-likelihood's maximum."""
         K, D1 = theta.shape
-        settings = self._options.settings
+        settings = self._options.polish_settings
         settings = replace(settings, tol=min(settings.tol, 1e-4 / total))
         found = solve(choose_solver(K, D1 - 1), objective, theta, settings)
         if not found.converged:
@@ -313,7 +325,7 @@ class Inference:
     def _problem(self, X: Any, y: Any, sample_weight: Any) -> tuple[TrainingSet, Objective]:
         raise NotImplementedError
 
-    def _examples(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Array]:
+    def _examples(self, X: Any, y: Any, sample_weight: Any) -> TrainingSet:
         raise NotImplementedError
 
 

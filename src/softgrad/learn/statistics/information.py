@@ -21,7 +21,10 @@ __all__ = ["Information", "contrasts", "pivoted_factor"]
 
 @dataclass(frozen=True, eq=False)
 class Information:
-    """The objective's second derivatives at theta, in units of the rows' whole weight."""
+    """The objective's second derivatives at theta, in units of the rows' whole weight.
+
+    Both are those of the objective's own columns; covariances are of the columns as they came.
+    """
 
     objective: Objective
     theta: Array  # [K, D+1]
@@ -84,8 +87,9 @@ class Information:
         blocks = self.inverse.reshape(K - 1, D1, K - 1, D1)
         half = np.tensordot(M[:, :-1], blocks, axes=(1, 0))  # [R, D+1, K−1, D+1]
         whole = np.tensordot(half, M[:, :-1], axes=(2, 1))  # [R, D+1, D+1, R]
-        R = len(M)
-        return np.ascontiguousarray(whole.transpose(0, 1, 3, 2)).reshape(R * D1, R * D1)
+        whole = self.objective.outside(whole.transpose(0, 1, 3, 2))  # [R, D+1, R, D+1]
+        whole = self.objective.outside(whole.transpose(2, 3, 0, 1))
+        return np.ascontiguousarray(whole).reshape(len(M) * D1, len(M) * D1)
 
 
 def contrasts(K: int, reference: int | None) -> Array:

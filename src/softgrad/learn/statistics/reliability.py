@@ -127,21 +127,11 @@ def expected_calibration_error(
 
     Parameters
     ----------
-    p : array [N, K]
-        The probabilities of every class.
-    y : array [N]
-        What came true: class indices, or labels where `classes` are given.
-    bins : int, 15
-        How many there are at most.
-    binning : {"width", "mass"}
-        Bins as wide as each other, or holding as many rows as each other.
+    p, y, bins, binning, classes, sample_weight
+        As in `softgrad.learn.reliability`, of whose table this is the error.
     classwise : bool, False
         The mean over all classes of the error of its probabilities (Kull et al., 2019). Otherwise
         only the likeliest class of every row counts (Guo et al., 2017).
-    classes : array [K], optional
-        The labels of the columns, such as ``model.classes_``; 0 … K−1 by default.
-    sample_weight : array [N], optional
-        Not negative; 1 by default.
 
     Raises
     ------
@@ -182,6 +172,9 @@ def _checked(p: Any, y: Any, classes: Any, weights: Any) -> tuple[Array, Array, 
     y = np.asarray(y)
     if y.shape != (N,):
         raise ValueError(mismatch("y", f"of shape ({N},), one label a row", describe(y)))
+    if classes is None and not np.isin(y, labels).all():
+        expected = f"the labels of the columns, such as `classes_`, unless `y` is from 0 to {K - 1}"
+        raise ValueError(mismatch("classes", expected, "None"))
     ids = class_indices(labels, y)
     w = sample_weights(weights, N)
     check_some(w)

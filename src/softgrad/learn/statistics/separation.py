@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -103,7 +103,10 @@ def separation_at(
         direction = None
         if (f.classes - 1) * theta.shape[1] <= _SMALL:
             direction = _beyond_newton(f, theta, cone)
-    return None if direction is None else _described(direction, cone, classes, names)
+    if direction is None:
+        return None
+    found = _described(direction, cone, classes, names)
+    return replace(found, direction=f.outside(found.direction))
 
 
 def _beyond_newton(f: Objective, theta: Array, cone: Cone) -> Array | None:

@@ -1,0 +1,69 @@
+"""Labels, whatever brings them: integers, text or booleans in an array [N]."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from typing import Any
+
+import numpy as np
+
+from softgrad.arrays import Array
+from softgrad.errors import mismatch
+
+__all__ = ["labels_of"]
+
+_KINDS = "integers, text or booleans"
+
+
+def labels_of(y: Any, *, few: bool = False) -> Array:
+    """Return checked labels [N], in a dtype that says what they are.
+
+    Few rows of many classes look like numbers to regress: where rows are known to be few, nobody is
+    warned of it.
+    """
+    from sklearn.utils import assert_all_finite
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import column_or_1d
+
+    if isinstance(y, str):
+        raise TypeError(mismatch("y", "one label a row; a name goes with a table", repr(y)))
+    given = _plain(np.asarray(y))
+    if given.dtype.kind == "c":
+        raise ValueError(mismatch("y", _KINDS, "complex numbers. Complex data not supported"))
+    if given.dtype.kind in "SV":
+        raise TypeError(mismatch("y", _KINDS, f"{given.dtype}"))
+    labels = column_or_1d(given, warn=True)
+    with warnings.catch_warnings():
+        if few:
+            warnings.filterwarnings("ignore", "The number of unique classes")
+        assert_all_finite(labels, input_name="y")
+        try:
+            check_classification_targets(labels)
+        except ValueError as error:
+            reason = str(error).partition(".")[0]
+            raise ValueError(f"{mismatch('y', _KINDS, _odd(labels))}. {reason}.") from None
+    return np.asarray(labels)
+
+
+def _plain(labels: Array) -> Array:
+    """Return numbers that came as objects, as numbers, and text of any length as NumPy's text."""
+    if labels.dtype.kind == "T":
+        return np.array(labels.tolist())
+    if labels.dtype != object or not labels.size:
+        return labels
+    cells = labels.ravel().tolist()
+    for kind in ((bool, np.bool_), numbers.Integral, numbers.Real):
+        if all(isinstance(cell, kind) for cell in cells):
+            return np.array(cells).reshape(labels.shape)
+    return labels
+
+
+def _odd(labels: Array) -> str:
+    """Show a label that is of no kind, or two of different kinds."""
+    cells = labels.tolist()
+    if labels.dtype.kind == "f":
+        return repr(next(cell for cell in cells if cell != round(cell)))
+    first = cells[0]
+    other = next((cell for cell in cells if type(cell) is not type(first)), first)
+    return repr(first) if other is first else f"{first!r} and {other!r}"
