@@ -117,7 +117,8 @@ def check(
 
     On a kink or a tie, as of relu at 0, a function has no derivative. Entries that sit on one are
     found by moving parts of the inputs; their gradient must lie between the slopes on both sides,
-    and the rest is judged without them. Where nothing is left, the check is inconclusive.
+    and the rest is judged without them. Those that tie are moved together as well. Where nothing is
+    left, the check is inconclusive.
 
     All probes mix all entries. An error in a part of the gradient whose size is below the error
     bar of the whole is out of sight: in float64 a part 1e-10 times as large as the rest, in
