@@ -49,7 +49,9 @@ def check(
     forward : callable or layer
         ``forward(*inputs)`` returns an array or a tuple of arrays; a scalar is fine. Or an object
         with ``forward(*inputs)`` and ``backward(cotangent)``: then all that follows are inputs.
-        Such a layer may keep gradients of its weights; those that it returns are checked alone.
+        Such a layer may keep weights and leave their gradients beside them, as ``W`` and ``dW``, or
+        in ``params`` and ``grads``: those are checked with the inputs, and the report says which. A
+        copy of the layer is called, and your own stays as it is.
         So it is for what PyTorch or JAX differentiate: ``check(MyFunction.apply, *tensors)``, a
         module, whose parameters are inputs as well, or a `jax.custom_vjp` or any other function
         of JAX's arrays.
@@ -111,6 +113,12 @@ def check(
     one direction, and where those do not agree, because a part is detached or is not analytic, the
     third is taken.
 
+    Weights of a layer are found by name: an array `W` on which the forward depends, and beside it
+    one of its shape that the backward writes, called ``dW``, ``d_W``, ``grad_W``, ``W_grad``,
+    ``gradient_W``, ``W_gradient`` or ``W_bar``; or ``params`` and ``grads`` with the same keys; or
+    ``value`` (``data``) and ``grad``. None is guessed. That takes 4 further calls of the forward
+    and 3 of the backward, and 2 of the forward for each weight.
+
     PyTorch and JAX run the forward in every backward call as well. A module's mode and its state,
     such as running statistics, stay as they are, and its random numbers are the same in every call.
     JAX's 64 bits are enabled for the float64 runs alone.
@@ -170,6 +178,7 @@ def check(
     except Ended as end:
         examination.findings.append(end.finding)
     findings = examination.findings + [Finding("fail", text) for text in sorted(subject.damage)]
+    findings += [Finding("doubt", text) for text in subject.doubts]
     findings += [Finding("note", text) for text in subject.remarks]
     if order == 2:
         findings = [Finding(found.level, f"Second order: {found.message}") for found in findings]
@@ -178,6 +187,7 @@ def check(
     findings.sort(key=lambda finding: ("fail", "doubt", "note").index(finding.level))
     verdict = verdict_of(findings)
     forward_calls, backward_calls = subject.forward_calls, subject.backward_calls
+    before_forward, before_backward = subject.calls_before
     forward_mode_calls = subject.forward_mode_calls
     diagnosis = place = None
     if verdict == "fail" and (noise := fluctuation(given)):
@@ -196,8 +206,8 @@ def check(
         oracle=examination.oracle,
         findings=tuple(findings),
         cost=Cost(
-            forward_calls,
-            backward_calls,
+            forward_calls + before_forward,
+            backward_calls + before_backward,
             time.perf_counter() - started,
             forward_mode_calls,
             subject.forward_calls - forward_calls,

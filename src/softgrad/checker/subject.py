@@ -63,6 +63,10 @@ class Subject:
     """Makes forward, VJP and kept VJP of the backward, by reverse mode; None for a pair."""
     remarks: list[str] = field(default_factory=list)
     """What the reader should know of how the functions were run."""
+    doubts: list[str] = field(default_factory=list)
+    """What leaves a check inconclusive, however it ends."""
+    calls_before: tuple[int, int] = (0, 0)
+    """The forwards and backwards that it took to find a layer's weights."""
     forward_calls: int = 0
     forward_mode_calls: int = 0
     backward_calls: int = 0
