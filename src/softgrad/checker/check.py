@@ -60,6 +60,9 @@ def check(
         floating-point input (or for each input, None at the others). `cotangent` has the shape
         and dtype of the output, and is a tuple when `forward` returns one. It is left out where
         the library differentiates.
+        Labels and masks that are floats may be given none: what holds 0 and 1 alone and has no
+        gradient (None, or left out) is taken for a constant, and the report says so; what may be
+        one for another reason leaves the check inconclusive.
     *inputs : array or other
         Where to check. Arrays, lists and numbers of float16, float32 or float64, or of bfloat16
         where ml_dtypes is installed, are differentiated; all else is handed on as it is. So are

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from softgrad.checker.calls import Ended
+from softgrad.checker.constants import without_constants
 from softgrad.checker.derivative import Derivative
 from softgrad.checker.differences import Differences
 from softgrad.checker.exact import describe, exact_tests
@@ -71,6 +72,10 @@ class Examination:
         answers, cotangent, shrunk = self._pull_back(cotangent)
         # At once, while what the last forward has kept is still there.
         again = subject.pull_back_again(cotangent[0])
+        kept, said = without_constants(subject, answers, flat(outputs))
+        self.findings += said
+        answers = [tuple(entries[i] for i in kept) for entries in answers]
+        again = None if again is None else tuple(again[i] for i in kept)
         gradients = self._gradients(answers)  # [C, inputs]
         change = self._change(cotangent[0], gradients[0])
         formats = [limits(a.dtype) for a in (*subject.points, *outputs) if is_floating(a)]
