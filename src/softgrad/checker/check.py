@@ -14,6 +14,7 @@ from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis import diagnose, diagnose_second
 from softgrad.checker.draws import draws_alike
 from softgrad.checker.examination import Examination, fluctuation
+from softgrad.checker.heard import heard_once
 from softgrad.checker.report import Cost, Finding, Report, verdict_of
 from softgrad.checker.second_order import demand_second, second_order
 from softgrad.errors import mismatch
@@ -21,6 +22,7 @@ from softgrad.errors import mismatch
 __all__ = ["check"]
 
 
+@heard_once()
 @draws_alike
 def check(
     forward: Any,
@@ -37,8 +39,9 @@ def check(
     """Check a backward against the derivative of its forward.
 
     The backward is probed with random cotangents along random directions, so the cost does not
-    grow with the number of entries: at most 37 forward and 9 backward calls. The verdict compares
-    the error with a measured error bar; there is no tolerance to choose.
+    grow with the number of entries: at most 37 forward and 9 backward calls, and one more of the
+    backward where random numbers are drawn. The verdict compares the error with a measured error
+    bar; there is no tolerance to choose.
 
     Where the check fails, the report names the mistake and says where it is. That takes further
     calls, about a hundred, most of them on a small twin of the inputs: both functions are called
@@ -125,6 +128,8 @@ def check(
     PyTorch and JAX run the forward in every backward call as well. A module's mode and its state,
     such as running statistics, stay as they are, and its random numbers are the same in every call.
     JAX's 64 bits are enabled for the float64 runs alone.
+
+    A warning that your functions give is given once, at the end.
 
     On a kink or a tie, as of relu at 0, a function has no derivative. Entries that sit on one are
     found by moving parts of the inputs; their gradient must lie between the slopes on both sides,

@@ -22,8 +22,8 @@ _TAKEN = (
 )
 _OPEN = (
     "The gradient of {} is {}, and the forward changes with it. If it is a constant, as labels "
-    "and masks are, give it as integers or booleans, or bind it: lambda z: forward(z, mask). Else its "
-    "gradient is missing."
+    "and masks are, give it as integers or booleans, or bind it: lambda z: forward(z, mask). Else "
+    "its gradient is missing."
 )
 
 

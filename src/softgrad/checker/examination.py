@@ -12,7 +12,7 @@ from softgrad.checker.calls import Ended
 from softgrad.checker.constants import without_constants
 from softgrad.checker.derivative import Derivative
 from softgrad.checker.differences import Differences
-from softgrad.checker.exact import describe, exact_tests
+from softgrad.checker.exact import describe, exact_tests, redrawn
 from softgrad.checker.formats import is_floating, limits
 from softgrad.checker.kinks import Kinks
 from softgrad.checker.oracle import Oracle, choose_oracle
@@ -88,6 +88,8 @@ class Examination:
         exact = exact_tests(
             subject, cotangent, gradients, again, slack, epsilon == _DOUBLE, many=not shrunk
         )
+        drawn = redrawn(subject, cotangent[0], gradients[0], slack)
+        self.findings += [drawn] if drawn else []
         oracle, said = choose_oracle(subject, outputs)
         if exact and self._fluctuation(oracle):
             exact = []  # the backward draws other numbers as well
@@ -296,7 +298,9 @@ def _compare(
         estimate = differences.refine(enough, part)
         if estimate is None:
             text = "The forward cannot be evaluated around this point: at every step that was"
-            raise Ended("doubt", f"{text} tried it raises or returns numbers that are not finite.")
+            text += " tried it raises or returns numbers that are not finite."
+            last = f" At the last one {differences.trouble}" if differences.trouble else ""
+            raise Ended("doubt", text + last)
         hidden = differences.hidden
         rounding = differences.epsilon
         comparison = Comparison(analytic, estimate, noise, scale, rounding, epsilon, hidden)

@@ -192,8 +192,11 @@ class Subject:
         for place, point in zip(self.floating, points, strict=True):
             originals[place] = point
         for place, (now, before) in enumerate(zip(arguments, originals, strict=True)):
-            if isinstance(before, np.ndarray) and _differ(now, before):
-                self.damage.add(f"The {role} overwrites its {self.names[place]}.")
+            text = "The {} overwrites its " + self.names[place] + "."
+            # A backward that runs the forward again is not to blame for what that does.
+            known = text.format("forward") in self.damage
+            if isinstance(before, np.ndarray) and not known and _differ(now, before):
+                self.damage.add(text.format(role))
 
     def set_aside(self, places: Sequence[int]) -> None:
         """Differentiate these inputs no more."""
