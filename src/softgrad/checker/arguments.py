@@ -128,7 +128,7 @@ def _lifted_subject(
     values = tuple(_read(library, f"inputs[{i}]", value, dtype) for i, value in enumerate(inputs))
     floating, masks = _probed(values, where)
     library.prepare(inputs, floating)
-    reverse = None
+    reverse, excuse = None, _none
     if is_pair:
         rules = Rules(Lifted(forward, library), _lifted_vjp(backward, library))
     elif is_layer:
@@ -143,12 +143,14 @@ def _lifted_subject(
         rules = Rules(Lifted(forward, library), *library.automatic(forward))
         backward_of = library.backward_of(forward)
         reverse = partial(_rules_of, module, library.remarks, backward_of, inputs)
+        excuse = partial(library.excuse, forward, values)
     run, vjp, kept_vjp, forwards = rules
     return Subject(
         name, run, vjp, values, floating, masks, kept_vjp, forwards, names,
         reference=Lifted(reference, library) if reference else None,
         call=library.call,
         reverse=reverse,
+        excuse=excuse,
         remarks=library.remarks,
     )  # fmt: skip
 
@@ -166,6 +168,11 @@ def _rules_of(
     library.remarks = remarks
     library.prepare((*inputs, *more), floating)
     return Lifted(function, library), *library.automatic(function)
+
+
+def _none() -> str | None:
+    """Excuse nothing."""
+    return None
 
 
 def _is_layer(thing: Any) -> bool:

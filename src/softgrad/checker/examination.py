@@ -31,7 +31,7 @@ from softgrad.checker.subject import Arrays, Entries, Subject, Vector, flat, mov
 from softgrad.checker.verdict import Comparison, backward_noise
 from softgrad.results import number
 
-__all__ = ["CALLS_ALIKE", "Examination", "fluctuation"]
+__all__ = ["CALLS_ALIKE", "Examination", "excuse", "fluctuation"]
 
 _DOUBLE, _SINGLE = 2.0**-52, 2.0**-23
 _CLOSE = 2.0**-27
@@ -267,6 +267,13 @@ def fluctuation(subject: Subject) -> str | None:
     drift = max(rms(values - seen[0]) for values in seen) / (rms(seen[0]) or 1.0)
     coarsest = max(limits(point.dtype).epsilon for point in subject.points)
     return _RANDOM.format(number(drift)) if drift > math.sqrt(coarsest) else None
+
+
+def excuse(subject: Subject) -> str | None:
+    """Say why a gradient that differs from the slopes is not wrong; None where it is."""
+    with suppress(Ended):
+        return subject.excuse()
+    return None
 
 
 def _slack(gradients: Vector, change: Vector, epsilon: float) -> float:

@@ -66,6 +66,8 @@ class Subject:
     """What the reader should know of how the functions were run."""
     doubts: list[str] = field(default_factory=list)
     """What leaves a check inconclusive, however it ends."""
+    excuse: Callable[[], str | None] = lambda: None
+    """Says why a gradient that is no slope of the forward is not wrong; None where it is."""
     aside: tuple[int, ...] = ()
     """The places of floating-point inputs that are constants, and are not differentiated."""
     calls_before: tuple[int, int] = (0, 0)
