@@ -68,6 +68,24 @@ def test_right_backwards_pass(name, shape, scale, dtype):
         assert report.verdict in allowed, str(report)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_verdict_is_the_error_and_the_bar_that_are_shown(name, dtype):
+    operation = OPERATIONS[name]
+    for seed in range(3):
+        inputs = operation.sample(np.random.default_rng(seed), (4, 9), 1, dtype)
+        for factor in 1 + np.array([0, 2.0**-22, 2.0**-20, 2.0**-18, 2.0**-14, 2.0**-10, 0.1]):
+
+            def backward(*arguments, c=factor):
+                answer = operation.backward(*arguments)
+                several = answer if isinstance(answer, tuple) else (answer,)
+                return tuple((c * entry).astype(entry.dtype) for entry in several)
+
+            report = check(operation.forward, backward, *inputs, seed=seed)
+            within = report.relative_error <= report.error_bar
+            assert report.verdict == ("pass" if within else "fail"), str(report)
+
+
 def test_no_false_alarm_in_random_checks():
     false_alarms(400, seed=1)
 

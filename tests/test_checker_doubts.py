@@ -74,7 +74,7 @@ def test_tie_is_left_open():
         return x.max()
 
     def backward(x, g):
-        return g * (x == x.max())
+        return g * (np.arange(x.size) == x.argmax())
 
     assert check(largest, backward, np.array([1.0, 2.0, 2.0])).verdict == "inconclusive"
     assert check(largest, backward, np.array([1.0, 2.0, 3.0])).verdict == "pass"
@@ -328,7 +328,7 @@ def test_kinks_and_ties_are_found_at_every_size(size, dtype):
     y = x[:, [1, 0, 2, 4, 3]]
 
     def largest(x, g, share=1):
-        at = x == x.max(axis=-1, keepdims=True)
+        at = np.arange(x.shape[-1]) == x.argmax(axis=-1)[:, None]
         return share * g[:, None] * at
 
     for seed in range(10):

@@ -52,3 +52,33 @@ def test_a_generator_of_its_own_is_never_a_failure():
         draw = np.random.default_rng(seed).random
         report = sg.check(Dropout(draw, keep=0.95), RNG.normal(size=(2, 3)), seed=seed)
         assert report.verdict != "fail", str(report)
+
+
+def test_a_backward_that_draws_anew_fails():
+    def forward(x):
+        return x * (of_numpy(x.shape) < 0.5)
+
+    def masked(x, g):
+        return g * (of_numpy(x.shape) < 0.5)
+
+    def noisy(x, g):
+        return g * np.cos(x) + 1e-3 * of_numpy(x.shape)
+
+    def seeded(x, g):
+        np.random.seed(0)  # noqa: NPY002
+        return g * np.cos(x) * (of_numpy(x.shape) < 2)
+
+    x = RNG.normal(size=(4, 6))
+    for pair in ((forward, masked), (np.sin, noisy)):
+        report = sg.check(*pair, x)
+        assert report.verdict == "fail"
+        assert "draws random numbers of its own" in report.diagnosis.message
+        assert report.cost.backward <= 10
+    assert sg.check(np.sin, seeded, x).passed
+
+
+def test_a_generator_of_the_backward_s_own_is_said():
+    draw = np.random.default_rng(0).normal
+    report = sg.check(np.sin, lambda x, g: g * (np.cos(x) + draw(size=x.shape)), np.ones((2, 3)))
+    assert report.verdict == "fail"
+    assert "random numbers are drawn" in report.diagnosis.message

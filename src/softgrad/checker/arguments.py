@@ -12,7 +12,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from softgrad.checker.formats import FORMATS, named_format
 from softgrad.checker.subject import AnyArray, Arrays, Subject, is_floating
-from softgrad.checker.subjects.library import AbstractLibrary, Function, Lifted, library_for
+from softgrad.checker.subjects.layers import Layer
+from softgrad.checker.subjects.library import (
+    AbstractLibrary,
+    Function,
+    Lifted,
+    leaves,
+    library_for,
+)
 from softgrad.errors import mismatch
 
 __all__ = ["make_subject"]
@@ -59,18 +66,42 @@ def _numpy_subject(
         inputs = inputs if backward is None else (backward, *inputs)
         if any(callable(value) for value in inputs[:1]):
             raise TypeError(mismatch("inputs[0]", "an array (a layer has its own backward)", "it"))
-        name = type(forward).__name__
-        rules = Rules(forward.forward, _layer_vjp(forward), forward.backward, 1)
-    else:
-        for argument, value in (("forward", forward), ("backward", backward)):
-            _refuse_tensor(argument, value)
-            if not callable(value):
-                raise TypeError(mismatch(argument, "callable", type(value).__name__))
-        name, rules = _name(backward), Rules(forward, backward)
+        return _layer_subject(forward, inputs, dtype, where, reference)
+    for argument, value in (("forward", forward), ("backward", backward)):
+        _refuse_tensor(argument, value)
+        if not callable(value):
+            raise TypeError(mismatch(argument, "callable", type(value).__name__))
     values = tuple(_value(f"inputs[{i}]", value, dtype) for i, value in enumerate(inputs))
     floating, masks = _probed(values, where)
-    forward, vjp, kept, forwards = rules
-    return Subject(name, forward, vjp, values, floating, masks, kept, forwards, reference=reference)
+    return Subject(_name(backward), forward, backward, values, floating, masks, reference=reference)
+
+
+def _layer_subject(
+    thing: Any,
+    inputs: tuple[Any, ...],
+    dtype: DTypeLike | None,
+    where: Any,
+    reference: Callable[..., Any] | None,
+) -> Subject:
+    """Return a subject of a layer's forward and backward; its weights join its inputs."""
+    values = tuple(_value(f"inputs[{i}]", value, dtype) for i, value in enumerate(inputs))
+    _probed(values, where)
+    layer = Layer(thing)
+    if reference is None:  # which knows nothing of weights
+        layer.find_weights(values)
+    names = tuple(f"input {place}" for place in range(len(values))) + layer.names
+    values += tuple(
+        _value(weight.name, v, dtype) for weight, v in zip(layer.weights, layer.values, strict=True)
+    )
+    floating, masks = _probed(values, where)
+    return Subject(
+        type(thing).__name__, layer.forward, layer.vjp, values, floating, masks,
+        layer.kept_vjp, 1, names,
+        reference=reference,
+        remarks=layer.remarks,
+        doubts=layer.doubts,
+        calls_before=(layer.forward_calls, layer.backward_calls),
+    )  # fmt: skip
 
 
 def _lifted_subject(
@@ -97,23 +128,29 @@ def _lifted_subject(
     values = tuple(_read(library, f"inputs[{i}]", value, dtype) for i, value in enumerate(inputs))
     floating, masks = _probed(values, where)
     library.prepare(inputs, floating)
-    reverse = None
+    reverse, excuse = None, _none
     if is_pair:
         rules = Rules(Lifted(forward, library), _lifted_vjp(backward, library))
     elif is_layer:
-        vjp = _lifted_vjp(_layer_vjp(forward), library)
-        kept = partial(library.call, forward.backward, ())
-        rules = Rules(Lifted(forward.forward, library), vjp, kept, 1)
+        layer = Layer(forward)
+        library.remarks += layer.remarks
+        if any(map(module.is_tensor, leaves(vars(forward)))):
+            text = "Gradients of weights that the layer keeps were not checked"
+            library.remarks.append(f"{text}: give the weights as inputs of its forward.")
+        kept = partial(library.call, layer.kept_vjp, ())
+        rules = Rules(Lifted(layer.forward, library), _lifted_vjp(layer.vjp, library), kept, 1)
     else:
         rules = Rules(Lifted(forward, library), *library.automatic(forward))
         backward_of = library.backward_of(forward)
         reverse = partial(_rules_of, module, library.remarks, backward_of, inputs)
+        excuse = partial(library.excuse, forward, values)
     run, vjp, kept_vjp, forwards = rules
     return Subject(
         name, run, vjp, values, floating, masks, kept_vjp, forwards, names,
         reference=Lifted(reference, library) if reference else None,
         call=library.call,
         reverse=reverse,
+        excuse=excuse,
         remarks=library.remarks,
     )  # fmt: skip
 
@@ -133,6 +170,11 @@ def _rules_of(
     return Lifted(function, library), *library.automatic(function)
 
 
+def _none() -> str | None:
+    """Excuse nothing."""
+    return None
+
+
 def _is_layer(thing: Any) -> bool:
     return hasattr(thing, "forward") and hasattr(thing, "backward")
 
@@ -148,14 +190,6 @@ def _refuse_tensor(name: str, value: Any) -> None:
 def _name(function: Any) -> str:
     name = getattr(function, "__name__", type(function).__name__)
     return f"{type(function.__self__).__name__}.{name}" if ismethod(function) else str(name)
-
-
-def _layer_vjp(layer: Any) -> Callable[..., Any]:
-    def vjp(*arguments: Any) -> Any:
-        layer.forward(*arguments[:-1])
-        return layer.backward(arguments[-1])
-
-    return vjp
 
 
 def _lifted_vjp(backward: Callable[..., Any], library: AbstractLibrary) -> Callable[..., Any]:

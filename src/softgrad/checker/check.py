@@ -13,7 +13,8 @@ from softgrad.checker.arguments import make_subject
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis import diagnose, diagnose_second
 from softgrad.checker.draws import draws_alike
-from softgrad.checker.examination import Examination, fluctuation
+from softgrad.checker.examination import Examination, excuse, fluctuation
+from softgrad.checker.heard import heard_once
 from softgrad.checker.report import Cost, Finding, Report, verdict_of
 from softgrad.checker.second_order import demand_second, second_order
 from softgrad.errors import mismatch
@@ -21,6 +22,7 @@ from softgrad.errors import mismatch
 __all__ = ["check"]
 
 
+@heard_once()
 @draws_alike
 def check(
     forward: Any,
@@ -37,8 +39,9 @@ def check(
     """Check a backward against the derivative of its forward.
 
     The backward is probed with random cotangents along random directions, so the cost does not
-    grow with the number of entries: at most 37 forward and 9 backward calls. The verdict compares
-    the error with a measured error bar; there is no tolerance to choose.
+    grow with the number of entries: at most 37 forward and 9 backward calls, and one more of the
+    backward where random numbers are drawn. The verdict compares the error with a measured error
+    bar; there is no tolerance to choose.
 
     Where the check fails, the report names the mistake and says where it is. That takes further
     calls, about a hundred, most of them on a small twin of the inputs: both functions are called
@@ -49,7 +52,9 @@ def check(
     forward : callable or layer
         ``forward(*inputs)`` returns an array or a tuple of arrays; a scalar is fine. Or an object
         with ``forward(*inputs)`` and ``backward(cotangent)``: then all that follows are inputs.
-        Such a layer may keep gradients of its weights; those that it returns are checked alone.
+        Such a layer may keep weights and leave their gradients beside them, as ``W`` and ``dW``, or
+        in ``params`` and ``grads``: those are checked with the inputs, and the report says which. A
+        copy of the layer is called, and your own stays as it is.
         So it is for what PyTorch or JAX differentiate: ``check(MyFunction.apply, *tensors)``, a
         module, whose parameters are inputs as well, or a `jax.custom_vjp` or any other function
         of JAX's arrays.
@@ -58,6 +63,9 @@ def check(
         floating-point input (or for each input, None at the others). `cotangent` has the shape
         and dtype of the output, and is a tuple when `forward` returns one. It is left out where
         the library differentiates.
+        Labels and masks that are floats may be given none: what holds 0 and 1 alone and has no
+        gradient (None, or left out) is taken for a constant, and the report says so; what may be
+        one for another reason leaves the check inconclusive.
     *inputs : array or other
         Where to check. Arrays, lists and numbers of float16, float32 or float64, or of bfloat16
         where ml_dtypes is installed, are differentiated; all else is handed on as it is. So are
@@ -111,13 +119,22 @@ def check(
     one direction, and where those do not agree, because a part is detached or is not analytic, the
     third is taken.
 
+    Weights of a layer are found by name: an array `W` on which the forward depends, and beside it
+    one of its shape that the backward writes, called ``dW``, ``d_W``, ``grad_W``, ``W_grad``,
+    ``gradient_W``, ``W_gradient`` or ``W_bar``; or ``params`` and ``grads`` with the same keys; or
+    ``value`` (``data``) and ``grad``. None is guessed. That takes 4 further calls of the forward
+    and 3 of the backward, and 2 of the forward for each weight.
+
     PyTorch and JAX run the forward in every backward call as well. A module's mode and its state,
     such as running statistics, stay as they are, and its random numbers are the same in every call.
     JAX's 64 bits are enabled for the float64 runs alone.
 
+    A warning that your functions give is given once, at the end.
+
     On a kink or a tie, as of relu at 0, a function has no derivative. Entries that sit on one are
     found by moving parts of the inputs; their gradient must lie between the slopes on both sides,
-    and the rest is judged without them. Where nothing is left, the check is inconclusive.
+    and the rest is judged without them. Those that tie are moved together as well. Where nothing is
+    left, the check is inconclusive.
 
     All probes mix all entries. An error in a part of the gradient whose size is below the error
     bar of the whole is out of sight: in float64 a part 1e-10 times as large as the rest, in
@@ -169,6 +186,7 @@ def check(
     except Ended as end:
         examination.findings.append(end.finding)
     findings = examination.findings + [Finding("fail", text) for text in sorted(subject.damage)]
+    findings += [Finding("doubt", text) for text in subject.doubts]
     findings += [Finding("note", text) for text in subject.remarks]
     if order == 2:
         findings = [Finding(found.level, f"Second order: {found.message}") for found in findings]
@@ -177,10 +195,11 @@ def check(
     findings.sort(key=lambda finding: ("fail", "doubt", "note").index(finding.level))
     verdict = verdict_of(findings)
     forward_calls, backward_calls = subject.forward_calls, subject.backward_calls
+    before_forward, before_backward = subject.calls_before
     forward_mode_calls = subject.forward_mode_calls
     diagnosis = place = None
-    if verdict == "fail" and (noise := fluctuation(given)):
-        verdict, findings = "inconclusive", [Finding("doubt", noise)]
+    if verdict == "fail" and (cause := fluctuation(given) or excuse(given)):
+        verdict, findings = "inconclusive", [Finding("doubt", cause)]
     if verdict == "fail":
         with np.errstate(all="ignore"):
             if order == 2:
@@ -195,8 +214,8 @@ def check(
         oracle=examination.oracle,
         findings=tuple(findings),
         cost=Cost(
-            forward_calls,
-            backward_calls,
+            forward_calls + before_forward,
+            backward_calls + before_backward,
             time.perf_counter() - started,
             forward_mode_calls,
             subject.forward_calls - forward_calls,

@@ -95,7 +95,11 @@ class Derivative:
 
     def _forward_mode(self, tangents: Arrays) -> tuple[Arrays, Arrays]:
         self._subject.forward_mode_calls += 1
-        arguments = self._subject.arguments(self._oracle.points)
+        subject = self._subject
+        arguments = subject.arguments(self._oracle.points)
+        along = dict(zip(subject.floating, tangents, strict=True))
+        along |= {place: np.zeros_like(subject.values[place]) for place in subject.aside}
+        tangents = tuple(along[place] for place in sorted(along))
 
         def push(*values: Any) -> Any:
             return self._oracle.function.push(*values, tangents=tangents)  # type: ignore[attr-defined]

@@ -57,6 +57,8 @@ class Differences:
         self._table = self._new_table()
         self._ready: dict[float, _Row] = {}
         """What is known along the first direction already, by its step."""
+        self.trouble: str | None = None
+        """What the forward raised at the last point where it did."""
         self._jump = 0.0
         """The smallest move seen of the projected outputs, RMS over the cotangents."""
         self._frozen: float | None = None
@@ -279,7 +281,8 @@ class Differences:
         points = moved(self._oracle.points, move)
         try:
             values = flat(self._subject.evaluate(points, self._oracle.function))
-        except Ended:
+        except Ended as end:
+            self.trouble = end.finding.message
             return None
         if values.size != self._oracle.outputs.size or not np.isfinite(values).all():
             return None

@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-__all__ = ["alike", "draws_alike"]
+__all__ = ["alike", "draws_alike", "other_draws"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,6 +48,16 @@ class _Draws:
         random.setstate(own)
         np.random.set_state(numpys)  # noqa: NPY002
 
+    @contextmanager
+    def others(self) -> Iterator[None]:
+        """Begin with other states for a while."""
+        kept = self.states
+        self.states = random.Random(1).getstate(), np.random.RandomState(1).get_state()
+        try:
+            yield
+        finally:
+            self.states = kept
+
     def _have_moved(self) -> bool:
         own, (_, keys, *rest) = random.getstate(), np.random.get_state()  # noqa: NPY002
         _, before, *rest_before = self.states[1]
@@ -78,3 +88,9 @@ def alike() -> AbstractContextManager[None]:
     """Return what one call of a user's function is run in."""
     draws = _DRAWS.get()
     return nullcontext() if draws is None else draws.around()
+
+
+def other_draws() -> AbstractContextManager[None] | None:
+    """Return what lets calls draw other numbers than before; None where none are drawn."""
+    draws = _DRAWS.get()
+    return draws.others() if draws is not None and draws.found else None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import numpy as np
 
+from softgrad.checker.draws import other_draws
 from softgrad.checker.report import Finding
 from softgrad.checker.subject import (
     Arrays,
@@ -16,7 +19,7 @@ from softgrad.checker.subject import (
 )
 from softgrad.results import number
 
-__all__ = ["describe", "exact_tests"]
+__all__ = ["describe", "exact_tests", "new_draws", "redrawn"]
 
 _MANY = 16.0
 """A power of two, so that the product is exact, and large enough to run into clipping."""
@@ -87,10 +90,32 @@ def exact_tests(
         1.0,
         0,
         "The same cotangent, not contiguous and in a later call, must give the same gradient; "
-        "relative difference {}: state is kept between calls, or memory layout matters.",
+        "relative difference {}: state is kept between calls, random numbers are drawn, or memory "
+        "layout matters.",
         layout=strided,
     )
     return findings
+
+
+def redrawn(subject: Subject, cotangent: Arrays, gradient: Vector, slack: float) -> Finding | None:
+    """Find a backward that draws random numbers anew, where the forward hands its own on."""
+    others = new_draws(subject)
+    if others is None:
+        return None
+    with others:
+        got = subject.vector(subject.pull_back(subject.points, cotangent))
+    error = _difference(got, gradient, slack)
+    text = (
+        "The backward draws random numbers of its own, and its gradient changes with them: it must"
+    )
+    text += f" use those that the forward drew; relative difference {number(error)}."
+    return Finding("fail", text) if error else None
+
+
+def new_draws(subject: Subject) -> AbstractContextManager[None] | None:
+    """Return what lets the backward of a pair draw other numbers; None where none are drawn."""
+    runs_the_forward = subject.forwards_per_vjp or subject.reverse
+    return None if runs_the_forward else other_draws()
 
 
 def _difference(got: Vector, wanted: Vector, slack: float) -> float:

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from softgrad.checker.calls import Ended
+from softgrad.checker.constants import without_constants
 from softgrad.checker.derivative import Derivative
 from softgrad.checker.differences import Differences
-from softgrad.checker.exact import describe, exact_tests
+from softgrad.checker.exact import describe, exact_tests, redrawn
 from softgrad.checker.formats import is_floating, limits
 from softgrad.checker.kinks import Kinks
 from softgrad.checker.oracle import Oracle, choose_oracle
@@ -30,7 +31,7 @@ from softgrad.checker.subject import Arrays, Entries, Subject, Vector, flat, mov
 from softgrad.checker.verdict import Comparison, backward_noise
 from softgrad.results import number
 
-__all__ = ["CALLS_ALIKE", "Examination", "fluctuation"]
+__all__ = ["CALLS_ALIKE", "Examination", "excuse", "fluctuation"]
 
 _DOUBLE, _SINGLE = 2.0**-52, 2.0**-23
 _CLOSE = 2.0**-27
@@ -71,6 +72,10 @@ class Examination:
         answers, cotangent, shrunk = self._pull_back(cotangent)
         # At once, while what the last forward has kept is still there.
         again = subject.pull_back_again(cotangent[0])
+        kept, said = without_constants(subject, answers, flat(outputs))
+        self.findings += said
+        answers = [tuple(entries[i] for i in kept) for entries in answers]
+        again = None if again is None else tuple(again[i] for i in kept)
         gradients = self._gradients(answers)  # [C, inputs]
         change = self._change(cotangent[0], gradients[0])
         formats = [limits(a.dtype) for a in (*subject.points, *outputs) if is_floating(a)]
@@ -83,6 +88,8 @@ class Examination:
         exact = exact_tests(
             subject, cotangent, gradients, again, slack, epsilon == _DOUBLE, many=not shrunk
         )
+        drawn = redrawn(subject, cotangent[0], gradients[0], slack)
+        self.findings += [drawn] if drawn else []
         oracle, said = choose_oracle(subject, outputs)
         if exact and self._fluctuation(oracle):
             exact = []  # the backward draws other numbers as well
@@ -262,6 +269,13 @@ def fluctuation(subject: Subject) -> str | None:
     return _RANDOM.format(number(drift)) if drift > math.sqrt(coarsest) else None
 
 
+def excuse(subject: Subject) -> str | None:
+    """Say why a gradient that differs from the slopes is not wrong; None where it is."""
+    with suppress(Ended):
+        return subject.excuse()
+    return None
+
+
 def _slack(gradients: Vector, change: Vector, epsilon: float) -> float:
     """Return the difference that rounding may make between two calls of the backward."""
     largest = _largest(gradients)
@@ -291,7 +305,9 @@ def _compare(
         estimate = differences.refine(enough, part)
         if estimate is None:
             text = "The forward cannot be evaluated around this point: at every step that was"
-            raise Ended("doubt", f"{text} tried it raises or returns numbers that are not finite.")
+            text += " tried it raises or returns numbers that are not finite."
+            last = f" At the last one {differences.trouble}" if differences.trouble else ""
+            raise Ended("doubt", text + last)
         hidden = differences.hidden
         rounding = differences.epsilon
         comparison = Comparison(analytic, estimate, noise, scale, rounding, epsilon, hidden)

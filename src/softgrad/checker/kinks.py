@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = ["Kinks"]
 Places = NDArray[np.intp]
 _SUSPECT, _SHARE = 2.0**-9, 2.0**-10
 """Parts of the slopes: the larger is one that curvature rarely bends at the coarse step."""
+_WHAT = "a kink or a tie, and slopes that differ on its two sides"
 _LOOSE = 2.0**-5
 """One-sided slopes are held to this part of their size: what is asked for lies between two."""
 _KEPT = 8
@@ -29,6 +31,7 @@ class _Look:
     """Entries that are moved together, to both sides, and what the outputs do."""
 
     places: Places
+    u: Vector  # [places]: the direction in which they are moved
     slope: Vector  # [outputs]
     bend: Vector  # [outputs]: the slope ahead less the slope behind
     seen: bool = True
@@ -41,7 +44,8 @@ class Kinks:
 
     The bend f₊ + f₋ − 2f falls with the square of the step where a function is smooth, and with the
     step on a kink. Entries that do not bend the outputs are judged as ever. At the others the
-    gradient must lie between the slopes on both sides.
+    gradient must lie between the slopes on both sides. Entries of one value are moved together as
+    well: a maximum has a slope there, which shows who gives each that ties the whole gradient.
     """
 
     subject: Subject
@@ -52,6 +56,9 @@ class Kinks:
     findings: list[Finding] = field(default_factory=list)
     curved: bool = False
     """Whether the outputs bend at small steps, on no kink."""
+
+    def __post_init__(self) -> None:
+        self._values = flat(self.subject.points)
 
     def found(self, direction: Vector) -> Places:
         """Return the places of the entries on kinks, and of those that were not told apart."""
@@ -83,11 +90,11 @@ class Kinks:
 
     def _search(self, everything: Places) -> list[_Look]:
         """Return the blocks that bend the outputs, as small as the calls allow."""
+        special = self._special(everything)
         whole = self._look(everything, self._direction, self._step)
         if whole is None:
             return []
         self._whole = whole
-        special = self._special(everything)
         blocks = self._split(whole, special) if 0 < special.sum() < special.size else [whole]
         while self.differences.spare >= _KEPT + 2:
             wrong = [block for block in blocks if self._outside(block)]
@@ -122,7 +129,7 @@ class Kinks:
         # What is left by smooth entries is exact: they add their slopes, and nothing to the bend.
         smooth = not self._bends(rest)
         slope, bend = block.slope - rest.slope, block.bend - (0.0 if smooth else rest.bend)
-        part = _Look(block.places[chosen], slope, bend, smooth and block.seen)
+        part = _Look(block.places[chosen], block.u[chosen], slope, bend, smooth and block.seen)
         if smooth:
             return [part]
         return [rest, part] if self._bends(part) else [rest, *self._seen(part)]
@@ -132,7 +139,7 @@ class Kinks:
 
         The entries are brought into the order of their values first.
         """
-        values = flat(self.subject.points)[places]
+        values = self._values[places]
         order = np.argsort(values, kind="stable")
         places[:] = places[order]
         values = values[order]
@@ -151,7 +158,7 @@ class Kinks:
             move = np.zeros_like(direction)
             move[places] = direction[places]
             seen = self.differences.sides(move, step)
-        return None if seen is None else _Look(places, *seen)
+        return None if seen is None else _Look(places, direction[places], *seen)
 
     def _large(self, look: _Look, step: float, share: float) -> NDArray[np.bool_]:
         """Whether each output's bend is more than rounding, and no small part of the slopes."""
@@ -170,21 +177,48 @@ class Kinks:
         moves several kinks inside.
         """
         weights = self.differences.weights
-        u = self._direction[block.places]
-        given = self.gradients[:, block.places] @ u
+        given = self.gradients[:, block.places] @ block.u
         middle = weights @ block.slope
         # Several entries may bend one projected output both ways; each output by itself, seldom.
         single = block.places.size == 1 and not of_each
         reach = np.abs(weights @ block.bend) if single else np.abs(weights) @ np.abs(block.bend)
         reach = reach / 2
         rounding = 8 * self.differences.epsilon * self.differences.scale / self._step
-        rounding += 64 * self.epsilon * (np.abs(self.gradients[:, block.places]) @ np.abs(u))
-        excess = np.abs(given - middle) - reach - rounding
+        its_own = 64 * self.epsilon * (np.abs(self.gradients[:, block.places]) @ np.abs(block.u))
+        excess = np.abs(given - middle) - reach - rounding - its_own
         return bool((excess > _LOOSE * (np.abs(middle) + reach)).any())
 
+    def _together(self, groups: list[Places]) -> Iterator[tuple[list[Places], _Look | None]]:
+        """Move the entries of each group as one; None for a group that bends the outputs then.
+
+        Those that tie bend them no more: a maximum of them is what each of them is.
+        """
+        if not groups or self.differences.spare < _KEPT:
+            return
+        move = np.zeros_like(self._direction)
+        for group in groups:
+            move[group] = self._direction[group[0]]
+        look = self._look(np.concatenate(groups), move, self._step)
+        if look is None:
+            return
+        if not self._large(look, self._step, _SHARE).any():
+            yield groups, look
+        elif len(groups) == 1:
+            yield groups, None
+        else:
+            half = len(groups) // 2
+            yield from self._together(groups[:half])
+            yield from self._together(groups[half:])
+
     def _judge(self, blocks: list[_Look]) -> None:
-        count = sum(block.places.size for block in blocks)
+        places = np.concatenate([block.places for block in blocks])
+        groups = _alike(self._values, places)
+        seen = list(self._together(groups))
+        ties = [look for _, look in seen if look is not None]
         wrong = [block for block in blocks if self._outside(block)]
+        # The middle one of three that tie, as in a sorted array, has neither side's slope.
+        apart = [group for its, look in seen if look is None for group in its]
+        doubtful = [group for group in groups if group.size > 2 and _is_new(group, apart)]
         # Where an entry moves several kinks inside, as in a layer without biases at a row
         # of zeros, zero at each of them is right by itself, and may be outside together.
         single = [
@@ -193,35 +227,51 @@ class Kinks:
             if block.places.size == 1
             and block.seen
             and self.gradients[:, block.places].any()
+            and _is_new(block.places, doubtful)
             and self._outside(block, of_each=True)
         ]
-        what = "a kink or a tie, and slopes that differ on its two sides"
-        if single:
-            block = single[0]
-            u = self._direction[block.places]
-            weights = self.differences.weights
-            ends = sorted(
-                float((weights[0] @ (block.slope + side * block.bend / 2) / u)[0])
-                for side in (-1, 1)
-            )
-            given = float(self.gradients[0, block.places][0])
-            text = (
-                f"At {self._name(block.places[0])} the forward has {what}; the gradient must lie "
-                f"between them: {number(given)} is not between {number(ends[0])} and "
-                f"{number(ends[1])}."
-            )
-            self.findings.append(Finding("fail", text))
+        unequal = [look for look in ties if self._outside(look, of_each=True)]
+        if unequal:
+            self.findings.append(self._of_ties(unequal[0]))
+        elif single:
+            self.findings.append(self._of_one(single[0]))
         elif wrong:
             text = (
-                f"Among {count} entries the forward has {what}, and there the gradient seems not "
-                "to lie between them: check with these entries apart."
+                f"Among {places.size} entries the forward has {_WHAT}, and there the gradient "
+                "seems not to lie between them: check with these entries apart."
             )
             self.findings.append(Finding("doubt", text))
-        elif count < np.count_nonzero(self._direction):
-            where = f"{count} entries, {self._name(blocks[0].places[0])} among them,"
-            where = self._name(blocks[0].places[0]) if count == 1 else where
-            text = f"At {where} the forward has {what}: it is not differentiable there."
+        elif places.size < np.count_nonzero(self._direction):
+            where = f"{places.size} entries, {self._name(places[0])} among them,"
+            where = self._name(places[0]) if places.size == 1 else where
+            text = f"At {where} the forward has {_WHAT}: it is not differentiable there."
             self.findings.append(Finding("note", f"{text} The gradient lies between those slopes."))
+
+    def _of_one(self, block: _Look) -> Finding:
+        weights = self.differences.weights
+        low, high = sorted(
+            float((weights[0] @ (block.slope + side * block.bend / 2) / block.u)[0])
+            for side in (-1, 1)
+        )
+        given = float(self.gradients[0, block.places][0])
+        text = (
+            f"At {self._name(block.places[0])} the forward has {_WHAT}; the gradient must lie "
+            f"between them: {number(given)} is not between {number(low)} and {number(high)}."
+        )
+        return Finding("fail", text)
+
+    def _of_ties(self, look: _Look) -> Finding:
+        slopes = self.differences.weights @ look.slope
+        given = self.gradients[:, look.places] @ look.u
+        worst = int(np.argmax(np.abs(given - slopes)))
+        first, second, *_ = look.places
+        text = (
+            f"At entries of one value, such as {self._name(first)} and {self._name(second)}, the "
+            "forward has a kink or a tie, and none where those of one value move together; there "
+            f"the gradient must agree with it: its slope is {number(float(given[worst]))}, and the "
+            f"forward's is {number(float(slopes[worst]))}."
+        )
+        return Finding("fail", text)
 
     def _name(self, place: int) -> str:
         for name, point in zip(self.subject.floating_names, self.subject.points, strict=True):
@@ -230,3 +280,15 @@ class Kinks:
                 return f"{name}[{index}]" if index else name
             place -= point.size
         raise AssertionError("there are as many places as entries")
+
+
+def _alike(values: Vector, places: Places) -> list[Places]:
+    """Return the places of one value, where there are several."""
+    order = places[np.argsort(values[places], kind="stable")]
+    ends = np.flatnonzero(np.diff(values[order])) + 1
+    return [group for group in np.split(order, ends) if group.size > 1]
+
+
+def _is_new(places: Places, groups: list[Places]) -> bool:
+    """Whether the places are in none of the groups."""
+    return not any(np.isin(places, group).any() for group in groups)

@@ -122,7 +122,8 @@ class Report(Result):
     relative_error: float | None
     """RMS(analytic − numeric) / RMS(numeric); None where nothing could be compared."""
     error_bar: float | None
-    """What the differences and the backward's rounding leave open of `relative_error`."""
+    """What a right backward may show of `relative_error`, and the verdict's limit: a larger error
+    fails, and a pass has none. It is 8 times what differences and rounding leave open."""
     oracle: str
     """What the backward was compared with."""
     findings: tuple[Finding, ...]
@@ -197,7 +198,7 @@ class Report(Result):
     def _sizes(self) -> str:
         if self.relative_error is None or self.error_bar is None:
             return ""
-        return f"  relative error {number(self.relative_error)} ± {self.error_bar:.1g}"
+        return f"  relative error {number(self.relative_error)} ± {self.error_bar:.2g}"
 
     def _diagnosed(self, diagnosis: Diagnosis) -> Iterable[Block]:
         yield Paragraph(f"  {diagnosis.message}  [{diagnosis.code}]", "title")

@@ -21,6 +21,7 @@ __all__ = [
     "Vector",
     "expanded",
     "flat",
+    "has_two_values",
     "is_floating",
     "moved",
     "shaped",
@@ -63,6 +64,14 @@ class Subject:
     """Makes forward, VJP and kept VJP of the backward, by reverse mode; None for a pair."""
     remarks: list[str] = field(default_factory=list)
     """What the reader should know of how the functions were run."""
+    doubts: list[str] = field(default_factory=list)
+    """What leaves a check inconclusive, however it ends."""
+    excuse: Callable[[], str | None] = lambda: None
+    """Says why a gradient that is no slope of the forward is not wrong; None where it is."""
+    aside: tuple[int, ...] = ()
+    """The places of floating-point inputs that are constants, and are not differentiated."""
+    calls_before: tuple[int, int] = (0, 0)
+    """The forwards and backwards that it took to find a layer's weights."""
     forward_calls: int = 0
     forward_mode_calls: int = 0
     backward_calls: int = 0
@@ -185,18 +194,46 @@ class Subject:
         for place, point in zip(self.floating, points, strict=True):
             originals[place] = point
         for place, (now, before) in enumerate(zip(arguments, originals, strict=True)):
-            if isinstance(before, np.ndarray) and _differ(now, before):
-                self.damage.add(f"The {role} overwrites its {self.names[place]}.")
+            text = "The {} overwrites its " + self.names[place] + "."
+            # A backward that runs the forward again is not to blame for what that does.
+            known = text.format("forward") in self.damage
+            if isinstance(before, np.ndarray) and not known and _differ(now, before):
+                self.damage.add(text.format(role))
 
-    def _entries(self, result: Any) -> Entries:
+    def set_aside(self, places: Sequence[int]) -> None:
+        """Differentiate these inputs no more."""
+        kept = [(p, m) for p, m in zip(self.floating, self.masks, strict=True) if p not in places]
+        self.floating = tuple(place for place, _ in kept)
+        self.masks = tuple(mask for _, mask in kept)
+        self.aside = (*self.aside, *places)
+
+    def listed(self, result: Any) -> list[Any]:
+        """Return a backward's answer as a list, of one entry a floating input if it has so many."""
         wanted = len(self.floating)
-        several = isinstance(result, tuple) or (isinstance(result, list) and wanted > 1)
+        several = isinstance(result, tuple) or (isinstance(result, list) and len(self._floats) > 1)
         raw = list(result) if several else [result]
         # Another custom is one entry for every input, None at the integer ones.
         if len(raw) == len(self.values) != wanted:
-            rest = [entry for place, entry in enumerate(raw) if place not in self.floating]
+            rest = [entry for place, entry in enumerate(raw) if place not in self._floats]
             if all(entry is None for entry in rest):
-                raw = [raw[place] for place in self.floating]
+                return [raw[place] for place in self.floating]
+        if len(raw) == len(self._floats) != wanted:
+            pairs = zip(self._floats, raw, strict=True)
+            return [entry for place, entry in pairs if place in self.floating]
+        return raw
+
+    @property
+    def _floats(self) -> list[int]:
+        return sorted((*self.floating, *self.aside))
+
+    def _entries(self, result: Any) -> Entries:
+        wanted, raw = len(self.floating), self.listed(result)
+        if len(raw) != wanted:
+            # Labels and masks that are floats may be left out.
+            open_yet = [p for p in self.floating if not has_two_values(self.values[p])]
+            if len(raw) == len(open_yet) > 0:
+                given = dict(zip(open_yet, raw, strict=True))
+                raw = [given.get(place) for place in self.floating]
         if len(raw) != wanted:
             message = "The backward must return one entry for each floating-point input"
             raise Ended("fail", f"{message}, {wanted}, got {len(raw)}.")
@@ -223,6 +260,14 @@ def moved(points: Arrays, move: Vector) -> Arrays:
     """Return the points after a move [inputs], in their own dtypes."""
     parts = zip(points, shaped(move, points), strict=True)
     return tuple((point + part).astype(point.dtype) for point, part in parts)
+
+
+def has_two_values(array: AnyArray) -> bool:
+    """Whether there are two values alone in an array, as in labels and masks, and both of them."""
+    if array.size < 3:  # which have two values by chance
+        return False
+    low, high = array.min(), array.max()
+    return bool(low < high and ((array == low) | (array == high)).all())
 
 
 def strided(array: AnyArray) -> AnyArray:

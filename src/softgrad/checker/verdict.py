@@ -16,9 +16,9 @@ __all__ = ["Comparison", "backward_noise"]
 
 _SINGLE = 2.0**-23
 SAFETY = 8.0
-"""An error is one that exceeds the error bar this many times."""
+"""The error bar is so many times what differences and rounding leave open: an RMS of few slopes."""
 RESOLUTION = 0.01
-"""The error bar, times SAFETY, must be below this part of the slopes for a pass (or 64 epsilon)."""
+"""The error bar must be below this part of the slopes for a pass (or 64 epsilon)."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Comparison:
     """Slopes that a forward which did not move at all may hide; 0 where it moved."""
     double_agrees: bool = False
     """Whether the same backward, run in float64, agrees with the differences."""
-    refuted: bool = False
-    """Whether that run is wrong, by more than such rounding as float16's could explain."""
+    refuted: tuple[float, float] | None = None
+    """Error and bar of that run, where float16's rounding does not explain the error."""
     suspect: bool = False
     """Whether float16's rounding may hide an error that no float64 run has ruled out."""
     constant: bool = False
@@ -49,9 +49,14 @@ class Comparison:
     """What of the forward the backward is compared with, in a word."""
 
     @property
-    def bar(self) -> float:
-        """The RMS error that a right backward may show."""
+    def open(self) -> float:
+        """What the differences and the backward's rounding leave open, an RMS."""
         return self.numeric.bar + self.noise
+
+    @property
+    def bar(self) -> float:
+        """The error bar: a right backward errs by no more, and what errs by more is wrong."""
+        return SAFETY * self.open + self.hidden
 
     @property
     def error(self) -> float:
@@ -67,22 +72,22 @@ class Comparison:
     def disagrees(self) -> bool:
         """Whether the error is beyond the bar, and the differences have settled."""
         unsettled = SAFETY * self.numeric.bar
-        if self.refuted:
+        if self.refuted is not None:
             return True
         settled = unsettled < self.size or unsettled <= math.sqrt(self.rounding) * self.scale
-        return settled and math.inf > self.error > SAFETY * self.bar + self.hidden
+        return settled and math.inf > self.error > self.bar
 
     @property
     def resolves(self) -> bool:
         """Whether the bar is small against the slopes."""
         limit = max(RESOLUTION, 64 * self.epsilon) * self.size
         seen = self.size > 0 and math.isfinite(self.error)
-        return seen and SAFETY * self.bar + self.hidden <= limit
+        return seen and self.bar <= limit
 
     @property
     def vanishes(self) -> bool:
         """Whether both are zero to within a bar that is itself at the level of rounding."""
-        limit = SAFETY * self.bar
+        limit = SAFETY * self.open
         both = max(self.size, rms(self.analytic)) <= limit
         return math.isfinite(self.error) and both and limit <= np.sqrt(self.epsilon) * self.scale
 
@@ -90,7 +95,8 @@ class Comparison:
         """Return error and bar relative to the slopes; None where those are mere rounding."""
         if self.size <= SAFETY * self.numeric.bar and self.size <= np.sqrt(2.0**-52) * self.scale:
             return None, None
-        return self.error / self.size, self.bar / self.size
+        error, bar = self.refuted or (self.error, self.bar)
+        return error / self.size, bar / self.size
 
     def finding(self) -> Finding:
         """Say in one sentence what the comparison shows."""
@@ -121,17 +127,21 @@ class Comparison:
         wider = None if double is None else self._explained(given, double, probes)
         if wider is None and self.epsilon > _SINGLE:
             # A wrong formula hides in float16's rounding: what nothing explains does not pass.
-            refuted = double is not None and self._refutes(given, double, probes)
+            refuted = None if double is None else self._refuted(given, double, probes)
             return replace(self, suspect=True, refuted=refuted)
         return wider or self
 
-    def _refutes(self, given: Vector, double: Vector, probes: Vector) -> bool:
-        """Whether `double` is far from the slopes, and not for such rounding as `given` shows."""
+    def _refuted(self, given: Vector, double: Vector, probes: Vector) -> tuple[float, float] | None:
+        """Return error and bar of `double` if it is wrong, and not for such rounding as `given`'s.
+
+        None where it is right, or nothing can be said.
+        """
         slopes = self.numeric.value[:, 0]
         error, rounding = rms(probes @ double - slopes), rms(probes @ (given - double))
         # Rounded to a narrower format on its way, it would be no better than `given`.
         own = max(rounding, self.epsilon * rms(slopes))
-        return error > SAFETY * max(self.numeric.bar, own) and not narrowest(double)
+        bar = SAFETY * max(self.numeric.bar, own)
+        return (error, bar) if error > bar and not narrowest(double) else None
 
     def _explained(self, given: Vector, double: Vector, probes: Vector) -> Comparison | None:
         """Widen the noise by what `double`, the same backward run in float64, says of it.
@@ -171,7 +181,7 @@ class Comparison:
             return "The slopes are too large to be compared in float64: check in smaller units."
         if self.hidden:
             return "The forward does not move at all at small steps: rounding may hide a slope."
-        if self.numeric.kink > self.bar / 2:
+        if self.numeric.kink > self.open / 2:
             return (
                 "The forward has different slopes on both sides of this point (a kink or a tie): "
                 "it is not differentiable here, and differences cannot judge the backward."

@@ -51,6 +51,6 @@ def _table(checks: Sequence[LayerCheck]) -> Table:
         report = at.report
         error = ""
         if report.relative_error is not None and report.error_bar is not None:
-            error = f"{number(report.relative_error)} ± {report.error_bar:.1g}"
+            error = f"{number(report.relative_error)} ± {report.error_bar:.2g}"
         table.add_row(at.name, Text(report.verdict, style=_STYLES[report.verdict]), error)
     return table

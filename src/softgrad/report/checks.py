@@ -8,7 +8,6 @@ import numpy as np
 from markupsafe import Markup
 
 from softgrad.checker import Report
-from softgrad.checker.verdict import SAFETY
 from softgrad.errors import mismatch
 from softgrad.explain.layer_checks import LayerCheck
 from softgrad.report.colours import PALETTE
@@ -118,7 +117,7 @@ def _error(report: Report) -> float:
 
 
 def _forgiven(report: Report) -> float:
-    return _within(SAFETY * (report.error_bar or 0.0))
+    return _within(report.error_bar)
 
 
 def _within(size: float | None) -> float:

@@ -26,10 +26,6 @@ def raw_answer(subject: Metered, points: Arrays, cotangent: Arrays) -> list[Any]
     handed = own if subject.several_outputs else own[0]
     arguments = [*subject.arguments(points), handed]
     result = guarded("The backward", "fail", subject.vjp, arguments)
-    wanted = len(subject.floating)
-    several = isinstance(result, tuple) or (isinstance(result, list) and wanted > 1)
-    entries = list(result) if several else [result]
-    if len(entries) == len(subject.values) != wanted:
-        entries = [entries[place] for place in subject.floating]
+    entries = subject.listed(result)
     # The backward may write its answers into the same memory again.
     return [entry.copy() if isinstance(entry, np.ndarray) else entry for entry in entries]

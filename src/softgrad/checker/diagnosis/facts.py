@@ -12,6 +12,7 @@ from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.answers import raw_answer
 from softgrad.checker.diagnosis.locate import Locator
 from softgrad.checker.diagnosis.metered import Metered
+from softgrad.checker.exact import new_draws
 from softgrad.checker.formats import limits, narrowest
 from softgrad.checker.probes import cotangents
 from softgrad.checker.report import Diagnosis, Formula
@@ -168,6 +169,13 @@ def _state(subject: Metered, first: list[Any], kept: Any, cotangent: Arrays) -> 
         text = sorted(subject.damage)[0]
         return _said("aliasing", text, "the array differs after the call")
     points = subject.points
+    others = new_draws(subject)
+    if others is not None:
+        with others:
+            gap = _gap(raw_answer(subject, points, cotangent), first, points)
+        if gap > _slack(points, first):
+            text = "The backward draws random numbers of its own, and not those of the forward."
+            return _said("aliasing", text, f"relative difference {number(gap)} with other ones")
     if kept is not None and _gap(list(kept), first, points) > _slack(points, first):
         text = "A second backward after one forward gives another gradient: what was saved changes."
         return _said(
@@ -176,7 +184,8 @@ def _state(subject: Metered, first: list[Any], kept: Any, cotangent: Arrays) -> 
     second = raw_answer(subject, points, cotangent)
     gap = _gap(second, first, points)
     if gap > _slack(points, first):
-        text = "The same call gives another gradient the second time: state is kept between calls."
+        text = "The same call gives another gradient the second time: state is kept between calls, "
+        text += "or random numbers are drawn."
         return _said("aliasing", text, f"relative difference {number(gap)}")
     return None
 

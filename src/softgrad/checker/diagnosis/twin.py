@@ -169,6 +169,8 @@ def _others(value: Any, plan: Plan, rng: np.random.Generator) -> Any:
     array = _as_array(value)
     if array is None or not plan.fresh:
         return value
+    if array.ndim > 1 and array.dtype.kind == "f" and _is_one_hot(array):
+        return _one_hot(array, plan.reshape(array.shape), rng)
     drawn = rng.choice(array.ravel(), plan.reshape(array.shape))
     if drawn.size > 1 and array.size > 1 and array.min() < array.max():
         drawn.flat[0], drawn.flat[-1] = array.min(), array.max()  # both kinds of a mask, say
@@ -197,10 +199,26 @@ def _floats(value: AnyArray, plan: Plan, rng: np.random.Generator) -> AnyArray:
         # A number may be a rate or a temperature: nearer to zero it still is one.
         return np.full(shape, wide.reshape(-1)[0] * rng.uniform(0.5, 1.0))
     if wide.size > 8 and len(np.unique(wide)) <= 3 and np.ptp(wide) > 0:
+        if wide.ndim > 1 and _is_one_hot(wide):
+            return _one_hot(wide, shape, rng)
         drawn = rng.choice(np.unique(wide), shape)
         drawn.flat[0], drawn.flat[-1] = wide.min(), wide.max()
         return _as_full(drawn, wide, rng)
     return _of_kind(wide, rng.standard_normal(shape))
+
+
+def _is_one_hot(array: AnyArray) -> bool:
+    """Whether there are two values alone, the larger one once in every row."""
+    once = ((array == array.max(initial=0)).sum(axis=-1) == 1).all()
+    return bool(once and len(np.unique(array)) == 2)
+
+
+def _one_hot(like: Vector, shape: tuple[int, ...], rng: np.random.Generator) -> AnyArray:
+    """Return rows with one largest entry each, as those of labels have it."""
+    drawn = np.full(shape, like.min())
+    at = rng.integers(shape[-1], size=(*shape[:-1], 1))
+    np.put_along_axis(drawn, at, like.max(), axis=-1)
+    return drawn
 
 
 def _as_full(drawn: AnyArray, like: AnyArray, rng: np.random.Generator) -> AnyArray:

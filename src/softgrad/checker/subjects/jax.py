@@ -15,7 +15,7 @@ from softgrad.checker.formats import FORMATS, is_floating
 from softgrad.checker.subject import AnyArray
 from softgrad.checker.subjects.jax_primitives import enable_x64
 from softgrad.checker.subjects.jax_steps import Array, Follower
-from softgrad.checker.subjects.library import AbstractLibrary, Function, Unpacked
+from softgrad.checker.subjects.library import IMPLICIT, AbstractLibrary, Function, Unpacked
 from softgrad.errors import mismatch
 
 __all__ = ["Library", "is_function", "is_tensor", "to_tensor", "unpack"]
@@ -102,6 +102,13 @@ class Library(AbstractLibrary):
             of_floats, floats = _of_floats(_primal(function), self._inward(arrays), self._floating)
             outputs, slopes = jax.jvp(of_floats, floats, tuple(map(jnp.array, tangents)))
             return tuple(map(np.array, outputs)), tuple(map(np.array, slopes))
+
+    def excuse(self, function: Function, arrays: tuple[Any, ...]) -> str | None:
+        """Say that gamma's gradient is implicit, where it is drawn from."""
+        with self._width(arrays):
+            of_floats, floats = _of_floats(function, self._inward(arrays), self._floating)
+            program = str(jax.make_jaxpr(of_floats)(*floats))
+        return IMPLICIT.format("JAX") if "random_gamma" in program else None
 
     def backward_of(self, function: Function) -> Function:
         """Return the backward as a function of inputs and cotangents, itself differentiable."""

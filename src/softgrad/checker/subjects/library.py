@@ -14,9 +14,13 @@ from softgrad.checker.subject import AnyArray
 if TYPE_CHECKING:
     from softgrad.checker.diagnosis.graph.traced import Tape
 
-__all__ = ["AbstractLibrary", "Function", "Lifted", "Unpacked", "leaves", "library_for"]
+__all__ = ["IMPLICIT", "AbstractLibrary", "Function", "Lifted", "Unpacked", "leaves", "library_for"]
 
 Function = Callable[..., Any]
+IMPLICIT = (
+    "The forward draws from a gamma or Dirichlet distribution, whose gradient {} takes implicitly: "
+    "it is not the slope of the draw with the same random numbers, which differences see."
+)
 _FILES = {"torch": "softgrad.checker.subjects.torch", "jax": "softgrad.checker.subjects.jax"}
 
 
@@ -68,6 +72,10 @@ class AbstractLibrary(ABC):
         self, function: Function, arrays: tuple[Any, ...], tangents: tuple[AnyArray, ...]
     ) -> tuple[tuple[AnyArray, ...], tuple[AnyArray, ...]]:
         """Return outputs and their tangents by forward mode, past a rule of the function's own."""
+
+    @abstractmethod
+    def excuse(self, function: Function, arrays: tuple[Any, ...]) -> str | None:
+        """Say why the library's own gradient is no slope of the function; None where it is one."""
 
     @abstractmethod
     def backward_of(self, function: Function) -> Function:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch
 from torch.autograd import forward_ad
 
-from softgrad.checker.calls import guarded
+from softgrad.checker.calls import Ended, guarded
 from softgrad.checker.diagnosis.graph.traced import Tape
 from softgrad.checker.formats import FORMATS, bfloat16
 from softgrad.checker.subject import AnyArray
-from softgrad.checker.subjects.library import AbstractLibrary, Function, Unpacked, leaves
+from softgrad.checker.subjects.library import IMPLICIT, AbstractLibrary, Function, Unpacked, leaves
 from softgrad.checker.subjects.torch_steps import Follower
 from softgrad.errors import mismatch
 
@@ -44,6 +45,7 @@ def unpack(function: Any, inputs: tuple[Any, ...]) -> Unpacked:
     """Return the function that is to be checked; a module's parameters join its inputs."""
     names = tuple(f"input {place}" for place in range(len(inputs)))
     if isinstance(function, torch.nn.Module):
+        function = _own_copy(function, inputs)
         parameters = {n: p for n, p in function.named_parameters() if p.requires_grad}
         names += tuple(f"parameter {name}" for name in parameters)
         run = _Module(function, parameters, inputs)
@@ -153,6 +155,15 @@ class Library(AbstractLibrary):
                 result = _primal(function)(*tensors)
             return [follower.output(out) for out in leaves(result) if out is not None]
 
+    def excuse(self, function: Function, arrays: tuple[Any, ...]) -> str | None:
+        """Say why PyTorch's own gradient is not the slope of what is computed; None if it is."""
+        if isinstance(function, _Module) and function.has_spectral_norm:
+            return _SPECTRAL
+        with self._tensors(arrays) as tensors:
+            _, outputs = _graph(function, tensors, self._floating)
+        implicit = any("Gamma" in name or "Dirichlet" in name for name in _nodes(outputs))
+        return IMPLICIT.format("PyTorch") if implicit else None
+
     def _pull_back(self, graph: Graph, cotangent: Any) -> tuple[AnyArray | None, ...]:
         xs, outputs = graph
         arrays = cotangent if isinstance(cotangent, tuple) else (cotangent,)
@@ -164,16 +175,26 @@ class Library(AbstractLibrary):
     @contextmanager
     def _tensors(self, arrays: tuple[Any, ...], *cotangent: Any) -> Iterator[list[Any]]:
         """Make the arguments of one call; random numbers are those of every other call."""
-        tensors = [
-            value if device is None else _to_tensor(value, device)
-            for value, device in zip(arrays, self._devices, strict=False)
-        ]
-        tensors += [_inward(c, self._home) for c in cotangent]
         # What is drawn is put back at the end, so that the next call draws the same.
-        with torch.random.fork_rng(self._cuda):
+        with _no_inference(), torch.random.fork_rng(self._cuda):
+            tensors = [
+                value if device is None else _to_tensor(value, device)
+                for value, device in zip(arrays, self._devices, strict=False)
+            ]
+            tensors += [_inward(c, self._home) for c in cotangent]
             yield tensors
         for array, tensor in zip((*arrays, *cotangent), tensors, strict=True):
             _write_back(array, tensor)
+
+
+@contextmanager
+def _no_inference() -> Iterator[None]:
+    """Leave the inference mode that the check may be called in: no graph is built there."""
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False):
+            yield
+    else:
+        yield
 
 
 def _graph(function: Function, tensors: Sequence[Any], floating: tuple[int, ...]) -> Graph:
@@ -195,8 +216,35 @@ def _x_bars(
     if not pairs:
         return [None] * len(xs)
     ends, given = zip(*pairs, strict=True)
-    found: Sequence[Any] = torch.autograd.grad(ends, xs, given, allow_unused=True, **how)
+    try:
+        found: Sequence[Any] = torch.autograd.grad(ends, xs, given, allow_unused=True, **how)
+    except RuntimeError as error:
+        if "use_reentrant=True" in str(error):
+            raise Ended("doubt", _REENTRANT) from None
+        raise
     return found
+
+
+def _own_copy(module: Any, inputs: tuple[Any, ...]) -> Any:
+    """Return a copy whose state may change, and whose lazy parameters have their sizes."""
+    try:
+        copied = deepcopy(module)
+    except Exception:  # whatever it keeps; a tensor within a graph, say
+        copied = module
+    lazy = torch.nn.parameter.is_lazy
+    if any(map(lazy, (*copied.parameters(), *copied.buffers()))):
+        try:
+            with torch.random.fork_rng(), torch.no_grad():
+                copied(*map(_as_tensor, inputs))
+        except Exception as error:
+            expected = "a module whose lazy parameters are set by a first call with these inputs"
+            got = f"{type(error).__name__}: {error}"
+            raise ValueError(mismatch("forward", expected, got)) from None
+    return copied
+
+
+def _as_tensor(value: Any) -> Any:
+    return to_tensor(value) if isinstance(value, np.ndarray) else value
 
 
 class _Module:
@@ -207,6 +255,15 @@ class _Module:
         self._names = tuple(parameters)
         self._formats = _formats((*inputs, *parameters.values()))
         self.__wrapped__ = module.forward
+
+    @property
+    def has_spectral_norm(self) -> bool:
+        """Whether a power iteration is made in every call."""
+        for module in self._module.modules():
+            hooks = (module, *module._forward_pre_hooks.values())
+            if module.training and any("SpectralNorm" in type(hook).__name__ for hook in hooks):
+                return True
+        return False
 
     def __call__(self, *arguments: Any) -> Any:
         count = len(arguments) - len(self._names)
@@ -219,6 +276,18 @@ class _Module:
                 fixed = tensor.detach().clone()
                 state[name] = fixed.to(cast) if cast and _is_real(fixed) else fixed
         return torch.func.functional_call(self._module, state, arguments[:count])
+
+
+def _nodes(outputs: Iterable[Any]) -> Iterator[str]:
+    """Yield the names of a graph's nodes."""
+    left = [out.grad_fn for out in outputs if _is_real(out) and out.grad_fn is not None]
+    seen = set(left)
+    while left:
+        node = left.pop()
+        yield node.name()
+        fresh = {before for before, _ in node.next_functions if before is not None} - seen
+        seen |= fresh
+        left += fresh
 
 
 class _Context:
@@ -236,6 +305,14 @@ class _Context:
         self.materialize_grads = value
 
 
+_SPECTRAL = (
+    "In training, spectral_norm changes its vectors in every call, and its gradient takes them for "
+    "constants: differences cannot judge it. Check the module in eval()."
+)
+_REENTRANT = (
+    "A checkpoint with use_reentrant=True hands its gradients to .backward() alone, and cannot be "
+    "checked: set use_reentrant=False, which computes the same."
+)
 _FORMATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
