@@ -156,6 +156,11 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "columns": ("score", {"X": [(X[:, 1:], Y)]}, "X has 12 features, but .* expecting 13"),
     "no rows": ("score", {"X": iter([(X[:0], Y[:0])])}, "`X` must be blocks with rows, got none"),
+    "labels of another kind": (
+        "score",
+        {"X": [(X, WORDS[Y])]},
+        "`y` must be labels like 0, got 'red'",
+    ),
     "no weight": ("score", {"X": [(X, Y, 0.0 * Y)]}, "`sample_weight` must be positive in some"),
     "no file": ("score", {"X": "none.csv", "y": "kind"}, "none.csv: no such file"),
 }

@@ -245,6 +245,14 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
             A file cannot be read, a cell is no number, a checkpoint is damaged or a disk full: one
             line says where. Or mini-batches met a loss that is not finite: the learning rate is too
             large.
+
+        Warns
+        -----
+        ConvergenceWarning
+            A convex solver stopped short of the optimum, or mini-batches that "auto" took did; or
+            mini-batches diverged, and their loss is above that of coefficients of 0.
+        SeparationWarning
+            Without a penalty there is no optimum, since a direction separates the classes.
         """
         options = self._options
         with as_it_was(self), locked(options.checkpoint):

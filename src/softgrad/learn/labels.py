@@ -11,7 +11,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.errors import mismatch
 
-__all__ = ["labels_of"]
+__all__ = ["check_same_kind", "labels_of"]
 
 _KINDS = "integers, text or booleans"
 
@@ -44,6 +44,13 @@ def labels_of(y: Any, *, few: bool = False) -> Array:
             reason = str(error).partition(".")[0]
             raise ValueError(f"{mismatch('y', _KINDS, _odd(labels))}. {reason}.") from None
     return np.asarray(labels)
+
+
+def check_same_kind(name: str, one: Array, other: Array) -> None:
+    """Raise where one holds text and the other numbers, which have no order."""
+    if (one.dtype.kind in "biuf") != (other.dtype.kind in "biuf"):
+        expected = f"labels like {other.tolist()[0]!r}"
+        raise ValueError(mismatch(name, expected, repr(one.tolist()[0])))
 
 
 def _plain(labels: Array) -> Array:

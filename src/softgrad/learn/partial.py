@@ -11,6 +11,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.errors import mismatch
 from softgrad.learn.fits import new_model
+from softgrad.learn.labels import check_same_kind
 from softgrad.learn.minibatch import Batch, Model, Plan, Training, TrainingEpoch, shuffled
 from softgrad.learn.options import Options
 from softgrad.learn.randomness import seed_words
@@ -51,7 +52,7 @@ def classes_after(known: Array | None, named: Any, found: Array, closed: bool) -
     elif known is None:
         classes, what = found, "y"
     else:
-        _check_kinds("y", found, known)
+        check_same_kind("y", found, known)
         classes, what = known if closed else np.union1d(known, found), "y"
     if closed:
         _check_among("y", found, classes, f"of the classes {classes.tolist()}")
@@ -90,15 +91,8 @@ def train_on_part(
 
 
 def _check_among(name: str, wanted: Array, classes: Array, expected: str) -> None:
-    _check_kinds(name, wanted, classes)
+    check_same_kind(name, wanted, classes)
     missing = wanted[~np.isin(wanted, classes)]
     if len(missing):
         got = repr(missing.tolist()[0]) if name == "y" else f"{classes.tolist()}"
         raise ValueError(mismatch(name, expected, got))
-
-
-def _check_kinds(name: str, one: Array, other: Array) -> None:
-    """Raise where one holds text and the other numbers, which have no order."""
-    if (one.dtype.kind in "biuf") != (other.dtype.kind in "biuf"):
-        expected = f"labels like {other.tolist()[0]!r}"
-        raise ValueError(mismatch(name, expected, repr(one.tolist()[0])))

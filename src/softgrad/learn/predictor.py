@@ -10,6 +10,7 @@ from softgrad.arrays import Array, as_integer
 from softgrad.errors import mismatch
 from softgrad.learn.blocks import is_stream
 from softgrad.learn.coefficients import Coefficients
+from softgrad.learn.labels import check_same_kind
 from softgrad.learn.predictions import TopLabels, by_chunks, top_classes
 from softgrad.learn.rows import checked_blocks, checked_reader
 from softgrad.learn.training_set import check_some
@@ -43,6 +44,7 @@ class Predictor:
             raise ValueError(mismatch("X", "blocks with rows", "none"))
         ids, weights = map(np.concatenate, zip(*parts, strict=True))
         labels, classes = reader.labels()
+        check_same_kind("y", classes, self.classes_)
         check_some(weights)
         return float(np.average(self.classes_[ids] == classes[labels], weights=weights))
 

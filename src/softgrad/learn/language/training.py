@@ -137,22 +137,15 @@ def train(
     with locked(checkpoint):
         kept = None
         if checkpoint is not None:
-            decides = {"epochs": epochs, "batch_size": size, "lr": float(lr), "seed": _whole(seed)}
-            start = " ".join(map(digest, model.parameters.values()))
-            fingerprint = {**decides, "tokens": digest(ids), "start": start}
-            kept = Checkpoint(checkpoint, checkpoint_every, fingerprint)
+            same = {"epochs": epochs, "batch_size": size, "lr": float(lr), "seed": _whole(seed)}
+            kept = Checkpoint(checkpoint, checkpoint_every, same | _digests(model, ids))
             _recall(kept.read(), model, optimiser, losses)
         for epoch in range(1, epochs + 1):
             order = rng.permutation(len(ids))  # an epoch that is over draws its own as well
             done = min(len(losses.steps) - (epoch - 1) * an_epoch, an_epoch)
             for contexts, targets in _batches(model.context, ids, order, size, done):
-                with quiet():  # what overflows shows in the loss
-                    loss, gradients = model.loss_and_gradients(contexts, targets)
-                    if not math.isfinite(loss):
-                        message = f"the loss became {loss}: try a learning rate smaller than {lr}"
-                        raise UsageError(message)
-                    rate = lr * _share(len(losses.steps), steps)
-                    replace(optimiser, lr=rate).step(model.parameters, gradients)
+                share = _share(len(losses.steps), steps)
+                loss = _step(model, optimiser, share, contexts, targets)
                 losses.steps.append(loss)
                 number = len(losses.steps)
                 if on_step is not None:
@@ -182,6 +175,25 @@ def evaluate(model: LanguageModel, ids: Ids) -> float:
             for contexts, targets in _batches(model.context, ids, np.arange(len(ids)), _BLOCK)
         ]
     return math.fsum(sums) / len(ids)
+
+
+def _step(
+    model: LanguageModel, optimiser: Adam, share: float, contexts: Ids, targets: Ids
+) -> float:
+    """Learn from a mini-batch at a share of the learning rate; return the loss before that."""
+    with quiet():  # what overflows shows in the loss
+        loss, gradients = model.loss_and_gradients(contexts, targets)
+        if not math.isfinite(loss):
+            message = f"the loss became {loss}: try a learning rate smaller than {optimiser.lr:g}"
+            raise UsageError(message)
+        replace(optimiser, lr=share * optimiser.lr).step(model.parameters, gradients)
+    return loss
+
+
+def _digests(model: LanguageModel, ids: Ids) -> dict[str, str]:
+    """Return what tells models and texts apart."""
+    start = " ".join(map(digest, model.parameters.values()))
+    return {"tokens": digest(ids), "start": start}
 
 
 def _state(model: LanguageModel, optimiser: Adam, losses: Losses) -> State:
