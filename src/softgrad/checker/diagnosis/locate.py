@@ -26,6 +26,8 @@ from softgrad.checker.subject import Arrays, Subject, Vector, flat
 __all__ = ["Locator", "named_sets"]
 
 Mask = NDArray[np.bool_]
+_PARTS = 6
+"""The parts of a named set that must be wrong each by itself."""
 Part = tuple[int, int, int]
 """Axis, start and stop of a slice."""
 
@@ -173,7 +175,7 @@ class Locator:
         found, inside = self._slices(where)
         if sets and 4 * inside.sum() > inside.size:  # not where a slice says it better
             for name, mask in named_sets(self.subject, where, point):
-                if self._is_all(where, mask):
+                if self._is_all(where, mask) and self._is_wrong_throughout(where, mask):
                     return Where(place, None, None, None, name, f"{its_name}, only at {name}")
         if not found:
             return replace(nowhere, text=f"{its_name}, everywhere")
@@ -184,6 +186,16 @@ class Locator:
     def _is_all(self, where: int, mask: Mask) -> bool:
         """Whether a set is wrong and the rest is right."""
         return bool(self.agrees(where, ~mask)) and self.agrees(where, mask) is False
+
+    def _is_wrong_throughout(self, where: int, mask: Mask) -> bool:
+        """Whether every part of a set is wrong, and not some entries that happen to be in it."""
+        places = self.rng.permutation(np.flatnonzero(mask))
+        for part in np.array_split(places, min(_PARTS, places.size)):
+            one = np.zeros(mask.size, dtype=bool)
+            one[part] = True
+            if self.agrees(where, one.reshape(mask.shape)) is not False:
+                return False
+        return True
 
     def _slices(self, where: int) -> tuple[list[Part], Mask]:
         """Return axis, start and stop of the slices that seem to hold what is wrong."""

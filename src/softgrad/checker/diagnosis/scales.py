@@ -44,7 +44,10 @@ def told(one: Factor, other: Factor, here: Factor) -> Constant | None:
     constant = agreed(one, other, accuracy=1e-5)
     if constant is not None and constant != agreed(one, here):
         constant = None
-    steady = np.ptp(values[:2]) <= 1e-5 * abs(values[0]) and np.ptp(values) <= 1e-3 * abs(values[0])
+    # How near to 1 it is tells how well it must be known: another ε in a norm is no factor.
+    c, off = abs(values[0]), abs(values[0] - 1)
+    steady = np.ptp(values[:2]) <= min(1e-5 * c, 1e-2 * off)
+    steady = steady and np.ptp(values) <= min(1e-3 * c, max(0.1 * off, 1e-6 * c))
     if constant is None:
         return Constant(_in_digits(values[0])) if steady else None
     shapes = [[np.shape(value) for value in its.subject.values] for its in (one, here)]

@@ -22,6 +22,8 @@ __all__ = ["named"]
 
 PASSED_OVER: tuple[type[Exception], ...] = (Unusable, Exception)
 """What may go wrong in a user's steps and costs no other name. The tests take out the last."""
+_NEARLY = 0.9
+"""The part of a named set that must be wrong, where all else is right."""
 Seen = dict[int, tuple[Views, list[Fit]]]
 """By wrong input: its Jacobians at both points, and the hypotheses, best first."""
 
@@ -199,18 +201,19 @@ def _confined(views: Views, named: bool = False) -> Diagnosis | None:
     shown, live = [], []
     for view in views:
         error, own = (np.abs(M).max(axis=0) for M in (view.A - view.J, view.J))
-        least = max(1e-5 * float(own.max()), 64 * view.bar)
+        # An error may be small next to the gradient, and everywhere none the less.
+        least = max(1e-3 * float(error.max()), 64 * view.bar)
         shown.append(error > least)
         live.append((own > least) | shown[-1])  # that nothing is right says nothing
     names = []
-    for view, columns in zip(views, shown, strict=True):
-        support = columns.reshape(view.x.shape)
+    for view, columns, seen in zip(views, shown, live, strict=True):
+        support, alive = columns.reshape(view.x.shape), seen.reshape(view.x.shape)
         sets = named_sets(view.spot.subject, view.where, view.x)
         names.append(
             [
                 name
                 for name, mask in sets
-                if not (support & ~mask).any() and 2 * support.sum() > mask.sum()
+                if not (support & ~mask).any() and support.sum() > _NEARLY * (mask & alive).sum()
             ]
         )
     common = [name for name in names[0] if name in names[1]]

@@ -50,6 +50,7 @@ from softgrad.checker.diagnosis.hypotheses.losses import (
 from softgrad.checker.diagnosis.hypotheses.norms import NORM_AXES, NORM_TERMS
 from softgrad.checker.diagnosis.hypotheses.other_losses import (
     BINARY,
+    BINARY_AT_P,
     LOG_SUM_EXP,
     SQUARED_DIAGONAL,
     SQUARED_TERMS,
@@ -102,6 +103,7 @@ TABLE = (
     LOSS_OTHER,
     LOG_SUM_EXP,
     BINARY,
+    BINARY_AT_P,
     NORM_TERMS,
     NORM_AXES,
     SIGN_OFF,

@@ -58,7 +58,10 @@ def _inner_product(view: View) -> Iterator[Guess]:
             continue  # among two, every term looks like this one
         same = view.same((axis,))
         support = (np.diag(view.J) != 0).astype(np.float64)
-        for name, s in (("softmax", _softmax(x, axis).ravel()), ("sparse softmax", support)):
+        softmaxes = [("softmax", _softmax(x, axis).ravel())]
+        if not support.all():  # else it is a mean
+            softmaxes.append(("sparse softmax", support))
+        for name, s in softmaxes:
             # The best left factor has an entry for every row.
             u = (R * same) @ s / np.maximum(same @ (s * s), 1e-300)
             term = u[:, None] * s[None, :] * same

@@ -108,7 +108,15 @@ def _weights(y: Vector, per_row: Vector, total: float) -> Vector | None:
     return None
 
 
-_RIGHT = "g * (softmax(z) - t) / N"
+def _end(loss: _Loss) -> str:
+    """Return what a gradient ends in: what its rows are divided by, or multiplied."""
+    weight = loss.weight
+    if weight.shape[0] > 1:
+        return ""  # every row is an output of its own
+    N, c = weight.shape[1], float(weight[0, 0, 0])
+    if not np.allclose(weight, c):
+        return " * weight"
+    return "" if c == 1 else " / N" if abs(N * c - 1) < 1e-12 else f" * {c:.6g}"
 
 
 def _variable(view: View) -> Iterator[Guess]:
@@ -116,10 +124,11 @@ def _variable(view: View) -> Iterator[Guess]:
         rows, t = view.x.reshape(-1, view.x.shape[-1]), loss.t
         total = t.sum(axis=-1, keepdims=True)
         s = softmax(rows)
+        end = _end(loss)
         right = {
-            "logits": _RIGHT,
-            "log-probabilities": "-g * t / N",
-            "probabilities": "-g * t / p / N",
+            "logits": f"g * (softmax(z) - t){end}",
+            "log-probabilities": f"-g * t{end}",
+            "probabilities": f"-g * t / p{end}",
         }
         expected = right[loss.domain]
         variants: dict[str, tuple[Vector, str, str]] = {}
@@ -176,7 +185,7 @@ def _variable(view: View) -> Iterator[Guess]:
                 text = "The probabilities that must divide the targets are missing: this is the "
                 variants["at log p"] = (-t, text + "gradient at their logarithm", "-t")
         for name, (inner, text, wrong) in variants.items():
-            line = Formula(f"g * ({wrong})", expected)
+            line = Formula(f"g * ({wrong}){end}", expected)
             yield Guess(name, loss.matrix(inner), f"{text}.", line)
 
 
@@ -187,17 +196,20 @@ def _diagonal(view: View) -> Iterator[Guess]:
     )
     for loss in _recognised(view):
         if loss.domain == "logits":
-            inner = -loss.t * (1 - loss.p)
+            inner, end = -loss.t * (1 - loss.p), _end(loss)
+            right = f"g * (softmax(z) - t){end}"
             yield Guess(
-                "loss, diagonal", loss.matrix(inner), text, Formula("g * t * (s - 1)", _RIGHT)
-            )
+                "loss, diagonal", loss.matrix(inner), text,
+                Formula(f"g * t * (s - 1){end}", right),
+            )  # fmt: skip
             extra = (loss.p * loss.t.sum(axis=-1, keepdims=True) - loss.t) * loss.p * (1 - loss.p)
             more = (
                 "The derivative s·(1 − s) is multiplied in, and s − t has passed softmax already."
             )
             yield Guess(
-                "loss, extra", loss.matrix(extra), more, Formula("(s - t) * s * (1 - s)", _RIGHT)
-            )
+                "loss, extra", loss.matrix(extra), more,
+                Formula(f"g * (s - t) * s * (1 - s){end}", right),
+            )  # fmt: skip
 
 
 def _labels_alone(view: View) -> Iterator[Guess]:
@@ -233,7 +245,8 @@ def _labels_alone(view: View) -> Iterator[Guess]:
                 "softmax(z) - one_hot(label + 1)",
             ),
         ):
-            formula = Formula(f"g * {wrong} / N", _RIGHT)
+            end = _end(loss)
+            formula = Formula(f"g * ({wrong}){end}", f"g * (softmax(z) - t){end}")
             yield Guess(name, loss.matrix(inner), text.format(what), formula)
 
 
@@ -259,16 +272,15 @@ def _other(view: View) -> Iterator[Guess]:
     if y.size not in (1, N):
         return
     text = (
-        "This is the gradient of plain cross-entropy: what else the loss does with its targets, "
-        "such as weights or smoothing, is left out."
+        "This is the gradient of plain cross-entropy: what else the loss contains, such as "
+        "weights, smoothing or a penalty, is left out."
     )
-    formula = Formula("softmax(z) - t", "p·Σt - t")
     found = list(targets(view))
     divisors = [float(N), *(float(t.sum()) or 1.0 for t in found)]
     for (k, t), (j, divisor) in product(enumerate(found), enumerate(divisors)):
         weight = np.full((1, N, 1), 1 / divisor) if y.size == 1 else np.eye(N)[:, :, None]
         matrix = _Loss("logits", softmax(rows), t, weight)
-        yield Guess(f"plain {k} {j}", matrix.matrix(matrix.p - t), text, formula)
+        yield Guess(f"plain {k} {j}", matrix.matrix(matrix.p - t), text)
 
 
 LOSS_VARIABLE = Hypothesis(

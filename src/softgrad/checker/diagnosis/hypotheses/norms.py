@@ -110,15 +110,17 @@ def _terms(view: View) -> Iterator[Guess]:
     if norm is None:
         return
     c, one = float(norm.centred), np.ones_like(norm.gain)
-    middle = "- dhat.mean() " if norm.centred else ""
-    inner = "(dhat * xhat).sum()" if norm.degrees == 1 else "(dhat * xhat).mean()"
+    over = [axis - view.x.ndim if axis + 1 == view.x.ndim else axis for axis in norm.axes]
+    how = f"axis={over[0] if len(over) == 1 else tuple(over)}, keepdims=True"
+    middle = f"- dhat.mean({how}) " if norm.centred else ""
+    inner = f"(dhat * xhat).{'sum' if norm.degrees == 1 else 'mean'}({how})"
     right = f"(dhat {middle}- xhat * {inner}) / sigma"
     texts = {
         (0.0, 1.0): (
             "The term of the mean is missing",
-            "(dhat - xhat * (dhat * xhat).mean()) / sigma",
+            f"(dhat - xhat * {inner}) / sigma",
         ),
-        (1.0, 0.0): ("The term of the deviation is missing", "(dhat - dhat.mean()) / sigma"),
+        (1.0, 0.0): ("The term of the deviation is missing", f"(dhat - dhat.mean({how})) / sigma"),
         (0.0, 0.0): ("Mean and deviation are taken for constants", "dhat / sigma"),
         (-1.0, 1.0): ("The term of the mean has the wrong sign", None),
         (1.0, -1.0): ("The term of the deviation has the wrong sign", None),

@@ -12,7 +12,14 @@ from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
 from softgrad.checker.subject import Vector
 
-__all__ = ["BINARY", "LOG_SUM_EXP", "SQUARED_DIAGONAL", "SQUARED_TERMS", "SQUARED_VARIABLE"]
+__all__ = [
+    "BINARY",
+    "BINARY_AT_P",
+    "LOG_SUM_EXP",
+    "SQUARED_DIAGONAL",
+    "SQUARED_TERMS",
+    "SQUARED_VARIABLE",
+]
 
 
 def _squared_error(view: View) -> tuple[Vector, Vector] | None:
@@ -117,11 +124,33 @@ def _binary(view: View) -> Iterator[Guess]:
                 return
 
 
+def _binary_at_p(view: View) -> Iterator[Guess]:
+    """Binary cross-entropy at probabilities: p − t, which is its gradient at the logits."""
+    y, p = view.y, view.x
+    if y is None or y.size != 1 or not p.ndim or not (p.min() > 0 and p.max() < 1):
+        return
+    for t in view.others.values():
+        if t.shape != p.shape:
+            continue
+        each = -(t * np.log(p) + (1 - t) * np.log1p(-p))
+        for c, end in ((1.0, ""), (1 / p.size, " / p.size"), (1 / max(len(p), 1), " / len(p)")):
+            if np.isclose(float(y.reshape(-1)[0]), c * each.sum(), rtol=1e-9):
+                text = (
+                    "This is the gradient at the logits, and the input is the probabilities: their "
+                    "derivative p·(1 − p) is in it."
+                )
+                right = f"g * (p - t) / (p * (1 - p)){end}"
+                formula = Formula(f"g * (p - t){end}", right)
+                yield Guess("p − t", (c * (p - t)).reshape(1, -1), text, formula)
+                return
+
+
 SQUARED_DIAGONAL = Hypothesis(
     "diagonal-only", "A = dloss/ds·diag(J_softmax)", "another product", _diagonal
 )
 SQUARED_TERMS = Hypothesis("chain-term", "A = dloss/ds", "a row of A that sums to 0", _terms)
 LOG_SUM_EXP = Hypothesis("wrong-variable", "A = h(x) for softmax(x)", "another h", _logsumexp)
+BINARY_AT_P = Hypothesis("wrong-variable", "A = p − t", "another h", _binary_at_p)
 BINARY = Hypothesis("wrong-variable", "A = h(x) for σ(x) − t", "another h", _binary)
 SQUARED_VARIABLE = Hypothesis(
     "wrong-variable", "A = p − t", "softmax's Jacobian in A", _fused, factor=False

@@ -26,10 +26,17 @@ def _kept(view: View) -> Iterator[Guess]:
             continue
         for name, at in (("first", first), ("last", last)):
             text = (
-                f"The gradient must be summed over axis {axis} of the output, and only the {name} "
-                "slice of it is kept."
+                f"Of the outputs along axis {axis} that an entry reaches, the {name} one alone is "
+                "counted, and all must be summed."
             )
-            formula = Formula(f"g[{'0' if name == 'first' else '-1'}]", f"g.sum(axis={axis})")
+            formula = None
+            if view.x.shape == y.shape[:axis] + y.shape[axis + 1 :]:
+                text = (
+                    f"The gradient must be summed over axis {axis} of the output, and only the "
+                    f"{name} slice of it is kept."
+                )
+                index = ":, " * axis + ("0" if name == "first" else "-1")
+                formula = Formula(f"g[{index}]", f"g.sum(axis={axis})")
             yield Guess(f"{name} of axis {axis}", view.J * (index == at), text, formula)
 
 
