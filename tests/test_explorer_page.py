@@ -343,6 +343,16 @@ def test_play_walks_until_it_is_stopped(explorer: Explorer) -> None:
     assert explorer.page.inner_text("#play") == "Play"
 
 
+def test_reset_ends_the_walk(explorer: Explorer) -> None:
+    explorer.open("view=follow&steps=0")
+    explorer.page.click("#play")
+    explorer.page.locator("#summary", has_text="In 1").wait_for()
+    explorer.page.click("#reset")
+    explorer.page.wait_for_timeout(200)
+    assert "Press play" in explorer.summary
+    assert explorer.page.inner_text("#play") == "Play"
+
+
 @pytest.mark.parametrize("options", [{"reduced_motion": "reduce"}])
 def test_who_wants_no_motion_gets_the_end(explorer: Explorer) -> None:
     explorer.open("view=follow&steps=0")
@@ -404,6 +414,22 @@ def test_a_constant_in_g_moves_nothing(explorer: Explorer) -> None:
     assert "has changed nothing" in explorer.summary
 
 
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("z=2,1,0&g=3,3,3", "the same everywhere"),
+        ("z=2,1,0&g=0,0,0", "nothing arrives"),
+        ("z=0,5000,0&g=1,0,2", "so certain of class 1"),
+    ],
+)
+def test_where_nothing_passes_the_reason_is_the_right_one(
+    explorer: Explorer, state: str, reason: str
+) -> None:
+    explorer.open(f"view=hidden&{state}")
+    assert reason in explorer.summary
+    assert [explorer.at(f"z_bar[{k}]") for k in range(3)] == [0, 0, 0]
+
+
 def test_what_arrives_is_dragged(explorer: Explorer) -> None:
     explorer.open("view=hidden")
     box = explorer.page.locator(slider(0, "g")).bounding_box()
@@ -461,12 +487,12 @@ def test_the_theme_follows_the_system_or_the_switch(
     assert "theme=light" in explorer.address
 
 
-@pytest.mark.parametrize("options", [{"viewport": {"width": 400, "height": 800}}], ids=["400"])
+@pytest.mark.parametrize("options", [{"viewport": {"width": 320, "height": 800}}], ids=["320"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_nothing_is_wider_than_a_phone(explorer: Explorer, view: str) -> None:
     for state in ("", "&z=2,1,0,-1,-2,-3,-4,-5", "&z=123456.7,-0.000123,3"):
         explorer.open(f"view={view}{state}")
-        assert explorer.page.evaluate("document.documentElement.scrollWidth") <= 400
+        assert explorer.page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="web/node_modules is missing: npm ci in web/")

@@ -20,13 +20,15 @@ function render(): void {
   patch(root, page(state, { set, room, play, playing: frame !== 0, session, remember, copy }))
 }
 
+/** What somebody does; who changes the steps takes them from the animation. */
 function set(change: Patch): void {
-  const view = state.view
+  if ("steps" in change || "view" in change) stop()
+  if ("view" in change) session = { busy: false }
+  show(change)
+}
+
+function show(change: Patch): void {
   state = changed(state, change)
-  if (state.view !== view) {
-    stop()
-    session = { busy: false }
-  }
   if (change.z) session = { ...session, misread: undefined }
   session = { ...session, copied: false }
   render()
@@ -56,7 +58,7 @@ function play(): void {
   const advance = (now: number): void => {
     const steps = Math.min(from + Math.floor(Math.max(now - begin, 0) / 40), MOST_STEPS)
     frame = steps < MOST_STEPS ? requestAnimationFrame(advance) : 0
-    set({ steps })
+    show({ steps })
   }
   frame = requestAnimationFrame(advance)
   render()

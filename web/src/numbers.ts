@@ -11,10 +11,6 @@ export function pretty(value: number, figures = 4): string {
   return (power === undefined ? short : `${short}e${Number(power)}`).replaceAll("-", "−")
 }
 
-/** The same with a sign always: what raises and what lowers. */
-export const signed = (value: number, figures = 3): string =>
-  (value > 0 ? "+" : "") + pretty(value, figures)
-
 export const tuple = (values: readonly number[], figures = 4): string =>
   `(${values.map((x) => pretty(x, figures)).join(", ")})`
 

@@ -123,6 +123,7 @@ function logits(state: State, { set, session, remember }: Frame): Description {
       signed: true,
       tone: "plain",
       label: (k) => `z[${k}]`,
+      figures: 3,
       drag: move,
     }),
     choice(
@@ -182,7 +183,7 @@ function panel(view: View, state: State, frame: Frame): Description {
         id: "summary",
         role: "status",
         "aria-live": "polite",
-        "aria-busy": frame.session.busy ? "true" : "false",
+        "aria-busy": frame.session.busy || frame.playing ? "true" : "false",
       },
       view.summary(state),
     ),

@@ -16,8 +16,7 @@ export interface Bars {
   readonly python?: (k: number) => string
   /** Where a thin line marks a value of all rows. */
   readonly mark?: number
-  /** What a bar is beside: drawn as an outline. */
-  readonly beside?: Vector
+  readonly figures?: number
   readonly drag?: (k: number, value: number) => void
 }
 
@@ -35,7 +34,7 @@ export function bars(column: Bars): Description {
       { class: "row" },
       h("span", { class: "name" }, column.label(k)),
       column.drag ? slider(column, k, column.drag) : track(column, k),
-      h("span", { class: "value" }, number(value, column.python?.(k))),
+      h("span", { class: "value" }, number(value, column.python?.(k), column.figures)),
     ),
   )
   return h(
@@ -56,7 +55,6 @@ function marks(column: Bars, k: number): Child[] {
   const value = column.values[k]
   return [
     h("i", { class: "zero", style: { left: percent(shareOf(column, 0)) } }),
-    column.beside !== undefined && bar(column, column.beside[k], "beside"),
     bar(column, value, `bar ${value < 0 ? "negative" : "positive"}`),
     column.mark !== undefined &&
       h("i", { class: "mark", style: { left: percent(shareOf(column, column.mark)) } }),

@@ -4,19 +4,10 @@ import { pretty } from "../numbers.ts"
 
 /** A number, in four figures for readers and in full for programs, and as what Python knows it. */
 export function number(value: number, python?: string, figures = 4): Description {
-  return h("data", { value: String(value), "data-python": python }, pretty(value, figures))
-}
-
-/** The same inside a drawing. */
-export function drawnNumber(
-  value: number,
-  python: string | undefined,
-  attributes: Description["attributes"],
-): Description {
   return h(
-    "text",
-    { ...attributes, "data-value": String(value), "data-python": python },
-    pretty(value, 3),
+    "data",
+    { value: String(value), "data-python": python, title: python },
+    pretty(value, figures),
   )
 }
 

@@ -52,6 +52,8 @@ const NAMES = Object.keys(STORIES) as MistakeName[]
 const difference = (A: Matrix, B: Matrix): Matrix =>
   A.map((row, i) => row.map((x, j) => x - B[i][j]))
 
+const largest = (A: Matrix): number => Math.max(...A.flat().map(Math.abs))
+
 /** The error that differences themselves have at their best step. */
 const best = (state: State, format: Format): number =>
   Math.min(...errorCurve("right", state.z, format))
@@ -123,12 +125,13 @@ export const check: View = {
     const J = jacobian(p)
     const yours = matrixOf(state.mistake, state.z)
     const names = (letter: string): string[] => state.z.map((_, k) => `${letter}[${k}]`)
-    const limit = Math.max(...J.flat().map(Math.abs))
     const matrix = (
       title: string,
       values: Matrix,
       python: (i: number, j: number) => string,
+      limit = largest(J),
     ): Description => cells({ title, values, limit, rows: names("p"), columns: names("z"), python })
+    const error = difference(yours, J)
     const wrong = state.mistake !== "right"
     const curve = (name: MistakeName, format: Format, colour: string): Line => ({
       name: `${name === "right" ? "the right one" : "this one"}, ${format}`,
@@ -169,9 +172,10 @@ export const check: View = {
         matrix("The backward's", yours, (i, j) => `yours[${i}, ${j}]`),
         matrix("The Jacobian", J, (i, j) => `J[${i}, ${j}]`),
         matrix(
-          "Their difference",
-          difference(yours, J),
+          "Their difference, on its own scale",
+          error,
           (i, j) => `yours[${i}, ${j}] - J[${i}, ${j}]`,
+          largest(error),
         ),
       ),
       figure(

@@ -83,13 +83,14 @@ export const forward: View = {
     const shift = state.shift ? ` + ${float(state.shift)}` : ""
     if (exact(state))
       return program(`z = ${array(state.z)}${shift}`, "p = sg.softmax(z)", "print(p)")
-    const max = state.subtract ? "z - z.max()" : "z"
+    const z = shift ? `(${array(state.z)}${shift})` : array(state.z)
+    const shifted = state.subtract ? "(z - z.max())" : "z"
     return program(
       state.format === "bfloat16" && "from ml_dtypes import bfloat16\n",
-      `z = (${array(state.z)}${shift}).astype(${DTYPE[state.format]})`,
+      `z = ${z}.astype(${DTYPE[state.format]})`,
       'with np.errstate(all="ignore"):',
       "    # Every operation is rounded to the dtype once, exp too.",
-      `    e = np.exp((${max}).astype(np.float64)).astype(z.dtype)`,
+      `    e = np.exp(${shifted}.astype(np.float64)).astype(z.dtype)`,
       "    p = e / sum(e)",
       "print(p)",
     )
@@ -126,7 +127,7 @@ export const forward: View = {
             limit: top,
             signed: false,
             tone: "plain",
-            label: () => "exp",
+            label: (k) => `e[${k}]`,
             python: exact(state) ? undefined : (k) => `e[${k}]`,
           }),
         ),

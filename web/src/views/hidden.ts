@@ -1,13 +1,21 @@
 import { bars, limitOf } from "../draw/bars.ts"
 import { figure, number, range } from "../draw/parts.ts"
 import { h } from "../dom.ts"
-import { argmax, dot, norm, oneHot, plus, softmax, softmaxVjp } from "../maths.ts"
+import { argmax, dot, norm, oneHot, plus, softmax, softmaxVjp, type Vector } from "../maths.ts"
 import { pretty, tuple } from "../numbers.ts"
 import { array, float, program } from "../python.ts"
 import type { State } from "../state.ts"
 import type { View } from "./view.ts"
 
 const arriving = (state: State): number[] => plus(state.g, state.lift)
+
+/** Why all of z_bar is zero. */
+function whyNothing(p: Vector, g: Vector): string {
+  if (!norm(g)) return "nothing arrives"
+  if (g.every((x) => x === g[0]))
+    return "g is the same everywhere, and that lies in softmax's null space"
+  return `softmax is so certain of class ${argmax(p)} that the slopes are too small for float64`
+}
 
 export const hidden: View = {
   name: "hidden",
@@ -45,8 +53,7 @@ export const hidden: View = {
   summary(state) {
     const [p, g] = [softmax(state.z), arriving(state)]
     const z_bar = softmaxVjp(p, g)
-    if (!norm(z_bar))
-      return `Nothing passes: ${norm(g) ? "g is the same everywhere, and that lies in softmax's null space" : "nothing arrives"}.`
+    if (!norm(z_bar)) return `Nothing passes: ${whyNothing(p, g)}.`
     const lift = state.lift
       ? ` The ${pretty(state.lift)} that was added everywhere has changed nothing.`
       : ""
