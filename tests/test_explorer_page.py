@@ -126,6 +126,22 @@ def test_a_drag_keeps_its_axis_and_ends_at_it(explorer: Explorer) -> None:
     assert logits_of(explorer.address) == [5, 1, 0]
 
 
+def test_a_drag_in_one_column_leaves_the_axis_of_others(explorer: Explorer) -> None:
+    explorer.open("view=hidden")
+    explorer.page.mouse.move(*explorer.handle(slider(0, "g")))
+    explorer.page.mouse.down()
+    assert explorer.page.get_attribute(slider(0, "g"), "aria-valuemax") == "2"
+    assert explorer.page.get_attribute(slider(0), "aria-valuemax") == "5"
+    explorer.page.mouse.up()
+
+
+def test_logits_end_where_they_can_be_read_again(explorer: Explorer) -> None:
+    explorer.open("z=1000000,0,-1000000")
+    explorer.press(slider(0), "PageUp")
+    explorer.press(slider(2), "PageDown")
+    assert logits_of(explorer.address) == [1e6, 0, -1e6]
+
+
 @pytest.mark.parametrize(
     ("keys", "value"),
     [
@@ -213,6 +229,10 @@ def test_everything_is_reached_by_the_tab_key(explorer: Explorer) -> None:
                 )
             )
         assert len(reached - {-1}) == wanted, view
+        # Arrow keys lead to the other tabs and cells.
+        assert explorer.page.locator("button[tabindex='-1'][aria-selected='true']").count() == 0
+        assert explorer.page.locator("button[tabindex='-1'][aria-pressed='true']").count() == 0
+        assert explorer.page.locator("button[tabindex='-1']:not([role=tab], td *)").count() == 0
 
 
 # --- the address ----------------------------------------------------------------------------
@@ -227,8 +247,10 @@ def test_the_address_brings_everything_back(explorer: Explorer) -> None:
 
 
 def test_an_address_that_is_typed_is_gone_to(explorer: Explorer) -> None:
+    explorer.page.locator(".question button").first.click()
     explorer.page.evaluate("location.hash = 'view=jacobian&elementwise=1'")
     explorer.page.wait_for_selector("#tab-jacobian[aria-selected=true]")
+    assert explorer.page.inner_text(".answer") == ""
     assert "Treated elementwise" in explorer.summary
 
 
@@ -368,13 +390,25 @@ def test_the_start_is_moved_in_the_triangle_and_in_the_plane(
     start = f'[aria-label="{title}: the start"]'
     explorer.drag(start, 30, -40)
     dragged = logits_of(explorer.address)
-    assert sum(dragged) == pytest.approx(3, abs=0.02)  # the plane is not left
+    assert sum(dragged) == pytest.approx(3, rel=1e-11)  # the plane is not left
     assert dragged[2] > 0  # up is towards class 2
     explorer.press(start, *["ArrowRight"] * 4)
     pressed = logits_of(explorer.address)
     assert pressed[1] > dragged[1]
     assert pressed[0] < dragged[0]
     explorer.assert_numbers_are_python_s()
+
+
+def test_the_plane_keeps_its_size_while_it_is_held(explorer: Explorer) -> None:
+    explorer.open("view=follow&steps=5")
+    caption = explorer.page.locator("figcaption", has_text="middle to the edge")
+    x, y = explorer.handle('[aria-label="Logits: the start"]')
+    explorer.page.mouse.move(x, y)
+    explorer.page.mouse.down()
+    explorer.page.mouse.move(x, y + 150)
+    assert caption.inner_text().endswith("edge: 4.")
+    explorer.page.mouse.up()
+    assert caption.inner_text().endswith("edge: 8.")
 
 
 @pytest.mark.parametrize("corner", [(-900, 900), (900, 900), (0, -900)])

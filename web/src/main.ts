@@ -81,13 +81,10 @@ async function copy(text: string): Promise<void> {
   remember({ copied: true })
 }
 
-// What changes under a pointer is read out when it is let go.
+// When a pointer is let go, what changed under it is read out, and axes may change.
 addEventListener("pointerdown", () => (session = { ...session, busy: true }), true)
 addEventListener("pointerup", () => remember({ busy: false }))
 addEventListener("pointercancel", () => remember({ busy: false }))
 addEventListener("resize", render)
-addEventListener("hashchange", () => {
-  state = decode(location.hash.slice(1), base)
-  render()
-})
+addEventListener("hashchange", () => set(decode(location.hash.slice(1), base)))
 render()

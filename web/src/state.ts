@@ -71,8 +71,10 @@ export function changed(state: State, patch: Patch): State {
   const next = { ...state, ...patch }
   const last = next.z.length - 1
   const at = (k: number): number => Math.min(k, last)
-  const g = next.z.map((_, k) => next.g[k] ?? 0)
-  return { ...next, g, t: at(next.t), row: at(next.row), column: at(next.column) }
+  const inside = (x: number): number => Math.min(Math.max(x, -LARGEST), LARGEST)
+  const z = next.z.map(inside)
+  const g = z.map((_, k) => inside(next.g[k] ?? 0))
+  return { ...next, z, g, t: at(next.t), row: at(next.row), column: at(next.column) }
 }
 
 type Reader = (text: string) => unknown

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from softgrad.cli.command import Output, bad_values_are_bad_usage, command
+from softgrad.cli.local_page import LocalPage
 from softgrad.cli.parameters import file_to_write, numbers, writing
 from softgrad.errors import UsageError
 
@@ -51,37 +52,42 @@ def explore(
 
     The page is one file: it works offline, loads nothing and sends nothing.
     """
-    from softgrad.cli.local_page import LocalPage
     from softgrad.report.explorer import explore
 
     with bad_values_are_bad_usage():
         explorer = explore(logits, target)
     if file is None and port is None:
         file = file_to_write(_FILE)
+    url = ""
     if file is not None:
         with writing(file):
             explorer.write(file)
         output.print(f"page  {file}")
+        url = file.resolve().as_uri()
     document = {
         "schema": "softgrad.explore/1",
         "logits": explorer.logits,
         "target": explorer.target,
         "file": None if file is None else str(file),
+        "url": None,
     }
     if port is None:
-        assert file is not None
-        output.document(document | {"url": None})
-        _open(file.resolve().as_uri(), no_open or output.as_json)
+        output.document(document)
+        _open(url, no_open or output.as_json)
         return
-    try:
-        server = LocalPage(explorer.page, port)
-    except OSError as error:
-        raise UsageError(f"--serve {port}: {str(error.strerror or error).lower()}") from error
-    with server:
+    with _server(explorer.page, port) as server:
         output.print(f"page  {server.url}", "Ctrl-C ends it.")
         output.document(document | {"url": server.url})
         _open(server.url, no_open or output.as_json)
         server.until_interrupted()
+
+
+def _server(page: str, port: int) -> LocalPage:
+    """Return the server of a page; a port that cannot be had is the user's to mend."""
+    try:
+        return LocalPage(page, port)
+    except OSError as error:
+        raise UsageError(f"--serve {port}: {str(error.strerror or error).lower()}") from error
 
 
 def _open(url: str, stay: bool) -> None:

@@ -71,10 +71,11 @@ const track = (column: Bars, k: number): Description =>
   h("div", { class: "track" }, ...marks(column, k))
 
 // The axis that a drag began with: else it would grow under the pointer.
-let held: { limit: number } | undefined
+let held: { title: string; limit: number } | undefined
+const release = (): void => (held = undefined)
 
 function slider(drawn: Bars, k: number, drag: (k: number, value: number) => void): Description {
-  const column = held ? { ...drawn, limit: held.limit } : drawn
+  const column = held?.title === drawn.title ? { ...drawn, limit: held.limit } : drawn
   const [value, limit] = [column.values[k], column.limit]
   const step = limit / 50
   const move = (to: number): void => drag(k, Number((Math.round(to / step) * step).toPrecision(12)))
@@ -106,17 +107,13 @@ function slider(drawn: Bars, k: number, drag: (k: number, value: number) => void
       "aria-valuetext": pretty(value),
       onpointerdown(event: PointerEvent) {
         ;(event.currentTarget as Element).setPointerCapture(event.pointerId)
-        held = { limit }
+        held = { title: drawn.title, limit }
         toPointer(event)
       },
       onpointermove: (event: PointerEvent) =>
-        held &&
-        (event.currentTarget as Element).hasPointerCapture(event.pointerId) &&
-        toPointer(event),
-      onlostpointercapture() {
-        held = undefined
-        drag(k, column.values[k])
-      },
+        (event.currentTarget as Element).hasPointerCapture(event.pointerId) && toPointer(event),
+      onpointerup: release,
+      onpointercancel: release,
       onkeydown(event: KeyboardEvent) {
         if (!(event.key in keys)) return
         event.preventDefault()

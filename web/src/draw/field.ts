@@ -19,6 +19,8 @@ export interface Field {
     readonly text: string
     readonly step: number
     readonly move: (place: Place) => void
+    /** Called when a drag begins, and when it has ended. */
+    readonly hold?: (on: boolean) => void
   }
 }
 
@@ -87,8 +89,11 @@ export function field({
       height,
       onpointerdown(event: PointerEvent) {
         ;(event.currentTarget as Element).setPointerCapture(event.pointerId)
+        start.hold?.(true)
         toPointer(event)
       },
+      onpointerup: () => start.hold?.(false),
+      onpointercancel: () => start.hold?.(false),
       onpointermove: (event: PointerEvent) =>
         (event.currentTarget as Element).hasPointerCapture(event.pointerId) && toPointer(event),
     },

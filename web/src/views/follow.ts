@@ -1,26 +1,12 @@
 import { PALETTE } from "../colours.ts"
 import { chart } from "../draw/chart.ts"
-import { field } from "../draw/field.ts"
 import { button, choice, figure, number, range } from "../draw/parts.ts"
-import { h, type Child, type Description } from "../dom.ts"
-import {
-  fromPlane,
-  fromTriangle,
-  inPlane,
-  inTriangle,
-  norm,
-  OBJECTIVES,
-  path,
-  softmaxVjp,
-  sum,
-  type ObjectiveName,
-  type Place,
-  type Point,
-  type Vector,
-} from "../maths.ts"
+import { h, type Description } from "../dom.ts"
+import { OBJECTIVES, path, sum, type ObjectiveName, type Point } from "../maths.ts"
 import { pretty, tuple } from "../numbers.ts"
 import { array, float, program } from "../python.ts"
 import { MOST_STEPS, type State } from "../state.ts"
+import { plane, three, triangle } from "./planes.ts"
 import type { Page, View } from "./view.ts"
 
 const NAMES: readonly (readonly [ObjectiveName, string])[] = [
@@ -31,20 +17,9 @@ const NAMES: readonly (readonly [ObjectiveName, string])[] = [
   ["entropy", "entropy"],
 ]
 
-/** The triangle has three corners: the first three classes, and a target among them. */
-function three(state: State): { z: Vector; t: number } {
-  return { z: state.z.slice(0, 3), t: Math.min(state.t, 2) }
-}
-
 function walked(state: State): Point[] {
   const { z, t } = three(state)
   return path(state.objective, t, z, state.steps, state.lr)
-}
-
-/** The direction of a step at z. */
-function direction(state: State, z: Vector): number[] {
-  const { ascend, at } = OBJECTIVES[state.objective]
-  return at(z, three(state).t).z_bar.map((x) => (ascend ? x : -x))
 }
 
 export const follow: View = {
@@ -168,120 +143,6 @@ export const follow: View = {
       h("div", { class: "pair" }, ends(points, state), history(points, state, page)),
     ]
   },
-}
-
-const SIDE = 300
-const MARGIN = 42
-const TALL = SIDE * Math.sqrt(0.75)
-const WIDTH = SIDE + 2 * MARGIN
-const LEAST = 1e-4
-
-function triangle(state: State, points: readonly Point[], { set }: Page): Description {
-  const toPixels = ([x, y]: Place): Place => [MARGIN + SIDE * x, MARGIN + TALL - SIDE * y]
-  const fromPixels = ([a, b]: Place): Place => [(a - MARGIN) / SIDE, (MARGIN + TALL - b) / SIDE]
-  const n = 11
-  const inside = Array.from({ length: n }, (_, i) =>
-    Array.from({ length: n - i }, (_, j) => [i, j, n - 1 - i - j]),
-  ).flat()
-  const arrows = inside.map((counts) => {
-    const p = counts.map((c) => (c + 0.35) / (n - 1 + 1.05))
-    return {
-      at: inTriangle(p),
-      along: inTriangle(softmaxVjp(p, direction(state, p.map(Math.log)))),
-    }
-  })
-  const [low, right, top] = [
-    [1, 0, 0],
-    [0, 1, 0],
-    [0, 0, 1],
-  ].map((p) => toPixels(inTriangle(p)))
-  const ground = [
-    h("path", { class: "side", d: `M${low}L${right}L${top}Z` }),
-    corner(`p[0] = 1`, low[0], low[1] + 20),
-    corner(`p[1] = 1`, right[0], right[1] + 20),
-    corner("p[2] = 1", top[0], top[1] - 14),
-  ]
-  const p = points[0].p
-  return figure(
-    "Probabilities",
-    "Each corner is one class, certain.",
-    field({
-      title: "Probabilities",
-      ground,
-      width: WIDTH,
-      height: TALL + 2 * MARGIN - 4,
-      toPixels,
-      fromPixels,
-      arrows,
-      path: points.map((point) => inTriangle(point.p)),
-      start: {
-        text: `p = ${tuple(p, 3)}`,
-        step: 0.02,
-        move: (place) => set({ z: moved(state, fromTriangle(place, LEAST).map(Math.log)) }),
-      },
-    }),
-  )
-}
-
-function plane(state: State, points: readonly Point[], { set }: Page): Description {
-  const places = points.map((point) => inPlane(point.z))
-  const far = Math.max(...places.flat().map(Math.abs))
-  const radius = 4 * Math.max(1, 2 ** Math.ceil(Math.log2((1.1 * far) / 4)))
-  const [size, height] = [WIDTH, TALL + 2 * MARGIN - 4]
-  const unit = size / 2 / radius
-  const toPixels = ([x, y]: Place): Place => [size / 2 + unit * x, height / 2 - unit * y]
-  const fromPixels = ([a, b]: Place): Place => [(a - size / 2) / unit, (height / 2 - b) / unit]
-  const mean = sum(three(state).z) / 3
-  const along = (at: Place): Place => inPlane(direction(state, fromPlane(at, mean)))
-  const count = [-4, -3, -2, -1, 0, 1, 2, 3, 4]
-  const arrows = count
-    .flatMap((i) => count.slice(1, -1).map((j): Place => [(i * radius) / 4.6, (j * radius) / 4.6]))
-    .map((at) => ({ at, along: along(at) }))
-  const [x, y] = [size / 2, height / 2]
-  const rays = [
-    [1, 1, 0],
-    [1, 0, 1],
-    [0, 1, 1],
-  ].map((z) => {
-    const [a, b] = inPlane(z)
-    const length = size / norm([a, b])
-    return h("path", { class: "ray", d: `M${x} ${y}l${a * length} ${-b * length}` })
-  })
-  const ground: Child[] = [
-    h("rect", { class: "side", x: 0.5, y: 0.5, width: size - 1, height: height - 1, rx: 6 }),
-    ...rays,
-    corner("z[0] largest", 52, height - 14),
-    corner("z[1] largest", size - 52, height - 14),
-    corner("z[2] largest", size / 2, 20),
-  ]
-  return figure(
-    "Logits",
-    `Seen along (1, 1, 1): no step goes that way. From the middle to the edge: ${pretty(radius)}.`,
-    field({
-      title: "Logits",
-      ground,
-      width: size,
-      height,
-      toPixels,
-      fromPixels,
-      arrows,
-      path: places,
-      start: {
-        text: `z = ${tuple(three(state).z, 3)}`,
-        step: radius / 50,
-        move: (place) => set({ z: moved(state, fromPlane(place, mean)) }),
-      },
-    }),
-  )
-}
-
-const corner = (text: string, x: number, y: number): Description =>
-  h("text", { x, y, "text-anchor": "middle" }, text)
-
-/** The logits with other first three, which keep their mean and get no more than two decimals. */
-function moved(state: State, z: Vector): number[] {
-  const by = sum(three(state).z) / 3 - sum(z) / 3
-  return [...z.map((x) => Number((x + by).toFixed(2))), ...state.z.slice(3)]
 }
 
 function ends(points: readonly Point[], state: State): Description {
