@@ -58,7 +58,8 @@ class Explorer:
     @property
     def address(self) -> str:
         """The address, once it has been written."""
-        self.page.wait_for_timeout(150)
+        # A timer of the page's that is due earlier has run when this one does.
+        self.page.evaluate("new Promise(done => setTimeout(done, 110))")
         return str(self.page.evaluate("decodeURIComponent(location.hash.slice(1))"))
 
     def at(self, python: str) -> float:

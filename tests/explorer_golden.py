@@ -18,6 +18,7 @@ import numpy as np
 
 import softgrad as sg
 from softgrad.explain.heads import HEADS
+from softgrad.report.colours import PALETTE, diverging
 from softgrad.report.scales import pretty
 from softgrad.results import plain
 
@@ -215,6 +216,12 @@ def pretty_cases() -> Iterator[Case]:
         yield {"value": value, "figures": figures, "text": pretty(value, figures)}
 
 
+def colour_cases() -> Iterator[Case]:
+    for value in (0.0, 0.013, -0.013, 0.25, -0.41, 0.5, -0.77, 1.0, 3.0):
+        colour = " ".join(map(str, diverging(value, 1.0).tolist()))
+        yield {"value": value, "limit": 1.0, "colour": f"rgb({colour})"}
+
+
 def golden() -> str:
     """Return the content of the file."""
     with np.errstate(all="ignore"):
@@ -228,6 +235,8 @@ def golden() -> str:
             "backwards": list(backward_cases()),
             "quotients": list(quotient_cases()),
             "pretty": list(pretty_cases()),
+            "palette": list(PALETTE),
+            "colours": list(colour_cases()),
         }
     lines = [
         f'"{name}": [\n'

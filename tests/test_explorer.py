@@ -21,6 +21,7 @@ import softgrad as sg
 from cli_runs import assert_refused, softgrad
 from explorer_golden import GOLDEN, golden
 from softgrad.cli.local_page import LocalPage
+from softgrad.report.colours import PALETTE
 
 BUILT = Path(sg.__file__).parent / "report" / "explorer.html"
 
@@ -32,6 +33,13 @@ def start_of(page: str) -> str:
 
 def test_the_page_is_small() -> None:
     assert BUILT.stat().st_size <= 150_000
+
+
+def test_bars_have_the_report_s_colours() -> None:
+    style = (Path(__file__).parent.parent / "web" / "src" / "style.css").read_text("utf-8")
+    found = re.findall(r"background: (#\w+)", style)
+    assert len(found) == 3
+    assert set(found) < set(PALETTE)
 
 
 def test_the_policy_allows_the_one_script_and_the_one_style() -> None:

@@ -411,6 +411,16 @@ def test_the_plane_keeps_its_size_while_it_is_held(explorer: Explorer) -> None:
     assert caption.inner_text().endswith("edge: 8.")
 
 
+@pytest.mark.parametrize("options", [{"has_touch": True}], ids=["touch"])
+def test_a_finger_beside_the_start_scrolls_and_moves_nothing(explorer: Explorer) -> None:
+    explorer.open("view=follow&steps=5")
+    x, y = explorer.handle('[aria-label="Logits: the start"]')
+    explorer.page.touchscreen.tap(x + 60, y + 60)
+    assert "z=" not in explorer.address
+    explorer.page.touchscreen.tap(x + 12, y)
+    assert "z=" in explorer.address
+
+
 @pytest.mark.parametrize("corner", [(-900, 900), (900, 900), (0, -900)])
 def test_a_start_past_the_corners_stays_finite(explorer: Explorer, corner: tuple[int, int]) -> None:
     explorer.open("view=follow&steps=3")

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs"
 import { test } from "node:test"
 
 import * as maths from "../build/maths.js"
+import { diverging, PALETTE } from "../build/colours.js"
 import { pretty } from "../build/numbers.js"
 
 const golden = JSON.parse(
@@ -126,4 +127,10 @@ test("difference quotients, but for what rounding over a small step leaves open"
 
 test("numbers are written as Python writes them", () => {
   for (const { value, figures, text } of golden.pretty) assert.equal(pretty(value, figures), text)
+})
+
+test("colours are those of the report", () => {
+  assert.deepEqual(PALETTE, golden.palette)
+  for (const { value, limit, colour } of golden.colours)
+    assert.equal(diverging(value, limit), colour)
 })

@@ -88,6 +88,8 @@ export function field({
       width,
       height,
       onpointerdown(event: PointerEvent) {
+        // A finger that does not take the start scrolls the page.
+        if (event.pointerType === "touch" && !(event.target as Element).closest(".start")) return
         ;(event.currentTarget as Element).setPointerCapture(event.pointerId)
         start.hold?.(true)
         toPointer(event)
