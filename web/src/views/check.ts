@@ -172,7 +172,7 @@ export const check: View = {
         matrix("The backward's", yours, (i, j) => `yours[${i}, ${j}]`),
         matrix("The Jacobian", J, (i, j) => `J[${i}, ${j}]`),
         matrix(
-          "Their difference, on its own scale",
+          "Difference, own scale",
           error,
           (i, j) => `yours[${i}, ${j}] - J[${i}, ${j}]`,
           largest(error),
