@@ -4,17 +4,17 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-all lint docs bench clean
+.PHONY: demo test test-all lint docs bench page clean
 
 demo: $(VENV)/.demo
 	$(BIN)/softgrad demo
 
 # Work is stolen, not dealt out: two workers seldom compile the same kernel.
-test: $(VENV)/.test lint
+test: $(VENV)/.test lint web/node_modules
 	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/python -m pytest --doctest-modules src/softgrad -p no:cacheprovider -q
 
-test-all: $(VENV)/.test lint
+test-all: $(VENV)/.test lint web/node_modules
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow"
 	$(BIN)/python -m pytest --doctest-modules src/softgrad -p no:cacheprovider -q
 
@@ -30,8 +30,15 @@ docs: $(VENV)/.docs
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
 
+page: web/node_modules
+	cd web && npm run build
+
 clean:
-	rm -rf $(VENV) docs/_build build dist
+	rm -rf $(VENV) docs/_build build dist web/node_modules web/build
+
+# The page's tools. The page itself is in the repository: tests that build it anew are skipped without.
+web/node_modules: web/package-lock.json
+	@cd web && npm ci --no-audit --no-fund --loglevel=error && touch node_modules || echo "the explorer page cannot be built here: npm is missing, or its registry is out of reach"
 
 $(VENV)/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softgrad needs Python 3.11 or newer: $(PYTHON) was not found; try 'make PYTHON=/path/to/python3.11'"; exit 1; }

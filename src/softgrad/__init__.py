@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from softgrad.learn.classifier import SoftmaxClassifier
     from softgrad.learn.statistics import expected_calibration_error
     from softgrad.promises import conformance
+    from softgrad.report.explorer import explore
 
 __version__ = "0.1.0"
 
@@ -63,6 +64,7 @@ _ROOM_OF = {
     "SelectedLogProbs": "heads",
     "SoftmaxClassifier": "learn.classifier",
     "expected_calibration_error": "learn.statistics",
+    "explore": "report.explorer",
     "follow": "explain",
     "linear_cross_entropy": "heads",
     "selected_log_probs": "heads",
@@ -96,6 +98,7 @@ __all__ = [
     "entmax15",
     "expected_calibration_error",
     "explain_impl",
+    "explore",
     "follow",
     "get_num_threads",
     "learn",

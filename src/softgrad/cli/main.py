@@ -20,8 +20,8 @@ from softgrad.errors import MissingExtraError, UsageError
 __all__ = ["cli", "main", "run"]
 
 _COMMANDS = (
-    "demo", "train", "predict", "jacobian", "compare", "follow", "shapes", "check", "conformance",
-    "bench", "env",
+    "demo", "train", "predict", "jacobian", "compare", "follow", "shapes", "explore", "check",
+    "conformance", "bench", "env",
 )  # fmt: skip
 
 
