@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from softgrad.explain.arguments import Vector
-from softgrad.losses import BinaryCrossEntropy, SquaredError
+from softgrad.losses import BinaryCrossEntropy
 from softgrad.maps import AbstractMap, log_sigmoid, log_softmax, sigmoid, softmax
 
 __all__ = ["HEADS", "Head"]
@@ -46,8 +46,9 @@ def _sum_of_binary_losses(z: Vector, target: int) -> tuple[float, Vector]:
 
 def _squared_distance(z: Vector, target: int) -> tuple[float, Vector]:
     p, J = softmax.linearize(z)
-    loss, p_bar = SquaredError(reduction="sum").value_and_gradient(p, _one_hot(z, target))
-    return float(loss), J.rmv(p_bar)
+    distance = p.copy()
+    distance[target] = -np.delete(p, target).sum()  # p[t] − 1, with the digits of the others
+    return float(distance @ distance) / 2, J.rmv(distance)
 
 
 def _one_hot(z: Vector, target: int) -> Vector:
