@@ -10,7 +10,11 @@ from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
 
-__all__ = ["IDENTITY", "MEAN_OF_USES", "NEARLY_ZERO", "SCALE", "SIGN", "SPREAD", "ZERO"]
+__all__ = [
+    "IDENTITY", "MEAN_OF_USES", "NEARLY_ZERO", "PASSED_ON", "SCALE", "SIGN", "SPREAD", "ZERO",
+]  # fmt: skip
+
+PASSED_ON = "The incoming gradient is passed on as it is: the Jacobian is never applied."
 
 
 def _zero(view: View) -> Iterator[Guess]:
@@ -32,8 +36,7 @@ def _identity(view: View) -> Iterator[Guess]:
     if _only_moves(view):
         return  # where J is a permutation, what is wrong is the order
     if set(view.x.shape) <= set(y.shape) or set(y.shape) <= set(view.x.shape):
-        text = "The incoming gradient is passed on as it is: the Jacobian is never applied."
-        yield Guess("identity", mask.astype(np.float64), text, Formula("g", _expected(view)))
+        yield Guess("identity", mask.astype(np.float64), PASSED_ON, Formula("g", _expected(view)))
 
 
 def _only_moves(view: View) -> bool:
