@@ -202,7 +202,7 @@ def _confined(views: Views, named: bool = False) -> Diagnosis | None:
     for view in views:
         error, own = (np.abs(M).max(axis=0) for M in (view.A - view.J, view.J))
         # An error may be small next to the gradient, and everywhere none the less.
-        least = max(1e-3 * float(error.max()), 64 * view.bar)
+        least = max(1e-6 * float(error.max()), 64 * view.bar)
         shown.append(error > least)
         live.append((own > least) | shown[-1])  # that nothing is right says nothing
     names = []
