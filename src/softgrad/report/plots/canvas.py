@@ -35,7 +35,9 @@ def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
     except ImportError:
         raise MissingExtraError("matplotlib", "plot") from None
     if ax is None:
-        return pyplot.figure(figsize=(width, height), layout="constrained").add_subplot()
+        figure = pyplot.figure(figsize=(width, height), layout="constrained")
+        made: Axes = figure.add_subplot()
+        return made
     if not isinstance(ax, Axes):
         raise TypeError(mismatch("ax", "axes of matplotlib", type(ax).__name__))
     return ax
