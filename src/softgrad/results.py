@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-__all__ = ["Paragraph", "Result", "Table", "counted", "number", "plain"]
+__all__ = ["Fields", "Paragraph", "Result", "Table", "counted", "number", "plain"]
 
 Side = Literal["left", "right"]
 Tone = Literal["plain", "title", "good", "bad", "quiet"]
@@ -56,7 +56,17 @@ class Table:
     title: str = ""
 
 
-Block = Paragraph | Table
+@dataclass(frozen=True)
+class Fields:
+    """Names, and a text beside each of them; its folds hang under it."""
+
+    rows: tuple[tuple[str, str], ...]
+
+
+Block = Paragraph | Table | Fields
+
+_MOST_ROWS = 60
+"""As many rows of a table are shown; `to_dict` has all of them."""
 
 
 def number(value: float) -> str:
@@ -112,6 +122,11 @@ class Result(ABC):
     schema: ClassVar[str]
     """The name and version of the JSON form, such as ``"softgrad.check/1"``."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Set before `dataclass` looks: it would write all numbers of all arrays.
+        cls.__repr__ = Result.__str__  # type: ignore[assignment, method-assign]
+
     @abstractmethod
     def blocks(self) -> Iterable[Block]:
         """Yield what a reader sees, top to bottom."""
@@ -129,9 +144,12 @@ class Result(ABC):
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        for block in self.blocks():
+        for block in map(_fitting, self.blocks()):
             if isinstance(block, Paragraph):
                 yield _paragraph(block)
+                continue
+            if isinstance(block, Fields):
+                yield _fields(block)
                 continue
             title = Text(block.title) if block.title else None  # not markup: it may hold brackets
             table = RichTable(title=title, title_justify="left", title_style="bold")
@@ -155,8 +173,10 @@ class Result(ABC):
 
     def _repr_html_(self) -> str:
         parts = []
-        for block in self.blocks():
-            if isinstance(block, Paragraph):
+        for block in map(_fitting, self.blocks()):
+            if isinstance(block, Fields):
+                parts.append(_html_table(Table(("", ""), block.rows)))
+            elif isinstance(block, Paragraph):
                 text = html.escape(block.text).replace("\n", "<br>")
                 parts.append(f'<p style="margin:0.2em 0;{_CSS[block.tone]}">{text}</p>')
             else:
@@ -176,6 +196,27 @@ def _paragraph(block: Paragraph) -> Text | RichTable:
     hanging = RichTable.grid()
     hanging.add_row(Text(bullet[0], style), Text(block.text[bullet.end() :], style))
     return hanging
+
+
+def _fields(block: Fields) -> RichTable:
+    """Return fields for the terminal: names in a column, indented."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    grid = RichTable.grid(padding=(0, 2, 0, 0))
+    for name, text in block.rows:
+        grid.add_row(Text(f"  {name}"), Text(text))
+    return grid
+
+
+def _fitting(block: Block) -> Block:
+    """Cut a long table in its middle, and say so."""
+    if not isinstance(block, Table) or len(block.rows) <= _MOST_ROWS:
+        return block
+    head, tail = block.rows[: _MOST_ROWS // 2], block.rows[1 - _MOST_ROWS // 2 :]
+    left_out = len(block.rows) - len(head) - len(tail)
+    gap = (f"… {left_out} more", *("" for _ in block.columns[1:]))
+    return Table(block.columns, (*head, gap, *tail), block.title)
 
 
 def _cell(value: str | float) -> str:

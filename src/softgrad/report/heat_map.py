@@ -34,6 +34,8 @@ class Panel:
     columns: Sequence[str] | None = None
     row_title: str = ""
     column_title: str = ""
+    figures: int | None = None
+    """Of a number in a cell; as many as have room where it is not said."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Reduced:
     columns: Axis
     merged: tuple[int, int]
     limit: float
+    figures: int | None = None
 
     @property
     def numbers(self) -> list[list[str]] | None:
@@ -53,7 +56,8 @@ class Reduced:
         n_rows, n_columns = self.matrix.shape
         if max(n_rows, n_columns) > MOST_WITH_NUMBERS:
             return None
-        figures = 4 if n_columns <= 5 else 3 if n_columns <= 8 else 2
+        room = 4 if n_columns <= 5 else 3 if n_columns <= 8 else 2
+        figures = self.figures or room
         return [[pretty(value, figures) for value in row] for row in self.matrix.tolist()]
 
     @property
@@ -177,7 +181,8 @@ def reduce_panel(panel: Panel) -> Reduced:
     small, rows = merge_rows(matrix, rows, kept_rows)
     turned, columns = merge_rows(small.T, columns, kept_columns)
     merged = (matrix.shape[0] - len(rows.labels), matrix.shape[1] - len(columns.labels))
-    return Reduced(turned.T, panel.title, rows, columns, merged, float(finite.max()))
+    limit = float(finite.max())
+    return Reduced(turned.T, panel.title, rows, columns, merged, limit, panel.figures)
 
 
 def _draw(panel: Reduced, limit: float, width: float, legend: list[Piece]) -> Markup:
