@@ -118,9 +118,8 @@ def test_a_foreign_string_does_nothing_on_a_real_page(payload: str, name: str) -
     assert_nothing_runs(page)
     elements = Elements(page)
     assert elements.names <= DRAWN | WRITTEN
-    lines = "\n".join(clean(line) for line in payload.splitlines())
-    # Longer names are cut, but the command is whole on every page.
-    assert lines[:20] in elements.text
+    first = clean(next(filter(None, payload.split())))
+    assert first[:20] in elements.text
 
 
 @pytest.mark.parametrize("name", PAGES)

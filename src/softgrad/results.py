@@ -65,8 +65,10 @@ class Fields:
 
 Block = Paragraph | Table | Fields
 
-_MOST_ROWS = 60
-"""As many rows of a table are shown; `to_dict` has all of them."""
+_MOST_LINES = 100
+"""Of what an interpreter shows of a result."""
+_MOST_ROWS, _LARGEST_HTML = 60, 40_000
+"""Of a table in a notebook, and characters of all that a notebook shows of a result."""
 
 
 def number(value: float) -> str:
@@ -125,7 +127,7 @@ class Result(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         # Set before `dataclass` looks: it would write all numbers of all arrays.
-        cls.__repr__ = Result.__str__  # type: ignore[assignment, method-assign]
+        cls.__repr__ = Result._repr  # type: ignore[assignment, method-assign]
 
     @abstractmethod
     def blocks(self) -> Iterable[Block]:
@@ -141,26 +143,18 @@ class Result(ABC):
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
-        for block in map(_fitting, self.blocks()):
+        for block in self.blocks():
             if isinstance(block, Paragraph):
                 yield _paragraph(block)
-                continue
-            if isinstance(block, Fields):
+            elif isinstance(block, Fields):
                 yield _fields(block)
-                continue
-            title = Text(block.title) if block.title else None  # not markup: it may hold brackets
-            table = RichTable(title=title, title_justify="left", title_style="bold")
-            for index, name in enumerate(block.columns):
-                sides = [_side(row[index]) for row in block.rows]
-                side: Side = "right" if "right" in sides else "left"
-                # A number that is cut short is another number: it is folded.
-                table.add_column(Text(name, justify=side), overflow="fold")
-            for row in block.rows:
-                table.add_row(*(Text(_cell(cell), justify=_side(cell)) for cell in row))
-            yield table
+            else:
+                table = _table(block)
+                boundless = options.update(max_width=10_000)
+                if console.measure(table, options=boundless).minimum <= options.max_width:
+                    yield table
+                else:  # a word or a number would be broken
+                    yield from _records(block)
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -171,16 +165,22 @@ class Result(ABC):
         console.print(self)
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
+    def _repr(self) -> str:
+        """Return what an interpreter shows: the beginning of `str`."""
+        lines = str(self).splitlines()
+        if len(lines) > _MOST_LINES:
+            more = len(lines) - _MOST_LINES + 1
+            lines[_MOST_LINES - 1 :] = [f"… {more} more lines; print() shows all of them"]
+        return "\n".join(lines)
+
     def _repr_html_(self) -> str:
-        parts = []
-        for block in map(_fitting, self.blocks()):
-            if isinstance(block, Fields):
-                parts.append(_html_table(Table(("", ""), block.rows)))
-            elif isinstance(block, Paragraph):
-                text = html.escape(block.text).replace("\n", "<br>")
-                parts.append(f'<p style="margin:0.2em 0;{_CSS[block.tone]}">{text}</p>')
-            else:
-                parts.append(_html_table(block))
+        parts: list[str] = []
+        for block in self.blocks():
+            part = _html(block)
+            if sum(map(len, parts)) + len(part) > _LARGEST_HTML:
+                parts.append(_html(Paragraph("… print() and to_dict() have all of it.", "quiet")))
+                break
+            parts.append(part)
         return f'<div class="softgrad">{"".join(parts)}</div>'
 
 
@@ -198,6 +198,33 @@ def _paragraph(block: Paragraph) -> Text | RichTable:
     return hanging
 
 
+def _table(block: Table) -> RichTable:
+    """Return a table for the terminal."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    title = Text(block.title) if block.title else None  # not markup: it may hold brackets
+    table = RichTable(title=title, title_justify="left", title_style="bold")
+    for index, name in enumerate(block.columns):
+        sides = [_side(row[index]) for row in block.rows]
+        side: Side = "right" if "right" in sides else "left"
+        # A number that is cut short is another number: it is folded.
+        table.add_column(Text(name, justify=side), overflow="fold")
+    for row in block.rows:
+        table.add_row(*(Text(_cell(cell), justify=_side(cell)) for cell in row))
+    return table
+
+
+def _records(block: Table) -> Iterable[Text | RichTable]:
+    """Write a table as one list of fields a row, for a terminal that is too narrow."""
+    if block.title:
+        yield _paragraph(Paragraph(block.title, "title"))
+    for row in block.rows:
+        cells = zip(block.columns, map(_cell, row), strict=True)
+        yield _fields(Fields(tuple((name, cell) for name, cell in cells if cell)))
+        yield _paragraph(Paragraph(""))
+
+
 def _fields(block: Fields) -> RichTable:
     """Return fields for the terminal: names in a column, indented."""
     from rich.table import Table as RichTable
@@ -209,14 +236,14 @@ def _fields(block: Fields) -> RichTable:
     return grid
 
 
-def _fitting(block: Block) -> Block:
+def _cut(table: Table) -> Table:
     """Cut a long table in its middle, and say so."""
-    if not isinstance(block, Table) or len(block.rows) <= _MOST_ROWS:
-        return block
-    head, tail = block.rows[: _MOST_ROWS // 2], block.rows[1 - _MOST_ROWS // 2 :]
-    left_out = len(block.rows) - len(head) - len(tail)
-    gap = (f"… {left_out} more", *("" for _ in block.columns[1:]))
-    return Table(block.columns, (*head, gap, *tail), block.title)
+    if len(table.rows) <= _MOST_ROWS:
+        return table
+    head, tail = table.rows[: _MOST_ROWS // 2], table.rows[1 - _MOST_ROWS // 2 :]
+    left_out = len(table.rows) - len(head) - len(tail)
+    gap = (f"… {left_out} more", *("" for _ in table.columns[1:]))
+    return Table(table.columns, (*head, gap, *tail), table.title)
 
 
 def _cell(value: str | float) -> str:
@@ -225,6 +252,15 @@ def _cell(value: str | float) -> str:
 
 def _side(cell: str | float) -> Side:
     return "left" if isinstance(cell, str) else "right"
+
+
+def _html(block: Block) -> str:
+    if isinstance(block, Paragraph):
+        text = html.escape(block.text).replace("\n", "<br>")
+        return f'<p style="margin:0.2em 0;{_CSS[block.tone]}">{text}</p>'
+    if isinstance(block, Fields):
+        return _html_table(Table(("", ""), block.rows))
+    return _html_table(_cut(block))
 
 
 def _html_table(table: Table) -> str:
