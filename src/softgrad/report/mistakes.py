@@ -40,9 +40,9 @@ def mistakes_figures(judged: Judged) -> tuple[Figure, ...]:
     words = (
         f"p − t, what each row sends back through softmax and cross-entropy: orange lowers a "
         f"logit, blue raises it, and every row sums to 0. Row {judged.numbers[first]} is "
-        f"{named(judged.classes[judged.y[first]])}; the model gives "
-        f"{named(judged.classes[said])} {pretty(judged.probabilities[first, said])}, and its "
-        "gradient is large for that."
+        f"{named(judged.classes[judged.y[first]])}; for the model it is "
+        f"{named(judged.classes[said])}, with probability "
+        f"{pretty(judged.probabilities[first, said])}."
     )
     svg = heat_map(
         p - t,
