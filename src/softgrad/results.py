@@ -14,6 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = ["Fields", "Paragraph", "Result", "Table", "counted", "number", "plain
 Side = Literal["left", "right"]
 Tone = Literal["plain", "title", "good", "bad", "quiet"]
 
+_PICTURES = '<div style="display:flex;flex-wrap:wrap;gap:1em 2em;margin:1em 0">{}</div>'
 _BULLET = re.compile(r" +|• ")
 _RICH_STYLE = {"plain": "", "title": "bold", "good": "green", "bad": "bold red", "quiet": "dim"}
 _CSS = {
@@ -174,9 +176,11 @@ class Result(ABC):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        parts: list[str] = []
-        for block in self.blocks():
-            part = _html(block)
+        title, *blocks = map(_html, self.blocks())
+        parts = [title]
+        # Reports stand above results: they are asked by name for what they can draw.
+        pictures = import_module("softgrad.report.faces").picture_of(self)
+        for part in [_PICTURES.format(pictures)] * bool(pictures) + blocks:
             if sum(map(len, parts)) + len(part) > _LARGEST_HTML:
                 parts.append(_html(Paragraph("… print() and to_dict() have all of it.", "quiet")))
                 break

@@ -14,7 +14,7 @@ from softgrad.report.scales import pretty
 from softgrad.report.sentences import named
 from softgrad.results import Block, Paragraph, Table, Tone, counted
 
-__all__ = ["conformance_page"]
+__all__ = ["conformance_page", "promises_figure"]
 
 _WORDS = DotWords(
     "measured, as a part of what is allowed", "allowed", "not measured", "promises", least=1e-3
@@ -60,10 +60,11 @@ def _section(result: Conformance) -> Section:
     if not blocks:
         blocks.append(Paragraph("No promise is broken."))
     folds = (Fold("Every promise", (_table(result),)), *_unmeasured(result))
-    return Section(result.suite, tuple(blocks), (_figure(result),), folds)
+    return Section(result.suite, tuple(blocks), (promises_figure(result),), folds)
 
 
-def _figure(result: Conformance) -> Figure:
+def promises_figure(result: Conformance) -> Figure:
+    """Draw what was measured of every promise beside what it allows."""
     dots = [
         Dot(outcome.promise, _share(outcome), 1.0, outcome.verdict) for outcome in result.outcomes
     ]
