@@ -71,7 +71,7 @@ class Long(Result):
 def test_a_long_table_is_cut_in_its_middle_and_says_so() -> None:
     html = Long(1, 1000)._repr_html_()
     assert html.count("<tr>") == 61
-    assert "<td>… 941 more</td>" in html.replace(' style="text-align:left"', "")
+    assert ">… 941 more</td>" in html
     assert "row 0<" in html
     assert "row 999<" in html
     assert "more" not in Long(1, 60)._repr_html_()

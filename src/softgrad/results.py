@@ -30,6 +30,7 @@ Side = Literal["left", "right"]
 Tone = Literal["plain", "title", "good", "bad", "quiet"]
 
 _PICTURES = '<div style="display:flex;flex-wrap:wrap;gap:1em 2em;margin:1em 0">{}</div>'
+_CELL = "padding:0.1em 0.6em;text-align:left"
 _BULLET = re.compile(r" +|• ")
 _RICH_STYLE = {"plain": "", "title": "bold", "good": "green", "bad": "bold red", "quiet": "dim"}
 _CSS = {
@@ -176,15 +177,18 @@ class Result(ABC):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        title, *blocks = map(_html, self.blocks())
-        parts = [title]
+        blocks = list(self.blocks())
+        faces = list(map(_html, blocks))
         # Reports stand above results: they are asked by name for what they can draw.
         pictures = import_module("softgrad.report.faces").picture_of(self)
-        for part in [_PICTURES.format(pictures)] * bool(pictures) + blocks:
-            if sum(map(len, parts)) + len(part) > _LARGEST_HTML:
+        if pictures:
+            faces.insert(isinstance(blocks[0], Paragraph), _PICTURES.format(pictures))
+        parts: list[str] = []
+        for face in faces:
+            if sum(map(len, parts)) + len(face) > _LARGEST_HTML:
                 parts.append(_html(Paragraph("… print() and to_dict() have all of it.", "quiet")))
                 break
-            parts.append(part)
+            parts.append(face)
         return f'<div class="softgrad">{"".join(parts)}</div>'
 
 
@@ -263,17 +267,28 @@ def _html(block: Block) -> str:
         text = html.escape(block.text).replace("\n", "<br>")
         return f'<p style="margin:0.2em 0;{_CSS[block.tone]}">{text}</p>'
     if isinstance(block, Fields):
-        return _html_table(Table(("", ""), block.rows))
+        rows = (
+            f'<tr><td style="{_CELL};white-space:nowrap">{html.escape(name)}</td>'
+            f'<td style="{_CELL}">{html.escape(text)}</td></tr>'
+            for name, text in block.rows
+        )
+        return f"<table><tbody>{''.join(rows)}</tbody></table>"
     return _html_table(_cut(block))
 
 
 def _html_table(table: Table) -> str:
-    caption = f"<caption>{html.escape(table.title)}</caption>" if table.title else ""
+    title = html.escape(table.title)
+    caption = f'<caption style="text-align:left;font-weight:600">{title}</caption>' if title else ""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
     rows = []
     for row in table.rows:
-        cells = []
-        for cell in row:
-            cells.append(f'<td style="text-align:{_side(cell)}">{html.escape(_cell(cell))}</td>')
+        cells = [f'<td style="{_cell_style(cell)}">{html.escape(_cell(cell))}</td>' for cell in row]
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return (
+        f'<table style="margin:0.8em 0">{caption}<thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _cell_style(cell: str | float) -> str:
+    return f"{_CELL.removesuffix('left')}{_side(cell)}"

@@ -117,7 +117,7 @@ def draw_heads(comparison: Comparison, names: Sequence[str]) -> Markup:
     columns = largest(np.abs(comparison.x), _COLUMNS)
     labels = [f"x[{j}]" for j in columns]
     panels = [
-        Panel(head.W_bar[:, columns], f"{head.name} head", names, labels, "row of W, by class")
+        Panel(head.W_bar[:, columns], f"{head.name} head", names, labels, "row of W")
         for head in comparison.heads
     ]
     return heat_maps(panels)

@@ -93,6 +93,6 @@ def plot_heads(
         draw_scale(ax, mesh)
     notes = [f"{C} of {D} columns: those with the largest inputs"] if C < D else []
     ax.set_title("Gradient in the last layer's W", loc="left", pad=24, **PLAIN)
-    ax.set_ylabel("row of W, by class", **SMALL)
+    ax.set_ylabel("row of W", **SMALL)
     ax.set_xlabel(with_notes("", [*notes, *small.notes]), **SMALL)
     return ax
