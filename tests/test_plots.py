@@ -25,6 +25,7 @@ from softgrad.report.colours import diverging
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")
 plt = pytest.importorskip("matplotlib.pyplot")
+SETTINGS = dict(matplotlib.rcParams)
 
 RNG = np.random.default_rng(3)
 LOGITS = RNG.normal(size=5)
@@ -89,9 +90,9 @@ def test_without_axes_a_figure_is_made(plot: Callable[[Any], Any]) -> None:
 
 @pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
 def test_no_setting_is_changed(plot: Callable[[Any], Any]) -> None:
-    before, printing, errors = dict(matplotlib.rcParams), np.get_printoptions(), np.geterr()
+    printing, errors = np.get_printoptions(), np.geterr()
     drawn(plot(None))
-    assert dict(matplotlib.rcParams) == before
+    assert dict(matplotlib.rcParams) == SETTINGS
     assert (np.get_printoptions(), np.geterr()) == (printing, errors)
 
 
@@ -246,7 +247,11 @@ def test_a_path_on_a_field_has_another_colour_and_no_second_triangle() -> None:
 def test_of_many_classes_two_move_and_the_others_are_one() -> None:
     followed = sg.follow(sg.softmax, "output", index=4, start=np.linspace(0, 2, 80))
     ax = plot_path(followed, labels=[f"k{k}" for k in range(80)])
-    assert {"k4", "the other 78"} <= set(words(ax))
+    p = followed.trajectory.outputs
+    assert {"k4", "k79", "the other 78"} <= set(words(ax))
+    rest = np.delete(p, [4, 79], axis=1).sum(axis=1)
+    (height,) = (line.get_ydata() for line in ax.lines if len(line.get_xdata()) == len(p))
+    assert np.abs(height - np.sqrt(0.75) * rest).max() < 1e-12
     assert any("2 of 80 classes" in word for word in words(ax))
 
 

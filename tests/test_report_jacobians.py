@@ -55,6 +55,17 @@ def test_of_independent_rows_the_worst_is_shown() -> None:
     assert found.analytic == pytest.approx(np.diag(np.diag(J)), rel=1e-9)
 
 
+@pytest.mark.parametrize("row", [0, 1, -1])
+def test_a_row_that_is_wrong_is_shown_among_right_ones(row: int) -> None:
+    def backward(z: Any, g: Any) -> Any:
+        z_bar = right(z, g)
+        z_bar[row] *= 3
+        return z_bar
+
+    found = seen(backward)
+    assert found.analytic == pytest.approx(3 * found.measured, rel=1e-6)
+
+
 def test_a_right_backward_has_the_same_jacobian() -> None:
     found = seen(right)
     assert np.abs(found.analytic - found.measured).max() < 1e-9 * np.abs(found.measured).max()
