@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.jacobians import Jacobians
@@ -17,16 +18,18 @@ __all__ = ["jacobians_figure"]
 def jacobians_figure(seen: Jacobians) -> Figure:
     """Draw three matrices on one colour scale."""
     gap = seen.analytic - seen.measured  # [M, n]
-    named_panels = (
-        (seen.analytic, "your backward"),
-        (seen.measured, "measured"),
-        (gap, "difference"),
-    )
+    size = float(np.abs(seen.measured).max(initial=0.0))
+    wrong = np.abs(gap) > 32 * seen.bar + 1e-9 * size
+    shown = {
+        "your backward": seen.analytic,
+        "measured": seen.measured,
+        "difference": np.where(wrong, gap, 0.0),
+    }
     panels = [
         Panel(matrix, title, row_title="output", column_title="input entry", figures=2)
-        for matrix, title in named_panels
+        for title, matrix in shown.items()
     ]
-    return Figure(heat_maps(panels), f"{_what(seen)} {_how_far(seen, gap)}")
+    return Figure(heat_maps(panels), f"{_what(seen)} {_how_far(gap, wrong)}")
 
 
 def _what(seen: Jacobians) -> str:
@@ -40,10 +43,8 @@ def _what(seen: Jacobians) -> str:
     return words
 
 
-def _how_far(seen: Jacobians, gap: Matrix) -> str:
-    """Say where the two differ by more than rounding."""
-    size = float(np.abs(seen.measured).max(initial=0.0))
-    wrong = np.abs(gap) > 32 * seen.bar + 1e-9 * size
+def _how_far(gap: Matrix, wrong: NDArray[np.bool_]) -> str:
+    """Say where the two differ by more than rounding; what is less is drawn as 0."""
     if not wrong.any():
         worst = pretty(float(np.abs(gap).max(initial=0.0)), 2)
         return f"They agree to {worst} in every entry."
