@@ -101,7 +101,7 @@ def test_refusals_are_one_line(folder: Path) -> None:
         ("iris", "--target", "x"): ("iris", "target"),
         ("iris", "--epochs", 3): ("--epochs", "networks"),
         ("iris", "--batch-size", 3): ("--batch-size", "networks"),
-        ("iris", "--report", "r.html"): ("--report", "networks"),
+        ("iris", "--report", "m"): ("m", "of its own"),
         ("iris", "--checkpoint", "m"): ("m", "of its own"),
         ("iris", "--cache", "none"): ("none", "does not exist"),
         ("iris", "--C", "0"): ("--C", "positive"),
@@ -109,3 +109,26 @@ def test_refusals_are_one_line(folder: Path) -> None:
         assert_refused(softgrad("train", *args, "--solver", "lbfgs", "-o", "m"), *words)
     assert_refused(softgrad("train", "iris", "--C", 3), "--C goes with --solver")
     assert sorted(path.name for path in folder.iterdir()) == ["one.csv", "text.csv"]
+
+
+@pytest.mark.parametrize("labels", [("a", "b", "c"), (3, 1, 2), ("yes", "no", "no")])
+def test_the_report_judges_the_rows_as_the_model_does(labels: tuple[object, ...]) -> None:
+    frame = table(words=labels)
+    frame.to_csv("t.csv", index=False)
+    args = ("t.csv", "--solver", "newton", "--C", 0.5, "-o", "m", "--report", "r.html")
+    outcome = softgrad("train", *args)
+    assert outcome.code == 0, outcome.err
+    assert "report  r.html" in outcome.out
+    page = Path("r.html").read_text(encoding="utf-8")
+    X, y = frame.drop(columns="kind"), frame["kind"]
+    right = sg.SoftmaxClassifier(C=0.5, solver="newton").fit(X, y).predict(X) == y
+    assert f"{100 * right.mean():.1f} % of its rows are right" in page
+    assert f"{right.sum()} of {len(y)} rows that it was trained on stand on the diagonal" in page
+    assert "softgrad train t.csv --solver newton --C 0.5" in page
+
+
+def test_rows_of_large_files_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    table().to_csv("t.csv", index=False)
+    monkeypatch.setattr("softgrad.cli.regression._LARGEST_FILE", 100)
+    softgrad("train", "t.csv", "--solver", "newton", "-o", "m", "--report", "r.html")
+    assert "no row was looked at by itself" in Path("r.html").read_text(encoding="utf-8")

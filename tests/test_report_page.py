@@ -11,93 +11,11 @@ from html.parser import HTMLParser
 import pytest
 
 import softgrad
+from foreign_strings import PAYLOADS
 from report_cases import SVG, page, roots
 from softgrad.report.page import Figure, Page, Section, render, write
 from softgrad.report.words import _character_width, clean
 from softgrad.results import Paragraph, Table
-
-PAYLOADS = [
-    # elements
-    "<script>alert(1)</script>",
-    "</script><script>alert(1)</script>",
-    "<ScRiPt src=//x.example></sCrIpT>",
-    "<img src=x onerror=alert(1)>",
-    "<svg onload=alert(1)>",
-    "<svg/onload=alert(1)//",
-    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
-    "<object data=data:text/html;base64,PHNjcmlwdD4=></object>",
-    "<base href=//x.example/>",
-    "<meta http-equiv=refresh content='0;url=//x.example'>",
-    "<link rel=stylesheet href=//x.example>",
-    "<a href=javascript:alert(1)>x</a>",
-    "<form action=//x.example><input name=a></form>",
-    "<math><mtext></mtext><style><img src=x></style></math>",
-    "<template><slot></template>",
-    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
-    "<plaintext>",
-    "<xmp>",
-    "<!-- -->",
-    "<!--><img src=x>-->",
-    "--><script>alert(1)</script>",
-    "]]><script>alert(1)</script>",
-    "<![CDATA[<script>alert(1)</script>]]>",
-    "<?xml version='1.0'?>",
-    "<!DOCTYPE x [<!ENTITY y SYSTEM 'file:///etc/passwd'>]>",
-    "</title><script>alert(1)</script>",
-    "</text></svg><script>alert(1)</script>",
-    "</desc><foreignObject><body onload=alert(1)></foreignObject>",
-    "</style><style>*{display:none}</style>",
-    "</td></tr></table><h1>x</h1>",
-    "</p><p class=good>",
-    "</details></section></main>",
-    "<set attributeName=href to=javascript:alert(1) />",
-    "<animate onbegin=alert(1) attributeName=x dur=1s>",
-    "<use href=data:image/svg+xml;base64,PHN2Zy8+ />",
-    # attributes
-    '" onmouseover="alert(1)',
-    "' onmouseover='alert(1)",
-    '"><script>alert(1)</script>',
-    "'><img src=x onerror=alert(1)>",
-    '" style="display:none',
-    "` onmouseover=alert(1) `",
-    '"/><image href="//x.example"/>',
-    'x" transform="scale(99)',
-    "javascript:alert(1)",
-    "JaVaScRiPt:alert(1)",
-    "data:text/html,<script>alert(1)</script>",
-    "url(//x.example)",
-    # entities
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "&#60;script&#62;",
-    "&#x3c;script&#x3e;",
-    "&xxe; &amp &nbsp; &",
-    "&quot; onload=&quot;alert(1)",
-    # styles
-    "}*{background:url(//x.example)}",
-    "expression(alert(1))",
-    "@import '//x.example';",
-    "</STYLE >x",
-    # templates
-    "{{ 7*7 }}",
-    "{% for x in () %}{% endfor %}",
-    "{{ page.__class__.__mro__ }}",
-    "{# comment #}",
-    "${7*7} #{7*7} <%= 7*7 %>",
-    "%s %(a)s {0} {page}",
-    # characters
-    "\x00<scr\x00ipt>\x01\x08\x0b\x1f\x7f",
-    "a\ufffe\uffffb\ufdd0",
-    "a\udc80b\ud83d",
-    "\u202egnp.exe\u2066abc",
-    "＜script＞alert(1)＜/script＞",
-    "\u2028<b>\u2029\x85",
-    "ｊａｖａｓｃｒｉｐｔ：",
-    "+ADw-script+AD4-alert(1)+ADw-/script+AD4-",
-    "é" + "\u0301" * 60,
-    "👩‍👩‍👧<b>",
-    "ﬀ ſcript ıİ",
-    "\t<b>\r\n</b>",
-]
 
 # A harmless character for each width, so that the same things are cut and turned.
 HARMLESS = {0.41: "i", 0.98: "m", 0.0: "\u0301", 1.05: "漢", 0.78: "A", 0.65: "a"}

@@ -137,7 +137,7 @@ def test_a_run_that_diverged_has_a_page(bad):
 @pytest.mark.parametrize(
     ("confusion", "words"),
     [
-        ([[5, 0, 0], [0, 6, 0], [0, 0, 7]], "No validation row is mistaken."),
+        ([[5, 0, 0], [0, 6, 0], [0, 0, 7]], "No row is mistaken."),
         ([[5, 0, 0], [0, 6, 4], [1, 0, 7]], "mistake: versicolor taken for virginica, 4 times."),
         ([[5, 1, 0], [0, 6, 0], [0, 0, 7]], "mistake: setosa taken for versicolor, once."),
         ([[5, 1, 0], [1, 6, 0], [0, 0, 7]], "setosa taken for versicolor, and 1 other pair of"),

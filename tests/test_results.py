@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from softgrad.results import Block, Paragraph, Result, Table, number, plain
+from softgrad.results import Block, Fields, Paragraph, Result, Table, number, plain
 
 FOREIGN = "W[k, j] <b>&amp;</b> [bold]x[/bold]"
 
@@ -46,6 +46,59 @@ def test_notebook_escapes_foreign_text() -> None:
     assert "<b>" not in html
     assert html.count("&lt;b&gt;&amp;amp;&lt;/b&gt;") == 4
     assert "<script" not in html
+
+
+def test_an_interpreter_shows_the_words_and_not_the_arrays() -> None:
+    assert repr(SAMPLE) == str(SAMPLE)
+    assert "array(" not in repr(SAMPLE)
+
+
+@dataclass(frozen=True)
+class Long(Result):
+    """A result with as many tables and rows as are asked for."""
+
+    schema: ClassVar[str] = "softgrad.long/1"
+
+    tables: int
+    rows: int
+
+    def blocks(self) -> Iterable[Block]:
+        for k in range(self.tables):
+            yield Table(("name", "size"), tuple((f"row {i}", i / 7) for i in range(self.rows)))
+            yield Paragraph(f"table {k}")
+
+
+def test_a_long_table_is_cut_in_its_middle_and_says_so() -> None:
+    html = Long(1, 1000)._repr_html_()
+    assert html.count("<tr>") == 61
+    assert ">… 941 more</td>" in html
+    assert "row 0<" in html
+    assert "row 999<" in html
+    assert "more" not in Long(1, 60)._repr_html_()
+    assert len(str(Long(1, 1000)).splitlines()) == 1005
+    assert repr(Long(1, 1000)).endswith("… 906 more lines; print() shows all of them")
+
+
+def test_what_a_notebook_shows_has_an_end() -> None:
+    html = Long(200, 60)._repr_html_()
+    assert len(html) < 50_000
+    assert "to_dict() have all of it" in html
+    assert html.endswith("</p></div>")
+
+
+def test_fields_hang_under_their_names() -> None:
+    @dataclass(frozen=True)
+    class Named(Result):
+        schema: ClassVar[str] = "softgrad.named/1"
+
+        def blocks(self) -> Iterable[Block]:
+            yield Fields((("where", "word " * 30), ("evidence", FOREIGN)))
+
+    lines = str(Named()).splitlines()
+    assert lines[0].startswith("  where     word")
+    assert lines[1].startswith(" " * 12 + "word")
+    assert lines[-1] == f"  evidence  {FOREIGN}"
+    assert "<b>" not in Named()._repr_html_()
 
 
 def test_json_is_strict_and_says_its_schema() -> None:

@@ -39,7 +39,7 @@ from softgrad.maps import (
 )
 
 if TYPE_CHECKING:
-    from softgrad import learn, nn, testing, torch
+    from softgrad import learn, nn, plot, testing, torch
     from softgrad.checker import check
     from softgrad.explain import compare, follow, shapes
     from softgrad.heads import (
@@ -70,7 +70,7 @@ _ROOM_OF = {
     "selected_log_probs": "heads",
     "shapes": "explain",
 }
-_ROOMS = ("learn", "nn", "testing", "torch")
+_ROOMS = ("learn", "nn", "plot", "testing", "torch")
 
 __all__ = [
     "BinaryCrossEntropy",
@@ -107,6 +107,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "nn",
+    "plot",
     "relu",
     "selected_log_probs",
     "set_num_threads",

@@ -14,6 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-__all__ = ["Paragraph", "Result", "Table", "counted", "number", "plain"]
+__all__ = ["Fields", "Paragraph", "Result", "Table", "counted", "number", "plain"]
 
 Side = Literal["left", "right"]
 Tone = Literal["plain", "title", "good", "bad", "quiet"]
 
+_PICTURES = '<div style="display:flex;flex-wrap:wrap;gap:1em 2em;margin:1em 0">{}</div>'
+_CELL = "padding:0.1em 0.6em;text-align:left"
 _BULLET = re.compile(r" +|• ")
 _RICH_STYLE = {"plain": "", "title": "bold", "good": "green", "bad": "bold red", "quiet": "dim"}
 _CSS = {
@@ -56,7 +59,19 @@ class Table:
     title: str = ""
 
 
-Block = Paragraph | Table
+@dataclass(frozen=True)
+class Fields:
+    """Names, and a text beside each of them; its folds hang under it."""
+
+    rows: tuple[tuple[str, str], ...]
+
+
+Block = Paragraph | Table | Fields
+
+_MOST_LINES = 100
+"""Of what an interpreter shows of a result."""
+_MOST_ROWS, _LARGEST_HTML = 60, 40_000
+"""Of a table in a notebook, and characters of all that a notebook shows of a result."""
 
 
 def number(value: float) -> str:
@@ -112,6 +127,11 @@ class Result(ABC):
     schema: ClassVar[str]
     """The name and version of the JSON form, such as ``"softgrad.check/1"``."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Set before `dataclass` looks: it would write all numbers of all arrays.
+        cls.__repr__ = Result._repr  # type: ignore[assignment, method-assign]
+
     @abstractmethod
     def blocks(self) -> Iterable[Block]:
         """Yield what a reader sees, top to bottom."""
@@ -126,23 +146,18 @@ class Result(ABC):
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
         for block in self.blocks():
             if isinstance(block, Paragraph):
                 yield _paragraph(block)
-                continue
-            title = Text(block.title) if block.title else None  # not markup: it may hold brackets
-            table = RichTable(title=title, title_justify="left", title_style="bold")
-            for index, name in enumerate(block.columns):
-                sides = [_side(row[index]) for row in block.rows]
-                side: Side = "right" if "right" in sides else "left"
-                # A number that is cut short is another number: it is folded.
-                table.add_column(Text(name, justify=side), overflow="fold")
-            for row in block.rows:
-                table.add_row(*(Text(_cell(cell), justify=_side(cell)) for cell in row))
-            yield table
+            elif isinstance(block, Fields):
+                yield _fields(block)
+            else:
+                table = _table(block)
+                boundless = options.update(max_width=10_000)
+                if console.measure(table, options=boundless).minimum <= options.max_width:
+                    yield table
+                else:  # a word or a number would be broken
+                    yield from _records(block)
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -153,14 +168,27 @@ class Result(ABC):
         console.print(self)
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
+    def _repr(self) -> str:
+        """Return what an interpreter shows: the beginning of `str`."""
+        lines = str(self).splitlines()
+        if len(lines) > _MOST_LINES:
+            more = len(lines) - _MOST_LINES + 1
+            lines[_MOST_LINES - 1 :] = [f"… {more} more lines; print() shows all of them"]
+        return "\n".join(lines)
+
     def _repr_html_(self) -> str:
-        parts = []
-        for block in self.blocks():
-            if isinstance(block, Paragraph):
-                text = html.escape(block.text).replace("\n", "<br>")
-                parts.append(f'<p style="margin:0.2em 0;{_CSS[block.tone]}">{text}</p>')
-            else:
-                parts.append(_html_table(block))
+        blocks = list(self.blocks())
+        faces = list(map(_html, blocks))
+        # Reports stand above results: they are asked by name for what they can draw.
+        pictures = import_module("softgrad.report.faces").picture_of(self)
+        if pictures:
+            faces.insert(isinstance(blocks[0], Paragraph), _PICTURES.format(pictures))
+        parts: list[str] = []
+        for face in faces:
+            if sum(map(len, parts)) + len(face) > _LARGEST_HTML:
+                parts.append(_html(Paragraph("… print() and to_dict() have all of it.", "quiet")))
+                break
+            parts.append(face)
         return f'<div class="softgrad">{"".join(parts)}</div>'
 
 
@@ -178,6 +206,54 @@ def _paragraph(block: Paragraph) -> Text | RichTable:
     return hanging
 
 
+def _table(block: Table) -> RichTable:
+    """Return a table for the terminal."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    title = Text(block.title) if block.title else None  # not markup: it may hold brackets
+    table = RichTable(title=title, title_justify="left", title_style="bold")
+    for index, name in enumerate(block.columns):
+        sides = [_side(row[index]) for row in block.rows]
+        side: Side = "right" if "right" in sides else "left"
+        # A number that is cut short is another number: it is folded.
+        table.add_column(Text(name, justify=side), overflow="fold")
+    for row in block.rows:
+        table.add_row(*(Text(_cell(cell), justify=_side(cell)) for cell in row))
+    return table
+
+
+def _records(block: Table) -> Iterable[Text | RichTable]:
+    """Write a table as one list of fields a row, for a terminal that is too narrow."""
+    if block.title:
+        yield _paragraph(Paragraph(block.title, "title"))
+    for row in block.rows:
+        cells = zip(block.columns, map(_cell, row), strict=True)
+        yield _fields(Fields(tuple((name, cell) for name, cell in cells if cell)))
+        yield _paragraph(Paragraph(""))
+
+
+def _fields(block: Fields) -> RichTable:
+    """Return fields for the terminal: names in a column, indented."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    grid = RichTable.grid(padding=(0, 2, 0, 0))
+    for name, text in block.rows:
+        grid.add_row(Text(f"  {name}"), Text(text))
+    return grid
+
+
+def _cut(table: Table) -> Table:
+    """Cut a long table in its middle, and say so."""
+    if len(table.rows) <= _MOST_ROWS:
+        return table
+    head, tail = table.rows[: _MOST_ROWS // 2], table.rows[1 - _MOST_ROWS // 2 :]
+    left_out = len(table.rows) - len(head) - len(tail)
+    gap = (f"… {left_out} more", *("" for _ in table.columns[1:]))
+    return Table(table.columns, (*head, gap, *tail), table.title)
+
+
 def _cell(value: str | float) -> str:
     return value if isinstance(value, str) else number(value)
 
@@ -186,13 +262,33 @@ def _side(cell: str | float) -> Side:
     return "left" if isinstance(cell, str) else "right"
 
 
+def _html(block: Block) -> str:
+    if isinstance(block, Paragraph):
+        text = html.escape(block.text).replace("\n", "<br>")
+        return f'<p style="margin:0.2em 0;{_CSS[block.tone]}">{text}</p>'
+    if isinstance(block, Fields):
+        rows = (
+            f'<tr><td style="{_CELL};white-space:nowrap">{html.escape(name)}</td>'
+            f'<td style="{_CELL}">{html.escape(text)}</td></tr>'
+            for name, text in block.rows
+        )
+        return f"<table><tbody>{''.join(rows)}</tbody></table>"
+    return _html_table(_cut(block))
+
+
 def _html_table(table: Table) -> str:
-    caption = f"<caption>{html.escape(table.title)}</caption>" if table.title else ""
+    title = html.escape(table.title)
+    caption = f'<caption style="text-align:left;font-weight:600">{title}</caption>' if title else ""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
     rows = []
     for row in table.rows:
-        cells = []
-        for cell in row:
-            cells.append(f'<td style="text-align:{_side(cell)}">{html.escape(_cell(cell))}</td>')
+        cells = [f'<td style="{_cell_style(cell)}">{html.escape(_cell(cell))}</td>' for cell in row]
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return (
+        f'<table style="margin:0.8em 0">{caption}<thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _cell_style(cell: str | float) -> str:
+    return f"{_CELL.removesuffix('left')}{_side(cell)}"

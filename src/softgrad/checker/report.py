@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from softgrad.errors import mismatch
 from softgrad.files import write_atomically
-from softgrad.results import Block, Paragraph, Result, Tone, number
+from softgrad.results import Block, Fields, Paragraph, Result, Tone, number
 
 __all__ = [
     "Cost",
@@ -211,8 +211,7 @@ class Report(Result):
         lines.append(("evidence", diagnosis.evidence))
         if diagnosis.runner_up is not None:
             lines.append(("runner-up", diagnosis.runner_up))
-        for name, text in lines:
-            yield Paragraph(f"  {name:<14}{text}")
+        yield Fields(tuple(lines))
 
     def _further(self) -> str:
         forward, backward = self.cost.diagnosis_forward, self.cost.diagnosis_backward

@@ -7,21 +7,18 @@ import shlex
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from softgrad.cli.command import Output, bad_values_are_bad_usage, command
-from softgrad.cli.examples import Examples, check_example
+from softgrad.cli.examples import Examples, example_arguments
 from softgrad.cli.exit_codes import OF_VERDICT, OK
 from softgrad.cli.inputs import draw_inputs, read_inputs
 from softgrad.cli.parameters import file_to_write, positive, seed_option, sizes, writing
 from softgrad.cli.user_code import load_object, output_to_stderr
 from softgrad.errors import MissingExtraError, UsageError
-
-if TYPE_CHECKING:
-    from softgrad.checker import Report
 
 _NAMES = {"torch": "PyTorch", "jax": "JAX"}
 _OF_A_SUBJECT = ("forward", "backward", "torch", "jax", "shapes", "file", "dtype", "scale")
@@ -87,29 +84,39 @@ def check(
 
     Exit code: 0 pass, 1 fail, 2 something for you to mend, 4 inconclusive.
     """
+    from softgrad.checker import check as run_check
+
     if list_examples:
         output.result(Examples())
         return OK
     options: dict[str, Any] = {"seed": seed, "thorough": thorough}
     if example is not None:
         _refuse_beside_example(click.get_current_context())
-        result, words = check_example(example, options), ["--example", example]
+        arguments, more = example_arguments(example, seed)
+        options |= more
+        words = ["--example", example]
     elif forward is not None:
         if torch and jax:
             raise UsageError("expected --torch or --jax, and not both")
         library = "torch" if torch else "jax" if jax else None
         given = _Given(forward, backward, library, shapes, file, dtype, scale)
-        result, words = given.check(options), given.words
+        arguments, words = given.arguments(seed), given.words
+        options["dtype"] = given.dtype
     else:
         raise UsageError("expected FORWARD, or --example NAME")
+    with output_to_stderr(), bad_values_are_bad_usage():
+        result = run_check(*arguments, **options)
     output.result(result)
     if report is not None:
+        from softgrad.checker.jacobians import jacobians_of
         from softgrad.report.check import check_page
         from softgrad.report.page import write
 
+        with output_to_stderr():
+            jacobians = jacobians_of(result, *arguments, **options)
         words = ["softgrad", "check", *words, f"--seed={seed}", *["--thorough"] * thorough]
         with writing(report):
-            write(check_page(result, shlex.join(words)), report)
+            write(check_page(result, shlex.join(words), jacobians), report)
     return OF_VERDICT[result.verdict]
 
 
@@ -142,19 +149,16 @@ class _Given:
             object.__setattr__(self, "shapes", self.shapes or ((4, 37),))
             object.__setattr__(self, "dtype", self.dtype or "float64")
 
-    def check(self, options: dict[str, Any]) -> Report:
-        """Load the functions and check them."""
-        from softgrad.checker import check
-
+    def arguments(self, seed: int) -> list[Any]:
+        """Load the functions, and return them with the inputs."""
         alone = self.backward is None
         with output_to_stderr():
             first, tensors = _subject(self.forward, alone, self.library)
-            inputs: list[Any] = self._inputs(options["seed"])
+            inputs: list[Any] = self._inputs(seed)
             if tensors is not None:
                 inputs = [tensors.to_tensor(x) for x in inputs]
             rest = inputs if self.backward is None else [load_object(self.backward), *inputs]
-            with bad_values_are_bad_usage():
-                return check(first, *rest, dtype=self.dtype, **options)
+            return [first, *rest]
 
     @property
     def words(self) -> list[str]:

@@ -48,9 +48,17 @@ class Output:
 
     def print(self, *renderables: RenderableType) -> None:
         """Write for readers; nothing where JSON is asked for."""
-        if not self.as_json:
-            for renderable in renderables:
+        if self.as_json:
+            return
+        for renderable in renderables:
+            if self.stdout.is_terminal:
                 self.stdout.print(renderable)
+                continue
+            with self.stdout.capture() as captured:
+                self.stdout.print(renderable)
+            # What pads a line is for terminals.
+            lines = [line.rstrip() for line in captured.get().splitlines()]
+            print(*lines, sep="\n", file=self.stdout.file)
 
     def document(self, value: Any) -> None:
         """Write the JSON document where one is asked for."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from softgrad.cli.command import Output, bad_values_are_bad_usage, command
 from softgrad.cli.exit_codes import CHECK_FAILED, INCONCLUSIVE, OK
+from softgrad.cli.parameters import file_to_write, writing
 from softgrad.cli.user_code import load_object, output_to_stderr
 from softgrad.errors import UsageError
 from softgrad.promises import ADAPTERS, FRAMEWORKS, SUITES, Conformances, load_adapter
@@ -39,7 +42,14 @@ _CODES: dict[Verdict, int] = {
     type=click.Choice(tuple(FRAMEWORKS)),
     help="Whose arrays FUNCTION takes.  [default: it is called to find out]",
 )
-def conformance(output: Output, target: str, suites: tuple[str, ...], framework: str | None) -> int:
+@click.option("--report", type=file_to_write, metavar="FILE", help="Write an HTML page, too.")
+def conformance(
+    output: Output,
+    target: str,
+    suites: tuple[str, ...],
+    framework: str | None,
+    report: Path | None,
+) -> int:
     """Measure which promises an implementation keeps.
 
     TARGET is shipped: softgrad, softgrad-torch, torch, torch-fused, jax, optax or scipy. Or it is
@@ -56,6 +66,14 @@ def conformance(output: Output, target: str, suites: tuple[str, ...], framework:
         given: Any = target if target in ADAPTERS else load_object(target)
         results = tuple(conformance(suite, given, framework=framework) for suite in asked)
     output.result(Conformances(results))
+    if report is not None:
+        from softgrad.report.conformance import conformance_page
+        from softgrad.report.page import write
+
+        words = ["softgrad", "conformance", target, *(f"--suite={suite}" for suite in suites)]
+        words += [f"--framework={framework}"] if framework else []
+        with writing(report):
+            write(conformance_page(results, shlex.join(words)), report)
     found = {result.verdict for result in results}
     return next(code for verdict, code in _CODES.items() if verdict in found)
 

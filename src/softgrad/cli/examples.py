@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from softgrad.errors import UsageError
 from softgrad.results import Block, Result, Table
 
-if TYPE_CHECKING:
-    from softgrad.checker import Report
-
-__all__ = ["Examples", "check_example"]
+__all__ = ["Examples", "example_arguments"]
 
 
 def _titles() -> tuple[tuple[str, str], ...]:
@@ -33,12 +30,10 @@ class Examples(Result):
         yield Table(("name", "what is wrong"), self.examples)
 
 
-def check_example(name: str, options: dict[str, Any]) -> Report:
-    """Check the example of a name."""
-    from softgrad.checker import check
+def example_arguments(name: str, seed: int) -> tuple[list[Any], dict[str, Any]]:
+    """Return what `softgrad.check` is called with for the example of a name."""
     from softgrad.checker.diagnosis.examples import EXAMPLES
 
     if name not in EXAMPLES:
         raise UsageError(f"--example: expected {', '.join(EXAMPLES)}, got {name!r}")
-    (forward, backward, *inputs), more = EXAMPLES[name].arguments(options["seed"])
-    return check(forward, backward, *inputs, **options, **more)
+    return EXAMPLES[name].arguments(seed)

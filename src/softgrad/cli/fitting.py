@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from softgrad.arrays import Array
 from softgrad.cli.command import Output, bad_values_are_bad_usage
+from softgrad.explain.judged import Judged, OnTheWay
 from softgrad.explain.layer_checks import LayerCheck, check_layers, layer_name
+from softgrad.explain.tables import milestones
 from softgrad.explain.training import Training, confusion_counts
 from softgrad.learn import Standardizer, load, split
+from softgrad.learn.datasets import held_out_rows
 from softgrad.learn.model_file import Model, predict
 from softgrad.nn import SGD, AbstractOptimiser, Adam, Epoch, History, build_mlp, train
 
@@ -57,7 +61,7 @@ class Settings:
 
 @final
 class Fit:
-    """One training run: `check`, then `train`, then `result`."""
+    """One training run: `check`, then `train`, then `result` and `judged`."""
 
     def __init__(self, source: str, settings: Settings) -> None:
         self.source, self.settings = source, settings
@@ -67,6 +71,8 @@ class Fit:
         with bad_values_are_bad_usage():
             self.optimiser = settings.make_optimiser()
             self.rows, self.held_out = split(data, settings.validation, settings.seed)
+            held_out = held_out_rows(data, settings.validation, settings.seed)
+            self.numbers = np.flatnonzero(held_out) + 1
             standardizer = Standardizer.fit(self.rows.X)
             network = build_mlp(
                 len(data.features),
@@ -79,6 +85,8 @@ class Fit:
             self.model = Model(network, data.classes, data.features, standardizer)
         self.checks: tuple[LayerCheck, ...] = ()
         self.seconds = 0.0
+        self.followed = OnTheWay.followed(len(self.held_out.y), len(data.classes), settings.seed)
+        self.seen: dict[int, Array] = {}
 
     def check(self) -> tuple[LayerCheck, ...]:
         """Check the gradient of every layer and of the loss on a mini-batch of the data."""
@@ -92,10 +100,14 @@ class Fit:
         """Train, with a progress bar on stderr; Ctrl-C leaves the last whole epoch."""
         started = time.perf_counter()
         X, X_held_out = map(self.model.standardizer, (self.rows.X, self.held_out.X))
+        looks = milestones(self.settings.epochs)
+        self._look(0)
         with _progress(output, self.settings.epochs) as show:
 
             def on_epoch(epoch: Epoch) -> None:
                 self.epochs.append(epoch)
+                if epoch.number in looks:
+                    self._look(epoch.number)
                 show(epoch)
 
             try:
@@ -113,6 +125,25 @@ class Fit:
             except KeyboardInterrupt:
                 self.interrupted = True
         self.seconds = time.perf_counter() - started
+
+    def _look(self, epoch: int) -> None:
+        """Write down what the model says of the rows that are followed."""
+        self.seen[epoch] = predict(self.model, self.held_out.X[self.followed])
+
+    def judged(self) -> Judged:
+        """Return the validation rows, and what the model says of them."""
+        data = self.held_out
+        on_the_way = OnTheWay(self.followed, tuple(self.seen), np.stack([*self.seen.values()]))
+        return Judged(
+            are="validation rows",
+            numbers=self.numbers,
+            X=data.X,
+            y=data.y,
+            probabilities=predict(self.model, data.X),
+            classes=data.classes,
+            features=data.features,
+            on_the_way=on_the_way,
+        )
 
     def result(self) -> Training:
         """Say what came out, after one epoch at least."""

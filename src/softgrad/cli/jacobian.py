@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 import numpy as np
@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 
 _NARROWEST = 6
 """No column is narrower, in characters."""
+_FEWEST = 3
+"""A part of fewer rows shows nothing of a matrix."""
+
+
+class _Form(TypedDict):
+    ends: bool
+    figures: int
+
+
+_FORMS: tuple[_Form, ...] = (
+    {"ends": True, "figures": 4},
+    {"ends": True, "figures": 2},
+    {"ends": False, "figures": 2},
+)
+"""The fullest first: with outputs and row sums, and numbers to so many figures."""
 
 
 @command(context_settings=NEGATIVE_NUMBERS)
@@ -81,13 +96,7 @@ def _draw(
     """Print as large a part of the matrix as the terminal is wide."""
     from rich.text import Text
 
-    room = output.stdout.width
-    side = max(1, min(max(matrix.shape), room // _NARROWEST))
-    table = _part(side, outputs, matrix, row_sums)
-    boundless = output.stdout.options.update(max_width=10_000)
-    while side > 1 and output.stdout.measure(table, options=boundless).maximum > room:
-        side -= 1
-        table = _part(side, outputs, matrix, row_sums)
+    table, side = _fitting(output, outputs, matrix, row_sums)
     output.print(
         Text(title, style="bold"),
         "Row i, column j: the slope of output i in z[j], ∂y[i]/∂z[j]. Row sum: J·1.",
@@ -99,11 +108,34 @@ def _draw(
         output.print(f"{shown} of {whole}; --json gives all of them.")
 
 
+def _fitting(
+    output: Output,
+    outputs: npt.NDArray[np.float64],
+    matrix: npt.NDArray[np.float64],
+    row_sums: npt.NDArray[np.float64],
+) -> tuple[Table, int]:
+    """Return the fullest form that has room for all; else as many rows as have room."""
+    room, whole = output.stdout.width, max(matrix.shape)
+    boundless = output.stdout.options.update(max_width=10_000)
+    most = min(whole, room // _NARROWEST)
+    smaller = range(most, _FEWEST - 1, -1)
+    wanted = [(form, whole) for form in _FORMS if most == whole]
+    wanted += [(form, side) for form in _FORMS[1:] for side in smaller]
+    for form, side in wanted:
+        table = _part(side, outputs, matrix, row_sums, **form)
+        if output.stdout.measure(table, options=boundless).maximum <= room:
+            return table, side
+    return _part(1, outputs, matrix, row_sums, ends=False, figures=2), 1
+
+
 def _part(
     side: int,
     outputs: npt.NDArray[np.float64],
     matrix: npt.NDArray[np.float64],
     row_sums: npt.NDArray[np.float64],
+    *,
+    ends: bool,
+    figures: int,
 ) -> Table:
     from softgrad.cli.matrix import coloured_matrix
 
@@ -113,8 +145,9 @@ def _part(
         part,
         [f"i = {i}" for i in range(R)],
         [f"j = {j}" for j in range(C)],
-        before=("output", outputs[:R]),
-        after=("row sum", row_sums[:R]),
+        before=("output", outputs[:R]) if ends else None,
+        after=("row sum", row_sums[:R]) if ends else None,
+        figures=figures,
     )
 
 

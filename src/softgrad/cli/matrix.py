@@ -22,8 +22,9 @@ def coloured_matrix(
     matrix: npt.NDArray[np.float64],  # [R, C]
     rows: Sequence[str],
     columns: Sequence[str],
-    before: tuple[str, npt.NDArray[np.float64]],
-    after: tuple[str, npt.NDArray[np.float64]],
+    before: tuple[str, npt.NDArray[np.float64]] | None = None,
+    after: tuple[str, npt.NDArray[np.float64]] | None = None,
+    figures: int = 4,
 ) -> Table:
     """Return a table of the matrix, with a plain column [R] before its own and one after."""
     from rich.box import SIMPLE_HEAD
@@ -32,9 +33,10 @@ def coloured_matrix(
     # The colour fills a cell: what parts the columns stands inside the cells.
     table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column("", no_wrap=True)
-    for name in (before[0], *columns, after[0]):
+    first, last = ([] if its is None else [its] for its in (before, after))
+    for name in (*(name for name, _ in first), *columns, *(name for name, _ in last)):
         table.add_column(f" {name} ", justify="right", no_wrap=True)
-    texts = [[number(value) for value in row] for row in matrix.tolist()]
+    texts = [[_written(value, figures) for value in row] for row in matrix.tolist()]
     widths = [max(map(len, column)) for column in zip(columns, *texts, strict=True)]
     limit = float(np.abs(matrix).max())
     for i, label in enumerate(rows):
@@ -42,9 +44,13 @@ def coloured_matrix(
             _cell(text.rjust(width), value, limit)
             for text, width, value in zip(texts[i], widths, matrix[i].tolist(), strict=True)
         )
-        ends = (f" {number(values[i])} " for _, values in (before, after))
-        table.add_row(label, next(ends), *cells, next(ends))
+        left, right = ([f" {number(values[i])} " for _, values in its] for its in (first, last))
+        table.add_row(label, *left, *cells, *right)
     return table
+
+
+def _written(value: float, figures: int) -> str:
+    return number(value if figures >= 4 else float(f"{value:.{figures}g}"))
 
 
 def _cell(text: str, value: float, limit: float) -> Text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
 import warnings
 from pathlib import Path
@@ -12,9 +14,10 @@ import numpy as np
 from softgrad.cli.command import Output, bad_values_are_bad_usage
 from softgrad.cli.exit_codes import OK
 from softgrad.cli.parameters import writing
+from softgrad.explain.judged import Judged
 from softgrad.explain.regression import Regression
 from softgrad.learn.classifier import SoftmaxClassifier
-from softgrad.learn.model_file import Model, save_model
+from softgrad.learn.model_file import Model, predict, save_model
 from softgrad.learn.sources import BUILT_IN, load, open_labelled
 from softgrad.learn.standardizer import Standardizer
 from softgrad.losses import cross_entropy
@@ -23,9 +26,18 @@ from softgrad.nn import Linear, Network
 
 __all__ = ["train_regression"]
 
+_LARGEST_FILE = 64 * 2**20
+"""Bytes of a file whose rows are judged one by one for a report."""
+_MOST_PROBABILITIES = 20_000_000
+
 
 def train_regression(
-    output: Output, data: str, target: str | None, settings: dict[str, Any], model_file: Path
+    output: Output,
+    data: str,
+    target: str | None,
+    settings: dict[str, Any],
+    model_file: Path,
+    report: Path | None,
 ) -> int:
     """Train, show what came out, and write the model; files are read in blocks."""
     started = time.perf_counter()
@@ -53,16 +65,53 @@ def train_regression(
         steps=classifier.n_iter_,
         objective=classifier.objective_,
         optimality=classifier.optimality_,
+        gaps=tuple(step.gap for step in classifier.history_),
         seconds=time.perf_counter() - started,
     )
+    model = _model(classifier, classes, features)
+    files = {"model": str(model_file), "report": None if report is None else str(report)}
     try:
         output.print(regression)
-        output.document(regression.to_dict() | {"model": str(model_file)})
+        output.document(regression.to_dict() | files)
     finally:  # what cannot be shown is saved, and what cannot be saved was shown
         with writing(model_file):
-            save_model(model_file, _model(classifier, classes, features))
+            save_model(model_file, model)
     output.print(f"model   {model_file}")
+    if report is not None:
+        from softgrad.report.page import write
+        from softgrad.report.regression import regression_page
+
+        with writing(report):
+            judged = _judged(model, data, target)
+            write(regression_page(regression, judged, _command(data, target, settings)), report)
+        output.print(f"report  {report}")
     return OK
+
+
+def _command(data: str, target: str | None, settings: dict[str, Any]) -> str:
+    """Return what repeats the fit."""
+    given = {} if target is None else {"target": target}
+    words = [word for name, value in (given | settings).items() for word in (f"--{name}", value)]
+    return shlex.join(["softgrad", "train", data, *map(str, words)])
+
+
+def _judged(model: Model, data: str, target: str | None) -> Judged | None:
+    """Return the rows with what the model says of them; None where they are many."""
+    if data not in BUILT_IN and os.path.getsize(data) > _LARGEST_FILE:
+        return None
+    rows = load(data, target)
+    if len(rows.y) * len(model.classes) > _MOST_PROBABILITIES:
+        return None
+    places = np.array([model.classes.index(name) for name in rows.classes])
+    return Judged(
+        are="rows that it was trained on",
+        numbers=np.arange(1, len(rows.y) + 1),
+        X=rows.X,
+        y=places[rows.y],
+        probabilities=predict(model, rows.X),
+        classes=model.classes,
+        features=rows.features,
+    )
 
 
 def _model(

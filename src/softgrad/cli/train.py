@@ -32,7 +32,7 @@ _TRAINING = {"epochs", "batch_size", "lr", "validation", "seed"}
 _OPTIONS = {
     "--corpus": _TRAINING
     | {"context", "dim", "max_tokens", "min_count", "max_types", "checkpoint"},
-    "--solver": {"target", "solver", "strength", "checkpoint", "cache"},
+    "--solver": {"target", "solver", "strength", "checkpoint", "cache", "report"},
     "networks": _TRAINING | {"target", "hidden", "activation", "head", "optimizer", "report"},
 }
 """What may be said of each kind of training."""
@@ -194,7 +194,7 @@ def train(
         return train_on_corpus(output, corpus, chosen, model_file, checkpoint)
     assert data is not None
     if by_solver:
-        return _regression(output, data, model_file, settings)
+        return _regression(output, data, model_file, settings, report)
     from softgrad.cli.fitting import Fit, Settings
     from softgrad.cli.verdicts import check_and_show
 
@@ -208,13 +208,15 @@ def train(
     return _finish(output, fit, model_file, report)
 
 
-def _regression(output: Output, data: str, model_file: Path, settings: dict[str, Any]) -> int:
-    refuse_overwriting(data, model_file, settings["checkpoint"])
+def _regression(
+    output: Output, data: str, model_file: Path, settings: dict[str, Any], report: Path | None
+) -> int:
+    refuse_overwriting(data, model_file, report, settings["checkpoint"])
     from softgrad.cli.regression import train_regression
 
     target = settings.pop("target")
     chosen = {_SETTING.get(name, name): v for name, v in settings.items() if v is not None}
-    return train_regression(output, data, target, chosen, model_file)
+    return train_regression(output, data, target, chosen, model_file, report)
 
 
 def _option(name: str) -> str:
@@ -246,7 +248,7 @@ def _finish(output: Output, fit: Fit, model_file: Path, report: Path | None) -> 
         from softgrad.report.training import training_page
 
         with writing(report):
-            write(training_page(training), report)
+            write(training_page(training, fit.judged()), report)
         output.print(f"report  {report}")
     return OK
 

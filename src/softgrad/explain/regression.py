@@ -29,6 +29,8 @@ class Regression(Result):
     objective: float
     optimality: float
     """What the objective is above its minimum at most; infinite without a penalty."""
+    gaps: tuple[float, ...]
+    """What it seemed to be above its minimum before each step."""
     seconds: float
 
     def blocks(self) -> Iterable[Block]:

@@ -13,7 +13,7 @@ from softgrad.arrays import describe
 from softgrad.errors import mismatch
 from softgrad.nn.arguments import check_kind, check_names, random_generator
 
-__all__ = ["Dataset", "split"]
+__all__ = ["Dataset", "held_out_rows", "split"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +106,14 @@ def split(
     >>> np.bincount(train.y), np.bincount(held_out.y)
     (array([12,  4]), array([3, 1]))
     """
+    held_out = held_out_rows(dataset, validation, seed)
+    return _rows(dataset, ~held_out), _rows(dataset, held_out)
+
+
+def held_out_rows(
+    dataset: Dataset, validation: float = 0.2, seed: int | np.random.Generator = 0
+) -> npt.NDArray[np.bool_]:
+    """Return which rows `split` takes to validate on [N]; it takes and raises the same."""
     check_kind("dataset", dataset, Dataset, "a Dataset")
     if not isinstance(validation, numbers.Real) or not 0 < validation < 1:
         raise ValueError(mismatch("validation", "between 0 and 1, both excluded", repr(validation)))
@@ -117,7 +125,7 @@ def split(
     held_out = np.zeros(len(dataset.y), dtype=bool)
     for k, count in enumerate(_validation_counts(counts, validation)):
         held_out[rng.permutation(np.flatnonzero(dataset.y == k))[:count]] = True
-    return _rows(dataset, ~held_out), _rows(dataset, held_out)
+    return held_out
 
 
 def _check_array(name: str, array: Any, dtype_kinds: str, expected: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from softgrad.checker import Report
+from softgrad.checker.jacobians import Jacobians
 from softgrad.explain.layer_checks import LayerCheck
+from softgrad.report.check_jacobians import jacobians_figure
 from softgrad.report.checks import errors_chart, tone_of
 from softgrad.report.page import Figure, Fold, Page, Section
 from softgrad.report.scales import pretty
@@ -22,7 +24,7 @@ _SENTENCES = {
 _TONES: dict[str, Tone] = {"fail": "bad", "doubt": "plain", "note": "plain"}
 
 
-def check_page(report: Report, command: str = "") -> Page:
+def check_page(report: Report, command: str = "", jacobians: Jacobians | None = None) -> Page:
     """Return the page of one check.
 
     Parameters
@@ -30,6 +32,8 @@ def check_page(report: Report, command: str = "") -> Page:
     report : Report
     command : str
         What repeats the check; a line of Python where none is given.
+    jacobians : Jacobians, optional
+        The backward's Jacobian and the measured one, to be drawn side by side.
 
     Returns
     -------
@@ -39,8 +43,10 @@ def check_page(report: Report, command: str = "") -> Page:
     subject = named(report.subject)
     verdict = f"{_SENTENCES[report.verdict].format(subject)}{_error(report)}."
     named_mistake = mistake(report)
+    pictures = () if jacobians is None else (jacobians_figure(jacobians),)
+    heading = "The mistake" if named_mistake else "What is compared"
     sections = (
-        *((Section("The mistake", named_mistake),) if named_mistake else ()),
+        *((Section(heading, named_mistake, pictures),) if named_mistake or pictures else ()),
         Section("What was found", findings(report), _figures(report)),
         Section("Numbers", (numbers(report),), folds=(cost_fold(report),)),
     )

@@ -13,7 +13,7 @@ from softgrad.report.colours import INK, RGB, hexadecimal
 from softgrad.report.svg import Piece, join, tag, text
 from softgrad.report.words import FONT_SIZE, LABEL_GAP, width_of
 
-__all__ = ["Axis", "draw_grid", "widest"]
+__all__ = ["Axis", "draw_grid", "labelled_places", "widest"]
 
 _ROW_HEIGHT = 30.0
 _LINE = 18.0
@@ -104,7 +104,7 @@ def _row_labels(axis: Axis, x: float, top: float, pitch: float) -> Markup:
     return join(
         *(
             text(axis.labels[i], x, top + (i + 0.5) * pitch, anchor="end", limit=_LONGEST_LABEL)
-            for i in _shown(len(axis.labels), every)
+            for i in labelled_places(len(axis.labels), every)
         )
     )
 
@@ -116,18 +116,19 @@ def _column_labels(axis: Axis, pitch: float) -> tuple[Piece, float]:
     level, turned = math.ceil((longest + 4) / pitch), math.ceil(_TURNED_PITCH / pitch)
     if level <= (1 if turned == 1 else turned + 1):
         labels = (
-            text(axis.labels[i], (i + 0.5) * pitch, -10, anchor="middle") for i in _shown(n, level)
+            text(axis.labels[i], (i + 0.5) * pitch, -10, anchor="middle")
+            for i in labelled_places(n, level)
         )
         return Piece(join(*labels), n * pitch, _LINE), max(0.0, (longest - pitch) / 2)
     labels = (
         text(axis.labels[i], (i + 0.5) * pitch, -8, limit=_LONGEST_LABEL, turn=-45)
-        for i in _shown(n, turned)
+        for i in labelled_places(n, turned)
     )
     rise = longest * math.sqrt(0.5) + FONT_SIZE
     return Piece(join(*labels), n * pitch, rise + 4), max(0.0, rise - pitch / 2)
 
 
-def _shown(n: int, every: int) -> list[int]:
+def labelled_places(n: int, every: int) -> list[int]:
     """Return the labelled positions: every so many, and always the last, which may be the rest."""
     shown = list(range(0, n, every))
     if shown[-1] != n - 1:

@@ -18,7 +18,7 @@ from softgrad.report.strongest import MOST, merge_rows, strongest
 from softgrad.report.svg import Piece, drawing, join, line_of_text, stack, text
 from softgrad.report.words import width_of
 
-__all__ = ["Panel", "heat_map", "heat_maps", "labelled"]
+__all__ = ["Panel", "Reduced", "heat_map", "heat_maps", "labelled", "reduce_panel"]
 
 MOST_WITH_NUMBERS = 12
 _LEGEND_WIDTH = 180.0
@@ -34,10 +34,12 @@ class Panel:
     columns: Sequence[str] | None = None
     row_title: str = ""
     column_title: str = ""
+    figures: int | None = None
+    """Of a number in a cell; as many as have room where it is not said."""
 
 
 @dataclass(frozen=True)
-class _Reduced:
+class Reduced:
     """A panel that has room: rows and columns past `MOST` are merged into the last one."""
 
     matrix: NDArray[np.float64]
@@ -46,6 +48,7 @@ class _Reduced:
     columns: Axis
     merged: tuple[int, int]
     limit: float
+    figures: int | None = None
 
     @property
     def numbers(self) -> list[list[str]] | None:
@@ -53,8 +56,21 @@ class _Reduced:
         n_rows, n_columns = self.matrix.shape
         if max(n_rows, n_columns) > MOST_WITH_NUMBERS:
             return None
-        figures = 4 if n_columns <= 5 else 3 if n_columns <= 8 else 2
+        room = 4 if n_columns <= 5 else 3 if n_columns <= 8 else 2
+        figures = self.figures or room
         return [[pretty(value, figures) for value in row] for row in self.matrix.tolist()]
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said on the picture: what was merged, and what is not finite."""
+        notes = [
+            f"{MOST - 1} strongest {name} of {MOST + merged}; "
+            f"the last: sum of the other {merged + 1}"
+            for name, merged in zip(("rows", "columns"), self.merged, strict=True)
+            if merged
+        ]
+        unknown = int((~np.isfinite(self.matrix)).sum())
+        return [*notes, f"grey: {unknown} not finite"] if unknown else notes
 
 
 def heat_map(
@@ -121,7 +137,7 @@ def heat_maps(panels: Sequence[Panel]) -> Markup:
     """
     if not panels:
         raise ValueError(mismatch("panels", "at least one Panel", "none"))
-    reduced = [_reduce(panel) for panel in panels]
+    reduced = [reduce_panel(panel) for panel in panels]
     limit = max(panel.limit for panel in reduced)
     # Cells of one width, so that panels of one shape have one size.
     width = max(widest(panel.numbers) if panel.numbers else 0.0 for panel in reduced)
@@ -143,7 +159,14 @@ def labelled(labels: Sequence[str] | None, count: int, name: str, title: str = "
     return Axis(tuple(map(str, labels)), title)
 
 
-def _reduce(panel: Panel) -> _Reduced:
+def reduce_panel(panel: Panel) -> Reduced:
+    """Make a panel small enough to draw.
+
+    Raises
+    ------
+    ValueError
+        As for `heat_map`.
+    """
     matrix = np.asarray(panel.matrix, dtype=float)
     if matrix.ndim != 2 or matrix.size == 0:
         raise ValueError(mismatch("matrix", "of shape (R, C), not empty", f"shape {matrix.shape}"))
@@ -158,28 +181,19 @@ def _reduce(panel: Panel) -> _Reduced:
     small, rows = merge_rows(matrix, rows, kept_rows)
     turned, columns = merge_rows(small.T, columns, kept_columns)
     merged = (matrix.shape[0] - len(rows.labels), matrix.shape[1] - len(columns.labels))
-    return _Reduced(turned.T, panel.title, rows, columns, merged, float(finite.max()))
+    limit = float(finite.max())
+    return Reduced(turned.T, panel.title, rows, columns, merged, limit, panel.figures)
 
 
-def _draw(panel: _Reduced, limit: float, width: float, legend: list[Piece]) -> Markup:
+def _draw(panel: Reduced, limit: float, width: float, legend: list[Piece]) -> Markup:
     colours = diverging(panel.matrix, limit)
     grid = draw_grid(colours, panel.rows, panel.columns, panel.numbers, width)
     heading = [line_of_text(panel.title, bold=True)] if panel.title else []
-    notes = [line_of_text(note, quiet=True) for note in _notes(panel)]
+    notes = [line_of_text(note, quiet=True) for note in panel.notes]
     return drawing(stack([*heading, grid, *notes, *legend]), panel.title, _describe(panel))
 
 
-def _notes(panel: _Reduced) -> list[str]:
-    notes = [
-        f"{MOST - 1} strongest {name} of {MOST + merged}; the last: sum of the other {merged + 1}"
-        for name, merged in zip(("rows", "columns"), panel.merged, strict=True)
-        if merged
-    ]
-    unknown = int((~np.isfinite(panel.matrix)).sum())
-    return [*notes, f"grey: {unknown} not finite"] if unknown else notes
-
-
-def _describe(panel: _Reduced) -> str:
+def _describe(panel: Reduced) -> str:
     matrix = panel.matrix
     finite = matrix[np.isfinite(matrix)]
     size = f"{matrix.shape[0]} rows and {matrix.shape[1]} columns of coloured cells"
@@ -187,7 +201,7 @@ def _describe(panel: _Reduced) -> str:
         return f"{size}, none of them finite."
     zeros = int((finite == 0).sum())
     ends = f"{pretty(float(finite.min()))} to {pretty(float(finite.max()))}"
-    return "; ".join([f"{size}, from {ends}", f"{zeros} are exactly 0", *_notes(panel)])
+    return "; ".join([f"{size}, from {ends}", f"{zeros} are exactly 0", *panel.notes])
 
 
 def _legend(limit: float) -> Piece:

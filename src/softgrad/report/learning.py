@@ -6,16 +6,27 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from softgrad.explain.training import Training
 from softgrad.report.confusion import confusion_matrix
 from softgrad.report.lines import Line, line_chart
-from softgrad.report.page import Figure
+from softgrad.report.page import Figure, Fold, Section
 from softgrad.report.scales import pretty
 from softgrad.report.sentences import course, named, percent
+from softgrad.results import Paragraph, Table
 
-__all__ = ["accuracy_figure", "confusion_figure", "gradients_figure", "loss_figure", "mistake"]
+__all__ = [
+    "accuracy_figure",
+    "confusion_figure",
+    "confusion_section",
+    "gradients_figure",
+    "loss_figure",
+    "mistake",
+]
 
+_ROWS = 50
+"""As many rows has a table, about."""
 _TURNED = 1.05
 """A validation loss this many times its lowest has turned."""
 
@@ -48,26 +59,53 @@ def accuracy_figure(training: Training) -> Figure:
     return _over_epochs(training, (accuracy, held_out), "Accuracy", "right answers, %", words)
 
 
-def confusion_figure(training: Training) -> Figure:
+def confusion_section(
+    confusion: NDArray[np.int64], classes: Sequence[str], are: str = "validation rows"
+) -> Section:
+    """Return what is taken for what."""
+    return Section(
+        "What does it mistake?",
+        (Paragraph(mistake(confusion, classes)),),
+        (confusion_figure(confusion, classes, are),),
+        (_classes_fold(confusion, classes),),
+    )
+
+
+def _classes_fold(confusion: NDArray[np.int64], classes: Sequence[str]) -> Fold:
+    """Return the classes with the smallest shares of right answers first."""
+    counts, right = confusion.sum(axis=1), np.diag(confusion)
+    shares = right / np.maximum(counts, 1)  # [K]
+    rows = tuple(
+        (named(classes[k]), int(right[k]), int(counts[k]), percent(shares[k]))
+        for k in np.argsort(shares, kind="stable")[:_ROWS].tolist()
+    )
+    title = "" if len(rows) == len(counts) else f"{len(rows)} of {len(counts)} classes, the worst"
+    table = Table(("class", "right", "of", "share"), rows, title)
+    return Fold("Every class, the worst first", (table,))
+
+
+def confusion_figure(
+    confusion: NDArray[np.int64], classes: Sequence[str], are: str = "validation rows"
+) -> Figure:
     """Draw how often each class was taken for each."""
-    right, total = int(np.trace(training.confusion)), int(training.confusion.sum())
+    right, total = int(np.trace(confusion)), int(confusion.sum())
     words = (
-        f"Rows: the true class; columns: what the network says. {right} of {total} validation rows "
-        "stand on the diagonal, in blue, and are right"
+        f"Rows: the true class; columns: what the model says. {right} of {total} {are} stand on "
+        "the diagonal, in blue, and are right"
     )
     if right < total:
         words += f"; {total - right}, in orange, are mistaken"
-    return Figure(confusion_matrix(training.confusion, training.classes), f"{words}.")
+    return Figure(confusion_matrix(confusion, classes), f"{words}.")
 
 
-def mistake(training: Training) -> str:
+def mistake(confusion: NDArray[np.int64], classes: Sequence[str]) -> str:
     """Name the most frequent mistake."""
-    wrong = training.confusion * ~np.eye(len(training.classes), dtype=bool)  # [K, K]
-    true, said = divmod(int(wrong.argmax()), len(training.classes))
+    wrong = confusion * ~np.eye(len(classes), dtype=bool)  # [K, K]
+    true, said = divmod(int(wrong.argmax()), len(classes))
     count = int(wrong[true, said])
     if not count:
-        return "No validation row is mistaken."
-    names = f"{named(training.classes[true])} taken for {named(training.classes[said])}"
+        return "No row is mistaken."
+    names = f"{named(classes[true])} taken for {named(classes[said])}"
     times = "once" if count == 1 else f"{count} times"
     others = int((wrong == count).sum()) - 1
     if others:

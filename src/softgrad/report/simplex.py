@@ -17,20 +17,8 @@ from softgrad.report.scales import pretty
 from softgrad.report.svg import Attributes, Piece, drawing, join, stack, tag, text
 from softgrad.report.words import FONT_SIZE, width_of
 
-__all__ = ["Path", "simplex"]
+__all__ = ["Path", "Triangle", "simplex"]
 
-_SIDE = 300.0
-_MARGIN = 60.0
-_HEIGHT = _SIDE * math.sqrt(0.75)
-_TOP = 24.0
-_CORNERS = np.array(
-    [
-        (_MARGIN, _TOP + _HEIGHT),
-        (_MARGIN + _SIDE, _TOP + _HEIGHT),
-        (_MARGIN + _SIDE / 2, _TOP),
-    ]
-)  # [3, 2], pixels
-_LONGEST_LABEL = 2 * _MARGIN + 40
 # Closer than this a point adds nothing to see.
 _STEP = 0.7
 
@@ -41,6 +29,63 @@ class Path:
 
     name: str
     points: ArrayLike
+
+
+@dataclass(frozen=True)
+class Triangle:
+    """Where the corners are, in pixels, and how they are drawn."""
+
+    side: float = 300.0
+    margin: float = 60.0
+    """Room for the corners' names on the left and on the right."""
+    top: float = 24.0
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """Lower left, lower right, top [3, 2]."""
+        low, height = self.top + self.side * math.sqrt(0.75), self.top
+        left, right = self.margin, self.margin + self.side
+        return np.array([(left, low), (right, low), ((left + right) / 2, height)])
+
+    @property
+    def width(self) -> float:
+        """With the corners' names."""
+        return self.side + 2 * self.margin
+
+    @property
+    def height(self) -> float:
+        """With the corners' names."""
+        return self.top + self.side * math.sqrt(0.75) + 28
+
+    def drawn(self, names: Sequence[str]) -> Markup:
+        """Draw the sides, lines at a quarter, a half and three quarters, and the names."""
+        corners = self.corners
+        faint: Attributes = {"stroke": "currentColor", "stroke_opacity": 0.13}
+        parts = []
+        for k in range(3):
+            here, others = corners[k], np.delete(corners, k, axis=0)  # [2], [2, 2]
+            for share in (0.25, 0.5, 0.75):
+                ends = share * here + (1 - share) * others
+                parts.append(tag("path", d=_through(ends), **faint))
+        strong: Attributes = {"stroke": "currentColor", "stroke_opacity": 0.45}
+        outline = _through(corners) + "z"
+        sides = tag("path", d=outline, fill="none", stroke_linejoin="round", **strong)
+        return join(*parts, sides, self._named(names))
+
+    def _named(self, names: Sequence[str]) -> Markup:
+        (left, low), (right, _), (middle, top) = self.corners.tolist()
+        places = [(left, low + 14), (right, low + 14), (middle, top - 14)]
+        # Under a corner there is room to the nearer edge only on one side: half of it on both.
+        limits = (2 * self.margin, 2 * self.margin, 2 * self.margin + 40)
+        return join(
+            *(
+                text(name, x, y, anchor="middle", limit=limit)
+                for name, (x, y), limit in zip(names, places, limits, strict=True)
+            )
+        )
+
+
+_PLANE = Triangle()
 
 
 def simplex(paths: Sequence[Path], corners: Sequence[str], title: str) -> Markup:
@@ -80,12 +125,11 @@ def simplex(paths: Sequence[Path], corners: Sequence[str], title: str) -> Markup
     points = [_probabilities(path) for path in paths]
     plane = Piece(
         join(
-            _triangle(),
-            _corner_labels(corners),
-            *(_draw(i, p @ _CORNERS) for i, p in enumerate(points)),
+            _PLANE.drawn(corners),
+            *(_draw(i, p @ _PLANE.corners) for i, p in enumerate(points)),
         ),
-        _SIDE + 2 * _MARGIN,
-        _TOP + _HEIGHT + 28,
+        _PLANE.width,
+        _PLANE.height,
     )
     words = [
         f"{path.name}: from {_triple(p[0])} to {_triple(p[-1])}"
@@ -107,33 +151,6 @@ def _probabilities(path: Path) -> NDArray[np.float64]:
 
 def _triple(p: NDArray[np.float64]) -> str:
     return f"({', '.join(pretty(value, 3) for value in p.tolist())})"
-
-
-def _triangle() -> Markup:
-    """Draw the sides, and lines where one probability is a quarter, a half, three quarters."""
-    faint: Attributes = {"stroke": "currentColor", "stroke_opacity": 0.13}
-    parts = []
-    for k in range(3):
-        here, others = _CORNERS[k], np.delete(_CORNERS, k, axis=0)  # [2], [2, 2]
-        for share in (0.25, 0.5, 0.75):
-            ends = share * here + (1 - share) * others
-            parts.append(tag("path", d=_through(ends), **faint))
-    sides = _through(_CORNERS) + "z"
-    strong: Attributes = {"stroke": "currentColor", "stroke_opacity": 0.45}
-    return join(*parts, tag("path", d=sides, fill="none", stroke_linejoin="round", **strong))
-
-
-def _corner_labels(corners: Sequence[str]) -> Markup:
-    below = _TOP + _HEIGHT + 14
-    places = [(_MARGIN, below), (_MARGIN + _SIDE, below), (_MARGIN + _SIDE / 2, _TOP - 14)]
-    # Under a corner there is room to the nearer edge only on one side: half of it on both.
-    limits = (2 * _MARGIN, 2 * _MARGIN, _LONGEST_LABEL)
-    return join(
-        *(
-            text(name, x, y, anchor="middle", limit=limit)
-            for name, (x, y), limit in zip(corners, places, limits, strict=True)
-        )
-    )
 
 
 def _draw(index: int, path: NDArray[np.float64]) -> Markup:
@@ -188,7 +205,7 @@ def _legend(paths: Sequence[Path]) -> Piece:
 
 
 def _entry(index: int, name: str) -> Piece:
-    width = _SIDE + 2 * _MARGIN
+    width = _PLANE.width
     line = tag("line", x1=2, y1=8, x2=22, y2=8, **stroke(index))
     return Piece(join(line, text(name, 30, 8, limit=width - 30)), width, 16)
 

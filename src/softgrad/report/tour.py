@@ -79,17 +79,18 @@ def _section(answer: Answer, text: str, *figures: Figure, more: tuple[Fold, ...]
 
 def _training(tour: Tour) -> Section:
     training = tour.training
+    mistaken = mistake(training.confusion, training.classes)
     text = (
         f"A network was trained on {counted(training.rows, 'row')} of {named(training.data)}, in "
         f"{counted(len(training.history.epochs), 'epoch')} and {training.seconds:.1f} s: "
         f"{' → '.join(training.layers)}. Before the first step every gradient in it was checked: "
-        f"{_lower(verdicts([check.report for check in training.checks]))}. {mistake(training)}"
+        f"{_lower(verdicts([check.report for check in training.checks]))}. {mistaken}"
     )
     checked = Fold("The check of every layer", (checks_table(training.checks),))
     return Section(
         "A network on real data",
         (Paragraph(text), Paragraph(_sample(tour))),
-        (loss_figure(training), confusion_figure(training)),
+        (loss_figure(training), confusion_figure(training.confusion, training.classes)),
         (history_fold(training), checked, checks_fold(training)),
     )
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+from markupsafe import Markup
+
+from softgrad.explain import Comparison
 from softgrad.explain.arguments import Vector
 from softgrad.explain.hidden_softmax import HiddenSoftmax
 from softgrad.explain.tables import largest
@@ -18,6 +22,7 @@ from softgrad.report.simplex import Path, simplex
 
 __all__ = [
     "DIAGONAL",
+    "draw_heads",
     "followed_figures",
     "heads_figure",
     "hidden_figure",
@@ -94,26 +99,28 @@ def heads_figure(tour: Tour) -> Figure:
     """Draw the gradients in W of all heads on one colour scale."""
     comparison, sample = tour.comparison, tour.sample
     K, D = comparison.W.shape
-    columns = largest(np.abs(comparison.x), _COLUMNS)
-    labels = [f"x[{j}]" for j in columns]
-    names = [sample.name(k) for k in range(K)]
-    panels = [
-        Panel(head.W_bar[:, columns], f"{head.name} head", names, labels, "row of W, by class")
-        for head in comparison.heads
-    ]
     zeros = [
         f"{int((~head.W_bar.any(axis=1)).sum())} of {K} with {head.name}"
         for head in comparison.heads
     ]
-    part = f" Drawn are {len(columns)} of {D} columns, those with the largest inputs." * (
-        len(columns) < D
-    )
+    part = f" Drawn are {_COLUMNS} of {D} columns, those with the largest inputs."
     return Figure(
-        heat_maps(panels),
+        draw_heads(comparison, [sample.name(k) for k in range(K)]),
         "The gradient of the loss in the last layer's weights, for two heads on the same row, in "
         "the same colours. A step moves orange weights down and blue ones up. Rows that are zero "
-        f"exactly, in every column: {', '.join(zeros)}.{part}",
+        f"exactly, in every column: {', '.join(zeros)}.{part * (_COLUMNS < D)}",
     )
+
+
+def draw_heads(comparison: Comparison, names: Sequence[str]) -> Markup:
+    """Draw the gradients in W of all heads, in the columns with the largest inputs."""
+    columns = largest(np.abs(comparison.x), _COLUMNS)
+    labels = [f"x[{j}]" for j in columns]
+    panels = [
+        Panel(head.W_bar[:, columns], f"{head.name} head", names, labels, "row of W")
+        for head in comparison.heads
+    ]
+    return heat_maps(panels)
 
 
 def followed_figures(tour: Tour) -> tuple[Figure, ...]:

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from softgrad.explain.judged import Judged
 from softgrad.explain.training import Training
 from softgrad.nn import History
 from softgrad.report.checks import checks_table, errors_chart, tone_of, verdicts
+from softgrad.report.judged import judged_sections
 from softgrad.report.learning import (
     accuracy_figure,
-    confusion_figure,
+    confusion_section,
     gradients_figure,
     loss_figure,
-    mistake,
 )
 from softgrad.report.page import Figure, Fold, Page, Section
 from softgrad.report.scales import pretty
@@ -30,12 +31,14 @@ _ROWS = 50
 """As many rows has a table, about."""
 
 
-def training_page(training: Training) -> Page:
+def training_page(training: Training, judged: Judged | None = None) -> Page:
     """Return the report of a training run.
 
     Parameters
     ----------
     training : Training
+    judged : Judged, optional
+        The validation rows, and what the network says of them.
 
     Returns
     -------
@@ -55,12 +58,8 @@ def training_page(training: Training) -> Page:
             (loss_figure(training), accuracy_figure(training)),
             (history_fold(training),),
         ),
-        Section(
-            "What does it mistake?",
-            (Paragraph(mistake(training)),),
-            (confusion_figure(training),),
-            (_classes_fold(training),),
-        ),
+        confusion_section(training.confusion, training.classes),
+        *(judged_sections(judged) if judged is not None else ()),
         Section(
             "Are its gradients right?",
             (_checking(training), checks_table(training.checks)),
@@ -134,19 +133,6 @@ def _errors_figure(training: Training) -> Figure:
         "Grey is what rounding explains: a dot in it is right, one beyond it is wrong."
     )
     return Figure(svg, words + worst)
-
-
-def _classes_fold(training: Training) -> Fold:
-    """Return the classes with the smallest shares of right answers first."""
-    counts, right = training.confusion.sum(axis=1), np.diag(training.confusion)
-    shares = right / np.maximum(counts, 1)  # [K]
-    rows = tuple(
-        (named(training.classes[k]), int(right[k]), int(counts[k]), percent(shares[k]))
-        for k in np.argsort(shares, kind="stable")[:_ROWS].tolist()
-    )
-    title = "" if len(rows) == len(counts) else f"{len(rows)} of {len(counts)} classes, the worst"
-    table = Table(("class", "right", "of", "share"), rows, title)
-    return Fold("Every class, the worst first", (table,))
 
 
 def _subject(training: Training) -> Paragraph:

@@ -1,0 +1,63 @@
+"""What all plots share: axes to draw on, and words that are never read as mathematics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from softgrad.errors import MissingExtraError, mismatch
+from softgrad.report.words import clean, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["PLAIN", "SMALL", "add_legend", "axes_or_new", "short", "with_notes"]
+
+PLAIN: dict[str, Any] = {"parse_math": False}
+"""A class may be called $5 or x_1."""
+SMALL: dict[str, Any] = {"fontsize": "small"}
+_LONGEST_LABEL = 120.0
+
+
+def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
+    """Return the axes that are given, or those of a new figure of so many inches.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    TypeError
+        `ax` is something else.
+    """
+    try:
+        from matplotlib import pyplot
+        from matplotlib.axes import Axes
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plot") from None
+    if ax is None:
+        figure = pyplot.figure(figsize=(width, height), layout="constrained")
+        made: Axes = figure.add_subplot()
+        return made
+    if not isinstance(ax, Axes):
+        raise TypeError(mismatch("ax", "axes of matplotlib", type(ax).__name__))
+    return ax
+
+
+def short(label: str) -> str:
+    """Return a foreign name, with room beside cells."""
+    return shorten(label, _LONGEST_LABEL)
+
+
+def with_notes(label: str, notes: Sequence[str]) -> str:
+    """Return an axis's label with what must be said of the picture under it."""
+    return "\n".join(filter(None, [label, *notes]))
+
+
+def add_legend(ax: Axes, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """Name lines; more than a dozen stand in two columns."""
+    columns = 1 if len(names) <= 12 else 2
+    # Written afterwards: matplotlib leaves out names that begin with an underscore.
+    blank = [f"{k}" for k in range(len(names))]
+    legend = ax.legend(handles, blank, frameon=False, ncols=columns, **SMALL)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set(text=clean(name), **PLAIN)
