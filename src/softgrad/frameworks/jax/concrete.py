@@ -32,11 +32,8 @@ def look_at_loss(loss: AbstractLoss, x: Array, constants: dict[str, Any], axis: 
     """Raise what a loss raises for its targets and weights, whatever its predictions are."""
     if not has_numbers(constants):
         return
-    options: Any = on_host(constants)
-    targets = options.pop("targets")
-    loss.reduced(
-        np.zeros(x.shape, x.dtype), targets, {**options, "axis": axis, "impl": "reference"}
-    )
+    options: Any = {**on_host(constants), "axis": axis, "impl": "reference"}
+    loss.reduced(np.zeros(x.shape, x.dtype), options.pop("targets"), options)
 
 
 def look_at_map(f: AbstractMap, x: Array, mask: Array | None, axis: int) -> None:

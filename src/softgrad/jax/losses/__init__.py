@@ -9,7 +9,6 @@ from softgrad.jax.losses.sigmoid import sigmoid_binary_cross_entropy, sigmoid_fo
 from softgrad.jax.losses.softmax import (
     poly_loss_cross_entropy,
     safe_softmax_cross_entropy,
-    smooth_labels,
     softmax_cross_entropy,
     softmax_cross_entropy_with_integer_labels,
 )
@@ -21,7 +20,6 @@ __all__ = [
     "safe_softmax_cross_entropy",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
-    "smooth_labels",
     "softmax_cross_entropy",
     "softmax_cross_entropy_with_integer_labels",
     "sparsemax_loss",

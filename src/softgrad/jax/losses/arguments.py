@@ -35,6 +35,9 @@ def floating(name: str, x: Any) -> Array:
 def rows_of(logits: Any, labels: Any, axis: Axes, where: Any) -> Rows:
     """Move the class axes last and make one of them; None stands for all axes."""
     logits = floating("logits", logits)
+    if labels is not None:
+        labels = jnp.asarray(labels)
+        logits = jnp.broadcast_to(logits, jnp.broadcast_shapes(logits.shape, labels.shape))
     axes = _axes(axis, logits.ndim)
     if where is not None:
         where = jnp.asarray(where)

@@ -9,14 +9,13 @@ import jax.numpy as jnp
 from softgrad.arithmetic import accurate_sum
 from softgrad.arrays import Array, describe
 from softgrad.errors import mismatch
-from softgrad.jax.losses.arguments import Axes, Rows, floating, rows_of, times_log
+from softgrad.jax.losses.arguments import Axes, Rows, rows_of, times_log
 from softgrad.losses import CrossEntropy
 from softgrad.maps import log_softmax
 
 __all__ = [
     "poly_loss_cross_entropy",
     "safe_softmax_cross_entropy",
-    "smooth_labels",
     "softmax_cross_entropy",
     "softmax_cross_entropy_with_integer_labels",
 ]
@@ -136,19 +135,6 @@ def poly_loss_cross_entropy(
     log_p = _log_probs(rows)
     others = accurate_sum(_labels(rows) * -jnp.expm1(log_p))
     return (_cross_entropy(rows, log_p) + epsilon * others).astype(rows.dtype)
-
-
-def smooth_labels(labels: Any, alpha: Any, axis: int | None = -1) -> Array:
-    """Return (1 − α)·t + α/K, as `optax.smooth_labels` does; None stands for all axes.
-
-    Examples
-    --------
-    >>> smooth_labels(jnp.array([1.0, 0.0]), 0.1)
-    Array([0.95, 0.05], dtype=float32)
-    """
-    labels = floating("labels", labels)
-    classes = labels.size if axis is None else labels.shape[axis]
-    return (1.0 - alpha) * labels + alpha / classes
 
 
 def _log_probs(rows: Rows) -> Array:
