@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import partial
 from typing import Any
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
@@ -14,32 +16,55 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from softgrad.heads import LinearCrossEntropy
+from softgrad.jax import sharded_linear_cross_entropy
 
 N, D, K = 12, 8, 20
+HEAD = LinearCrossEntropy(memory=2000, label_smoothing=0.1)
+RNG = np.random.default_rng(0)
+SHAPES = ((N, D), (K, D), (K,))
+POINT, DOTS = ([RNG.normal(size=s).astype(np.float32) for s in SHAPES] for _ in range(2))
+LABELS = RNG.integers(K, size=N)
+MESH = Mesh(np.array(jax.devices()), ("vocabulary",))
+OF_CLASSES = P("vocabulary")
 
 
-def main() -> None:
-    rng = np.random.default_rng(0)
-    x, W, b = (rng.normal(size=s).astype(np.float32) for s in ((N, D), (K, D), (K,)))
-    y = rng.integers(K, size=N)
-    head = LinearCrossEntropy(memory=2000)
-    mesh = Mesh(np.array(jax.devices()), ("vocabulary",))
-    assert mesh.size == 4
-    of_classes = NamedSharding(mesh, P("vocabulary"))
-    everywhere = NamedSharding(mesh, P())
-    spread = (jax.device_put(x, everywhere), *(jax.device_put(v, of_classes) for v in (W, b)))
+def by_jit(x: Any, W: Any, b: Any) -> Any:
+    return HEAD(x, W, jnp.asarray(LABELS), b)
 
-    def loss(x: Any, W: Any, b: Any) -> Any:
-        return head(x, W, jnp.asarray(y), b)
 
-    value, bars = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(*spread)
-    here, expected = head.value_and_gradient(x, W, y, b)
-    assert np.isclose(value, here, rtol=1e-6)
+@partial(jax.shard_map, mesh=MESH, in_specs=(P(), OF_CLASSES, OF_CLASSES), out_specs=P())
+def by_shard_map(x: Any, W: Any, b: Any) -> Any:
+    labels = jnp.asarray(LABELS)
+    return sharded_linear_cross_entropy(x, W, labels, b, axis_name="vocabulary", head=HEAD)
+
+
+def assert_near(given: Any, right: Any) -> None:
+    assert np.allclose(given, right, rtol=0, atol=1e-6 * np.max(np.abs(right)))
+
+
+def main(loss: Any) -> None:
+    assert MESH.size == 4
+    specs = (P(), OF_CLASSES, OF_CLASSES)
+    point, dots = (
+        [jax.device_put(v, NamedSharding(MESH, spec)) for v, spec in zip(vs, specs, strict=True)]
+        for vs in (POINT, DOTS)
+    )
+    value, bars = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(*point)
+    here, expected = HEAD.value_and_gradient(*POINT[:2], LABELS, POINT[2])
+    assert_near(value, here)
     for bar, right in zip(bars, expected, strict=True):
-        assert np.allclose(bar, right, atol=1e-6 * np.abs(right).max()), np.abs(bar - right).max()
-    assert bars[1].sharding.is_equivalent_to(of_classes, 2)
+        assert_near(bar, right)
+    assert bars[1].sharding.is_equivalent_to(NamedSharding(MESH, OF_CLASSES), 2)
+
+    def along(x: Any, W: Any, b: Any) -> Any:
+        return jax.jvp(jax.grad(loss, (0, 1, 2)), (x, W, b), tuple(dots))[1]
+
+    named = dict(zip(("x_dot", "W_dot", "bias_dot"), DOTS, strict=True))
+    products = HEAD.hvp(*POINT[:2], LABELS, POINT[2], **named)
+    for product, right in zip(jax.jit(along)(*point), products, strict=True):
+        assert_near(product, right)
     print("right")
 
 
 if __name__ == "__main__":
-    main()
+    main({"jit": by_jit, "shard_map": by_shard_map}[sys.argv[1]])

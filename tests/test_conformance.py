@@ -269,7 +269,7 @@ def test_a_bias_masks_classes_of_a_linear_layer() -> None:
         ("softmax", 3, {}, TypeError, "`implementation` must be a function, a pair"),
         ("softmax", (usual_softmax, 3), {}, TypeError, "got tuple"),
         ("softmax", lambda a, b: a, {}, TypeError, "say which by framework="),
-        ("softmax", "tensorfloat", {}, ValueError, "among softgrad, softgrad-torch, softgrad-jax, torch"),
+        ("softmax", "tensorfloat", {}, ValueError, "softgrad-torch, softgrad-jax, torch"),
         ("softmax", "torch-fused", {}, ValueError, "`suite` must be among linear_cross_entropy"),
         ("softmax", (usual_softmax, usual_vjp), {"framework": "jax"}, ValueError, "for a pair"),
         ("softmax", usual_softmax, {"framework": "mlx"}, ValueError, "`framework` must be among"),

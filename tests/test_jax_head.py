@@ -218,10 +218,9 @@ def test_two_hundred_steps_are_those_of_numpy() -> None:
     assert np.max(np.abs(np.array(here) - np.array(found))) < 1e-5
 
 
-def test_a_vocabulary_on_four_devices() -> None:
-    script = Path(__file__).parent / "jax_devices.py"
-    run = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False
-    )
+@pytest.mark.parametrize("way", ["jit", "shard_map"])
+def test_a_vocabulary_on_four_devices(way: str) -> None:
+    script = [sys.executable, str(Path(__file__).parent / "jax_devices.py"), way]
+    run = subprocess.run(script, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr[-2000:]
     assert run.stdout.strip() == "right"

@@ -13,5 +13,6 @@ losses and heads of softgrad take JAX's arrays without any of this.
 """
 
 from softgrad.jax import losses
+from softgrad.jax.sharded import sharded_linear_cross_entropy
 
-__all__ = ["losses"]
+__all__ = ["losses", "sharded_linear_cross_entropy"]

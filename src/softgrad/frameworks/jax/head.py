@@ -9,6 +9,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from softgrad.arithmetic import accurate_sum
 from softgrad.arrays import Array, compute_dtype, computed, namespace, quiet
@@ -32,9 +33,17 @@ __all__ = ["head_value"]
 
 
 def head_value(
-    head: LinearCrossEntropy, x: Any, W: Any, targets: Any, bias: Any, options: Mapping[str, Any]
+    head: LinearCrossEntropy,
+    x: Any,
+    W: Any,
+    targets: Any,
+    bias: Any,
+    options: Mapping[str, Any],
+    axis: str | None = None,
 ) -> Array:
     """Return the value of a head, with its derivatives in x, W and bias.
+
+    `axis` is the axis of the mesh along which the classes are spread, inside of `shard_map`.
 
     Raises
     ------
@@ -43,14 +52,15 @@ def head_value(
     """
     check_options(options, LossOptions)
     parts = parts_of_layer(x, W, bias)
-    x, W, _ = parts
+    x = parts[0]
     choose(options.get("impl", "auto"), x)
+    rule = _HeadRule(head, axis)
     constants = Constants.of(targets, options, x).arrays
     if has_numbers(constants):
         with quiet():
             like = np.zeros(x.shape[:-1], compute_dtype(x))
-            _Rows.of(head.loss, like, W.shape[0], on_host(constants))
-    return value(_HeadRule(head), parts, constants)[0]
+            _Rows.of(head.loss, like, rule.layer(parts).classes, on_host(constants))
+    return value(rule, parts, constants)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +107,14 @@ class _Rows:
 @dataclass(frozen=True)
 class _HeadRule(AbstractScalarRule):
     head: LinearCrossEntropy
+    axis: str | None
 
     @property
     def in_one_pass(self) -> bool:
         return self.head.reduction != "none"
 
     def value(self, x: Arrays, constants: Tree) -> Arrays:
-        layer, rows = self._layer(x), self._rows(x, constants)
+        layer, rows = self.layer(x), self._rows(x, constants)
 
         def step(_: None, chunk: Chunk) -> tuple[None, Array]:
             return None, rows.at(chunk, layer.logits(chunk)).value(rows.factor(chunk))
@@ -112,7 +123,7 @@ class _HeadRule(AbstractScalarRule):
         return (rows.factors.reduce(losses.reshape(layer.batch)),)
 
     def value_and_gradient(self, x: Arrays, constants: Tree) -> tuple[Array, Arrays]:
-        layer, rows = self._layer(x), self._rows(x, constants)
+        layer, rows = self.layer(x), self._rows(x, constants)
 
         def step(bars: Arrays, chunk: Chunk) -> tuple[Arrays, Arrays]:
             loss, z_bar = rows.at(chunk, layer.logits(chunk)).value_and_gradient(rows.factor(chunk))
@@ -122,8 +133,15 @@ class _HeadRule(AbstractScalarRule):
         bars, (losses, x_bar) = layer.scan(rows.used, step, layer.no_bars())
         return rows.factors.reduce(losses.reshape(layer.batch)), layer.gradients(bars, x_bar)
 
+    def summed(self, terms: Arrays) -> Array:
+        of_x, *of_classes = terms
+        total = sum(term for term in of_classes if term is not None)
+        if self.axis is not None and any(term is not None for term in of_classes):
+            total = lax.psum(total, self.axis)
+        return total if of_x is None else of_x + total
+
     def push(self, x: Arrays, constants: Tree, u: Arrays) -> Arrays:
-        layer, rows = self._layer(x), self._rows(x, constants)
+        layer, rows = self.layer(x), self._rows(x, constants)
 
         def step(_: None, chunk: Chunk) -> tuple[None, Array]:
             gradient = rows.at(chunk, layer.logits(chunk)).gradient(rows.factor(chunk))
@@ -132,7 +150,7 @@ class _HeadRule(AbstractScalarRule):
         return self._reduced(layer, rows, layer.scan(rows.used, step)[1])
 
     def pull(self, x: Arrays, constants: Tree, w: Arrays) -> Arrays:
-        layer, rows = self._layer(x), self._rows(x, constants)
+        layer, rows = self.layer(x), self._rows(x, constants)
         bar = self._bar(layer, w)
 
         def step(bars: Arrays, chunk: Chunk) -> tuple[Arrays, Array]:
@@ -142,7 +160,7 @@ class _HeadRule(AbstractScalarRule):
         return layer.gradients(*layer.scan(rows.used, step, layer.no_bars()))
 
     def slope(self, x: Arrays, constants: Tree, w: Arrays, v: Arrays) -> Arrays:
-        layer, rows = self._layer(x), self._rows(x, constants)
+        layer, rows = self.layer(x), self._rows(x, constants)
         bar = self._bar(layer, w)
 
         def step(bars: Arrays, chunk: Chunk) -> tuple[Arrays, Array]:
@@ -153,7 +171,7 @@ class _HeadRule(AbstractScalarRule):
         return layer.gradients(*layer.scan(rows.used, step, layer.no_bars()))
 
     def bend(self, x: Arrays, constants: Tree, u: Arrays, v: Arrays) -> Arrays:
-        layer, rows = self._layer(x), self._rows(x, constants)
+        layer, rows = self.layer(x), self._rows(x, constants)
 
         def step(_: None, chunk: Chunk) -> tuple[None, Array]:
             at, factor = rows.at(chunk, layer.logits(chunk)), rows.factor(chunk)
@@ -167,12 +185,12 @@ class _HeadRule(AbstractScalarRule):
     def refuse_derivatives(self, constants_dot: Tree) -> None:
         refuse_derivatives(constants_dot)
 
-    def _layer(self, x: Arrays) -> Layer:
-        return Layer(x[0], x[1], x[2], self.head.memory)
+    def layer(self, x: Arrays) -> Layer:
+        return Layer(x[0], x[1], x[2], self.head.memory, self.axis)
 
     def _rows(self, x: Arrays, constants: Tree) -> _Rows:
         like = jnp.zeros(x[0].shape[:-1], compute_dtype(x[0]))
-        return _Rows.of(self.head.loss, like, x[1].shape[0], constants)
+        return _Rows.of(self.head.loss, like, self.layer(x).classes, constants)
 
     def _bar(self, layer: Layer, w: Arrays) -> Array:
         """Return the gradient from above as one number a row: [N]."""

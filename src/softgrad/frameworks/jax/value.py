@@ -28,6 +28,10 @@ class AbstractScalarRule(AbstractRule):
     def value_and_gradient(self, x: Arrays, constants: Tree) -> tuple[Array, Arrays]:
         """Return both."""
 
+    @abstractmethod
+    def summed(self, terms: Arrays) -> Array:
+        """Return the sum of what the parts of x give to a tangent; None is nothing."""
+
 
 @partial(jax.jit, static_argnums=0)
 def value(rule: AbstractRule, x: Arrays, constants: Tree) -> Arrays:
@@ -46,7 +50,7 @@ def _value_dot(rule: AbstractRule, primals: Any, tangents: Any) -> tuple[Arrays,
     (x, constants), x_dot = primals, _x_dot(rule, tangents)
     if isinstance(rule, AbstractScalarRule) and rule.in_one_pass:
         y, gradient = _value_and_gradient(rule, x, constants)
-        return (y,), (_inner(gradient, x_dot, y),)
+        return (y,), (_inner(rule, gradient, x_dot, y),)
     return _value(rule, x, constants), product(rule, "push", x, constants, x_dot)
 
 
@@ -62,7 +66,7 @@ def _value_and_gradient_dot(rule: AbstractScalarRule, primals: Any, tangents: An
     (x, constants), x_dot = primals, _x_dot(rule, tangents)
     y, gradient = _value_and_gradient(rule, x, constants)
     gradient_dot = product(rule, "slope", x, constants, (jnp.ones_like(y),), x_dot)
-    return (y, gradient), (_inner(gradient, x_dot, y), gradient_dot)
+    return (y, gradient), (_inner(rule, gradient, x_dot, y), gradient_dot)
 
 
 def _x_dot(rule: AbstractRule, tangents: Any) -> Arrays:
@@ -73,8 +77,11 @@ def _x_dot(rule: AbstractRule, tangents: Any) -> Arrays:
     return dots
 
 
-def _inner(gradient: Arrays, x_dot: Arrays, y: Array) -> Array:
+def _inner(rule: AbstractScalarRule, gradient: Arrays, x_dot: Arrays, y: Array) -> Array:
     """Return ⟨gradient, x_dot⟩ in the dtype of y."""
     pairs = zip(gradient, x_dot, strict=True)
-    terms = [jnp.sum(g.astype(y.dtype) * v.astype(y.dtype)) for g, v in pairs if v is not None]
-    return sum(terms[1:], terms[0])
+    return rule.summed(
+        tuple(
+            None if v is None else jnp.sum(g.astype(y.dtype) * v.astype(y.dtype)) for g, v in pairs
+        )
+    )
