@@ -154,7 +154,7 @@ def adapter_for(*arrays: Any) -> Any:
     There is one for PyTorch, while it differentiates or batches one of them, and one for JAX.
     """
     # A TopK is a tuple of two arrays.
-    parts = [part for x in arrays for part in (x if isinstance(x, tuple) else (x,))]
+    parts = [p for x in arrays if x is not None for p in (x if isinstance(x, tuple) else (x,))]
     for name, is_of in _FRAMEWORKS.items():
         if any(map(is_of, parts)):
             adapter = import_module(f"softgrad.frameworks.{name}")
