@@ -88,7 +88,7 @@ def test_all_suites_of_a_shipped_one_are_measured() -> None:
     ("args", "words"),
     [
         ([], ["Missing argument 'TARGET'"]),
-        (["nope"], ["expected softgrad, softgrad-torch, torch", "got 'nope'"]),
+        (["nope"], ["expected softgrad, softgrad-torch, softgrad-jax", "got 'nope'"]),
         (["usual.py:softmax"], ["--suite: expected softmax, log_softmax"]),
         (["usual.py:softmax", "--suite=softplus"], ["--suite", "softplus"]),
         (["usual.py:softmax", "--suite=softmax", "--framework=mlx"], ["--framework", "mlx"]),

@@ -75,6 +75,18 @@ def test_softgrad_keeps_every_promise(name: str, suite: str) -> None:
     assert result.verdict == "kept"
 
 
+@pytest.mark.parametrize("suite", SUITES)
+def test_softgrad_keeps_every_promise_that_jax_arrays_can_have(suite: str) -> None:
+    """They have no strides, cannot be written to, and JAX does not change its threads."""
+    result = sg.conformance(suite, "softgrad-jax")
+    verdicts = {o.promise: o.verdict for o in result.outcomes}
+    assert {p.name for p in PROMISES if suite in p.suites} == verdicts.keys()
+    absent = {"strided-input", "inputs-unchanged", "thread-invariance"} & verdicts.keys()
+    assert {name for name, verdict in verdicts.items() if verdict == "not offered"} == absent
+    assert [(o.promise, o.at) for o in result.outcomes if o.verdict == "broken"] == []
+    assert result.verdict == "kept"
+
+
 # --- the oracle ------------------------------------------------------------------------------
 
 LOGITS = [1.25, -3.0, 0.5, 17.0]
@@ -257,7 +269,7 @@ def test_a_bias_masks_classes_of_a_linear_layer() -> None:
         ("softmax", 3, {}, TypeError, "`implementation` must be a function, a pair"),
         ("softmax", (usual_softmax, 3), {}, TypeError, "got tuple"),
         ("softmax", lambda a, b: a, {}, TypeError, "say which by framework="),
-        ("softmax", "tensorfloat", {}, ValueError, "among softgrad, softgrad-torch, torch"),
+        ("softmax", "tensorfloat", {}, ValueError, "softgrad-torch, softgrad-jax, torch"),
         ("softmax", "torch-fused", {}, ValueError, "`suite` must be among linear_cross_entropy"),
         ("softmax", (usual_softmax, usual_vjp), {"framework": "jax"}, ValueError, "for a pair"),
         ("softmax", usual_softmax, {"framework": "mlx"}, ValueError, "`framework` must be among"),

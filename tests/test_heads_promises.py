@@ -384,10 +384,10 @@ def test_the_other_arguments_are_checked_too() -> None:
             LinearCrossEntropy(memory=bad)
 
 
-def test_other_libraries_are_told_what_a_head_takes() -> None:
+def test_other_libraries_are_told_what_a_verb_takes() -> None:
     jnp = pytest.importorskip("jax.numpy")
-    with pytest.raises(TypeError, match="a NumPy array or a PyTorch tensor for a fused head, got"):
-        linear_cross_entropy(jnp.asarray(X), jnp.asarray(W), jnp.asarray(LABELS))
+    with pytest.raises(TypeError, match="a NumPy array or a PyTorch tensor for this verb"):
+        linear_cross_entropy.value_and_gradient(jnp.asarray(X), jnp.asarray(W), jnp.asarray(LABELS))
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])

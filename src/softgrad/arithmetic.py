@@ -7,8 +7,11 @@ Sources: Knuth (1969) for TwoSum, Dekker (1971) for TwoProduct, Ogita, Rump & Oi
 from __future__ import annotations
 
 from fractions import Fraction
+from importlib import import_module
+from types import ModuleType
 from typing import NamedTuple
 
+import array_api_compat
 import numpy as np
 
 from softgrad.arrays import Array, indices, namespace, wider_dtype
@@ -69,9 +72,12 @@ def accurate_sum(x: Array) -> Array:
 
     A tree of TwoSums: the error is one rounding of the result plus O(u² log K) of Σ|x|.
     """
-    xp = namespace(x)
+    xp, own = namespace(x), _own(x)
     if x.shape[-1] == 0:
         return xp.sum(x, axis=-1)
+    if own is not None:
+        sums: Array = own.accurate_sum(x)
+        return sums
     high, low = x, xp.zeros_like(x)
     while high.shape[-1] > 1:
         if high.shape[-1] % 2:
@@ -115,7 +121,9 @@ def exp(d: Array, e: Array | float = 0.0) -> Array:
 
 def log1p(x: Array) -> Array:
     """Return log(1 + x), taken in float64 for float32 where there is one."""
-    xp, wide = namespace(x), wider_dtype(x)
+    xp, wide, own = namespace(x), wider_dtype(x), _own(x)
+    if own is not None:
+        return own.log1p(x)
     return xp.log1p(x) if wide is None else xp.astype(xp.log1p(xp.astype(x, wide)), x.dtype)
 
 
@@ -131,5 +139,16 @@ def first_max(x: Array) -> FirstMax:
     xp = namespace(x)
     if x.shape[-1] == 0:
         return FirstMax(xp.zeros((*x.shape[:-1], 1), dtype=x.dtype) - xp.inf, x == x)
+    own = _own(x)
+    if own is not None:
+        found: FirstMax = own.first_max(x)
+        return found
     position = xp.argmax(x, axis=-1, keepdims=True)  # [..., 1]
     return FirstMax(xp.max(x, axis=-1, keepdims=True), indices(x) == position)
+
+
+def _own(x: Array) -> ModuleType | None:
+    """Return how a library does the same that would be slow as one operation after the other."""
+    if not array_api_compat.is_jax_array(x):
+        return None
+    return import_module("softgrad.frameworks.jax.arithmetic")

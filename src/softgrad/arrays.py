@@ -151,14 +151,18 @@ def boolean_mask(name: str, mask: Any, like: Array) -> Array:
 def adapter_for(*arrays: Any) -> Any:
     """Return the module that differentiates for the framework of the arrays, or None.
 
-    There is one for PyTorch, while it differentiates or batches one of them.
+    There is one for PyTorch, while it differentiates or batches one of them, and one for JAX.
     """
     # A TopK is a tuple of two arrays.
-    parts = [part for x in arrays for part in (x if isinstance(x, tuple) else (x,))]
-    if not any(array_api_compat.is_torch_array(x) for x in parts):
-        return None
-    adapter = import_module("softgrad.frameworks.torch")
-    return adapter if adapter.wants_derivatives(*parts) else None
+    parts = [p for x in arrays if x is not None for p in (x if isinstance(x, tuple) else (x,))]
+    for name, is_of in _FRAMEWORKS.items():
+        if any(map(is_of, parts)):
+            adapter = import_module(f"softgrad.frameworks.{name}")
+            return adapter if adapter.wants_derivatives(*parts) else None
+    return None
+
+
+_FRAMEWORKS = {"torch": array_api_compat.is_torch_array, "jax": array_api_compat.is_jax_array}
 
 
 def is_concrete(x: Array) -> bool:

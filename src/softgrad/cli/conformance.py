@@ -52,8 +52,9 @@ def conformance(
 ) -> int:
     """Measure which promises an implementation keeps.
 
-    TARGET is shipped: softgrad, softgrad-torch, torch, torch-fused, jax, optax or scipy. Or it is
-    a function of your own, FILE.py:FUNCTION or MODULE:FUNCTION, of which --suite says what it is:
+    TARGET is shipped: softgrad, softgrad-torch, softgrad-jax, torch, torch-fused, jax, optax or
+    scipy. Or it is a function of your own, FILE.py:FUNCTION or MODULE:FUNCTION, of which --suite
+    says what it is:
     f(z), f(logits, targets) or f(x, W, targets), of arrays of NumPy, PyTorch or JAX. NumPy has no
     derivatives: there FUNCTION is a pair (f, vjp), or an object with methods vjp, jvp and hvp.
 

@@ -16,7 +16,7 @@ from softgrad.heads.options import Options, check_options
 from softgrad.heads.products import products_for
 from softgrad.kernels import choose
 
-__all__ = ["detached", "linear_layer", "tangents"]
+__all__ = ["detached", "linear_layer", "parts_of_layer", "tangents"]
 
 _PARTS = ("x", "W", "bias")
 
@@ -41,8 +41,27 @@ def linear_layer(
     """
     check_options(options, kind)
     frozen = _names(options.get("frozen", ()))
+    x, W, bias = parts_of_layer(x, W, bias)
+    bias = None if bias is None else detached(bias)
+    products, K, batch = products_for(x), W.shape[0], tuple(x.shape[:-1])
+    dtype, xp = Layout.of(x, -1).compute_dtype, namespace(x)
+    # All logits decide, those of a chunk would not: no setting and no verb changes the choice.
+    logits = xp.broadcast_to(products.empty((1, 1), dtype, x), (prod(batch), K))
+    choice = choose(options.get("impl", "auto"), logits, no_kernel)
+    rows = xp.reshape(detached(x), (prod(batch), x.shape[-1]))
+    layer = LinearLayer(rows, detached(W), bias, batch, dtype, products, memory, choice, frozen)
+    return replace(layer, dots=tangents(layer, options))
+
+
+def parts_of_layer(x: Any, W: Any, bias: Any) -> tuple[Array, Array, Array | None]:
+    """Return x [..., D], W [K, D] and bias [K] as arrays of one library and dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        One of them has another kind, shape or dtype than it must have, or there are no classes.
+    """
     x = real_array("x", x)
-    products = products_for(x)
     if x.ndim == 0:
         raise ValueError(mismatch("x", "an array with a feature axis", "a single number"))
     W = same_kind("W", real_array("W", W), x)
@@ -51,7 +70,7 @@ def linear_layer(
         raise ValueError(mismatch("W", expected, describe(W)))
     if W.dtype != x.dtype:
         raise TypeError(mismatch("W", f"{dtype_name(x)} to match `x`", describe(W)))
-    K, batch = W.shape[0], tuple(x.shape[:-1])
+    K = W.shape[0]
     if K == 0:
         raise ValueError(mismatch("W", "of at least one class", f"shape {tuple(W.shape)}"))
     if bias is not None:
@@ -59,14 +78,7 @@ def linear_layer(
         if tuple(bias.shape) != (K,):
             expected = f"of shape ({K},) to match `W` {tuple(W.shape)}"
             raise ValueError(mismatch("bias", expected, describe(bias)))
-        bias = detached(bias)
-    dtype, xp = Layout.of(x, -1).compute_dtype, namespace(x)
-    # All logits decide, those of a chunk would not: no setting and no verb changes the choice.
-    logits = xp.broadcast_to(products.empty((1, 1), dtype, x), (prod(batch), K))
-    choice = choose(options.get("impl", "auto"), logits, no_kernel)
-    rows = xp.reshape(detached(x), (prod(batch), x.shape[-1]))
-    layer = LinearLayer(rows, detached(W), bias, batch, dtype, products, memory, choice, frozen)
-    return replace(layer, dots=tangents(layer, options))
+    return x, W, bias
 
 
 def tangents(layer: LinearLayer, options: Mapping[str, Any]) -> Tangents:

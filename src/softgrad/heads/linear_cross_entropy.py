@@ -110,7 +110,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
     ) -> Array:
         """Return the loss; arguments as in `value_and_gradient`.
 
-        PyTorch's autograd goes through it by `value_and_gradient`, `jvp` and `hvp`.
+        PyTorch's autograd goes through it by `value_and_gradient`, `jvp` and `hvp`. JAX's arrays
+        have this verb alone, and JAX's transformations for the others.
         """
         adapter = adapter_for(x, W, bias, *arrays_of(targets), *options.values())
         if adapter is not None:

@@ -115,4 +115,4 @@ def products_for(x: Array) -> AbstractProducts:
     if array_api_compat.is_torch_array(x):
         return TorchProducts()
     got = type(x).__module__.split(".")[0]
-    raise TypeError(mismatch("x", "a NumPy array or a PyTorch tensor for a fused head", got))
+    raise TypeError(mismatch("x", "a NumPy array or a PyTorch tensor for this verb of a head", got))

@@ -88,16 +88,16 @@ class AbstractLoss(AbstractReduction, ABC):
     def value(self, x: Any, targets: Any, **options: Unpack[Options]) -> Array:
         """Return the loss; the options are those of `value_and_gradient`.
 
-        PyTorch's autograd goes through it by `gradient` and `hessian`, to x alone.
+        PyTorch and JAX differentiate it by `gradient` and `hessian`, in x alone.
         """
         adapter = adapter_for(x, *arrays_of(targets), *options.values())
         if adapter is not None:
             return adapter.loss_value(self, x, targets, options)
-        return self._at(x, targets, options).value()
+        return self.reduced(x, targets, options).value()
 
     def gradient(self, x: Any, targets: Any, **options: Unpack[Options]) -> Array:
         """Return the gradient in x of the reduced loss; options as in `value_and_gradient`."""
-        return self._at(x, targets, options).gradient()
+        return self.reduced(x, targets, options).gradient()
 
     def vjp(self, x: Any, targets: Any, value_bar: Any, **options: Unpack[Options]) -> Array:
         """Return the gradient in x of ⟨value_bar, loss⟩, which backpropagation hands on.
@@ -116,7 +116,7 @@ class AbstractLoss(AbstractReduction, ABC):
             As in `value_and_gradient`, or `value_bar` has another shape than the loss.
         """
         value_bar = same_kind("value_bar", real_array("value_bar", value_bar), real_array("x", x))
-        return self._at(x, targets, options).vjp(value_bar)
+        return self.reduced(x, targets, options).vjp(value_bar)
 
     def value_and_gradient(
         self, x: Any, targets: Any, *, out: Any = None, **options: Unpack[Options]
@@ -157,14 +157,14 @@ class AbstractLoss(AbstractReduction, ABC):
             A class index is out of range; the message has the first position.
         """
         out = check_out(out, real_array("x", x))
-        return self._at(x, targets, options).value_and_gradient(out)
+        return self.reduced(x, targets, options).value_and_gradient(out)
 
     def hessian(self, x: Any, targets: Any, **options: Unpack[Options]) -> AbstractLinearMap:
         """Return the Hessian in x as a linear map; options as in `value_and_gradient`.
 
         It is block diagonal: ``as_matrix()`` returns the block of every row, [*batch, K, K].
         """
-        return self._at(x, targets, options).hessian()
+        return self.reduced(x, targets, options).hessian()
 
     def choice(self, x: Any, targets: Any = None, **options: Unpack[Options]) -> Choice:
         """Return which implementation a verb takes for `x`, and why."""
@@ -172,7 +172,7 @@ class AbstractLoss(AbstractReduction, ABC):
         Layout.of(x, options.get("axis", -1))  # which raises for a wrong axis
         return choose(options.get("impl", "auto"), x, self.no_kernel)
 
-    def _at(self, x: Any, targets: Any, options: Options) -> ReducedLoss:
+    def reduced(self, x: Any, targets: Any, options: Options) -> ReducedLoss:
         """Check the arguments, lay the rows out, and take the loss there."""
         for name in options.keys() - Options.__annotations__:
             settings = ", ".join(f.name for f in fields(self))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from softgrad.arrays import Array, is_concrete, namespace
+from softgrad.arrays import Array, namespace
 from softgrad.errors import mismatch
 from softgrad.kernels import How
 from softgrad.linear import AbstractLinearMap, Scaled
@@ -14,7 +14,7 @@ from softgrad.losses.reduced import AbstractTwoStepLosses
 from softgrad.losses.simplex import check_probabilities, p_minus_t
 from softgrad.losses.targets import one_hot
 from softgrad.losses.weights import row_weights
-from softgrad.maps import AbstractSimplexMap, Softmax, softmax
+from softgrad.maps import AbstractSimplexMap, softmax
 
 __all__ = ["FenchelYoung"]
 
@@ -86,10 +86,6 @@ class FenchelYoungRows(AbstractTwoStepLosses):
     t: Array  # [..., K]
 
     def value(self, factor: Array) -> Array:
-        if not (is_concrete(self.x) or isinstance(self.map, Softmax)):
-            # The formula has kinks where the loss has none: JAX would differentiate it wrongly.
-            expected = "softmax, where JAX traces the value (use `gradient`)"
-            raise TypeError(mismatch("map", expected, repr(self.map)))
         return factor * self.map.fenchel_young_rows(self.x, self.t)
 
     def gradient(self, factor: Array) -> Array:

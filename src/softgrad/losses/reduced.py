@@ -12,10 +12,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from softgrad.arithmetic import total
+from softgrad.arithmetic import accurate_sum, total
 from softgrad.arrays import Array, Layout, describe, is_concrete, namespace, quiet
 from softgrad.errors import mismatch
 from softgrad.linear import AbstractLinearMap, OnAxis
+from softgrad.linear.rows import weighted
 from softgrad.maps.rows import one_of
 from softgrad.out import is_row_buffer, write
 
@@ -150,6 +151,12 @@ class ReducedLoss:
         with quiet():
             return self.layout.from_rows(self.rows.gradient(self.factors.factor))
 
+    def jvp(self, x_dot: Array) -> Array:
+        """Return the rate of change of the loss as x moves along x_dot, shaped like x."""
+        with quiet():
+            gradient = self.rows.gradient(self.factors.factor)
+            return self._summed(weighted(gradient, self.layout.to_rows(x_dot)))
+
     def vjp(self, value_bar: Array) -> Array:
         """Return the gradient in x of ⟨value_bar, loss⟩: a reduction is a factor, and so is this.
 
@@ -158,17 +165,20 @@ class ReducedLoss:
         ValueError
             `value_bar` is not shaped like the loss.
         """
-        factor, layout = self.factors.factor, self.layout
-        class_axes = int(factor.ndim == layout.rows_ndim)
-        losses = () if self.factors.reduced else layout.shape_of(tuple(factor.shape), class_axes)
-        if tuple(value_bar.shape) != losses:
-            raise ValueError(mismatch("value_bar", f"of shape {losses}", describe(value_bar)))
         with quiet():
-            if self.factors.reduced:
-                value_bar = namespace(factor).astype(value_bar, factor.dtype)
-            else:
-                value_bar = layout.to_rows(value_bar, class_axes)
-            return layout.from_rows(self.rows.gradient(factor * value_bar))
+            return self.layout.from_rows(self.rows.gradient(self._factor(value_bar)))
+
+    def hvp(self, value_bar: Array, x_dot: Array) -> Array:
+        """Return the rate of change of ``vjp(value_bar)`` as x moves along x_dot."""
+        with quiet():
+            hessian = self.rows.hessian(self._factor(value_bar))
+            return self.layout.from_rows(hessian.apply(self.layout.to_rows(x_dot)))
+
+    def second_derivative(self, x_dot: Array, other: Array) -> Array:
+        """Return the rate of change of ``jvp(x_dot)`` as x moves along the other direction."""
+        with quiet():
+            curved = self.rows.hessian(self.factors.factor).apply(self.layout.to_rows(other))
+            return self._summed(weighted(curved, self.layout.to_rows(x_dot)))
 
     def value_and_gradient(self, out: Array | None = None) -> tuple[Array, Array]:
         """Return both; the gradient in `out`, which is shaped like x, where it is given."""
@@ -188,5 +198,30 @@ class ReducedLoss:
             return OnAxis(self.rows.hessian(self.factors.factor), self.layout)
 
     def _reduced(self, losses: Array) -> Array:
-        elementwise = not self.factors.reduced and losses.ndim == self.layout.rows_ndim
-        return self.layout.move_back(losses) if elementwise else self.factors.reduce(losses)
+        return self.factors.reduce(losses) if self.factors.reduced else self._laid_out(losses)
+
+    def _factor(self, value_bar: Array) -> Array:
+        """Return the factor of each loss times its share of a gradient from above: [...]."""
+        factor, layout = self.factors.factor, self.layout
+        class_axes = int(self._elementwise)
+        losses = () if self.factors.reduced else layout.shape_of(tuple(factor.shape), class_axes)
+        if tuple(value_bar.shape) != losses:
+            raise ValueError(mismatch("value_bar", f"of shape {losses}", describe(value_bar)))
+        if self.factors.reduced:
+            return factor * namespace(factor).astype(value_bar, factor.dtype)
+        return factor * layout.to_rows(value_bar, class_axes)
+
+    def _summed(self, products: Array) -> Array:
+        """Sum products [..., K] to what there is one loss of: how losses change."""
+        if not self._elementwise:
+            products = accurate_sum(products)
+        return total(products) if self.factors.reduced else self._laid_out(products)
+
+    def _laid_out(self, losses: Array) -> Array:
+        """Return losses that are not reduced, with the class axis where x has it."""
+        return self.layout.move_back(losses) if self._elementwise else losses
+
+    @property
+    def _elementwise(self) -> bool:
+        """Whether every element has a loss of its own."""
+        return bool(self.factors.factor.ndim == self.layout.rows_ndim)

@@ -72,7 +72,7 @@ class AbstractMap(ABC):
     def __call__(
         self, x: Any, *, axis: int = -1, where: Any = None, impl: Impl = "auto", out: Any = None
     ) -> Array:
-        """Return the value of the map; PyTorch's autograd goes through it by `vjp` and `hvp`."""
+        """Return the value of the map, which PyTorch and JAX differentiate by its own products."""
         adapter = adapter_for(x, where)
         if adapter is not None:
             refuse_out(out)
@@ -138,6 +138,29 @@ class AbstractMap(ABC):
         with quiet():
             change = at.rows.derivative(at.jacobian.rows_of(x_dot))
         return OnAxis(change, at.layout).rmv(y_bar, out=out)
+
+    def second_derivative(
+        self,
+        x: Any,
+        x_dot: Any,
+        other: Any,
+        *,
+        axis: int = -1,
+        where: Any = None,
+        impl: Impl = "auto",
+    ) -> Array:
+        """Return the rate of change of ``jvp(x, x_dot)`` as `x` moves along `other`.
+
+        It is bilinear and symmetric in the two directions, and shaped like y.
+        """
+        at = self._at(x, axis, where, impl)
+        x_dot, other = (
+            _shaped(name, _like(name, v, x), at.jacobian.in_shape)
+            for name, v in (("x_dot", x_dot), ("other", other))
+        )
+        with quiet():
+            change = at.rows.derivative(at.jacobian.rows_of(other))
+        return OnAxis(change, at.layout).mv(x_dot)
 
     def choice(self, x: Any, *, axis: int = -1, impl: Impl = "auto", **options: Any) -> Choice:
         """Return which implementation a verb takes for `x`, and why."""

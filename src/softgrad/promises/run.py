@@ -56,8 +56,8 @@ def conformance(
         and ``hvp(*inputs, cotangent, tangent)``; they take the options that `f` takes. For a
         linear layer gradients and tangents are tuples, for x, W and a bias that is given.
 
-        Or the name of an implementation that is shipped: "softgrad", "softgrad-torch", "torch",
-        "torch-fused", "jax", "optax" or "scipy".
+        Or the name of an implementation that is shipped: "softgrad", "softgrad-torch",
+        "softgrad-jax", "torch", "torch-fused", "jax", "optax" or "scipy".
     framework : {"numpy", "torch", "jax"}, optional
         Whose arrays it takes. By default the function is called with each kind to find out.
     threads : callable, optional

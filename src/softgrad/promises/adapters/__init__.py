@@ -12,6 +12,7 @@ __all__ = ["ADAPTERS", "Adapter", "load_adapter"]
 ADAPTERS = {
     "softgrad": "softgrad",
     "softgrad-torch": "softgrad_torch",
+    "softgrad-jax": "softgrad_jax",
     "torch": "torch",
     "torch-fused": "torch_fused",
     "jax": "jax",
