@@ -82,6 +82,10 @@ def test_sigmoid_heads_have_no_calibration() -> None:
     text = " ".join(b.text for section in judged_sections(seen) for b in section.blocks)
     assert "decided by itself" in text
     assert motion_figure(seen) is None
+    ((*_, gradients),) = (mistakes_figures(seen),)
+    assert "through sigmoid and binary cross-entropy" in gradients.caption
+    assert "sums to 0" not in gradients.caption
+    assert "every row sums to 0" in mistakes_figures(judged())[-1].caption
 
 
 # --- mistakes -------------------------------------------------------------------------------
@@ -147,6 +151,7 @@ def test_rows_stand_where_their_probabilities_say() -> None:
             for dot in picture.iter(f"{SVG}circle")
         ]
         assert np.abs(np.sort(drawn, axis=0) - np.sort(p @ corners, axis=0)).max() < 0.01
+    assert "all others" not in figure.caption
     home = (seen.predicted == seen.y).sum()
     assert f"and {home} at the end" in figure.caption
 
