@@ -75,7 +75,7 @@ def test_cells_have_the_colours_of_the_report(monkeypatch: pytest.MonkeyPatch) -
     J = sg.softmax.jacobian([2.0, 1.0, 0.0])
     for value in J.ravel():
         red, green, blue = bytes.fromhex(hexadecimal(diverging(value, J.max()))[1:])
-        cell = rf"\x1b\[[0-9;]*48;2;{red};{green};{blue}m +{re.escape(number(value))}[ \x1b]"
+        cell = rf"\x1b\[[0-9;]*48;2;{red};{green};{blue}m +{re.escape(number(value))} \x1b"
         assert re.search(cell, out), value
 
 

@@ -14,6 +14,7 @@ from report_runs import assert_nothing_runs, captions, sentences, trained
 from softgrad.explain.judged import Judged, OnTheWay
 from softgrad.explain.regression import Regression
 from softgrad.report.calibration import calibration_chart, calibration_figure
+from softgrad.report.classifier import classifier_page
 from softgrad.report.judged import judged_sections
 from softgrad.report.mistakes import mistakes_figures, mistakes_fold
 from softgrad.report.motion import motion_figure
@@ -81,6 +82,10 @@ def test_sigmoid_heads_have_no_calibration() -> None:
     text = " ".join(b.text for section in judged_sections(seen) for b in section.blocks)
     assert "decided by itself" in text
     assert motion_figure(seen) is None
+    ((*_, gradients),) = (mistakes_figures(seen),)
+    assert "through sigmoid and binary cross-entropy" in gradients.caption
+    assert "sums to 0" not in gradients.caption
+    assert "every row sums to 0" in mistakes_figures(judged())[-1].caption
 
 
 # --- mistakes -------------------------------------------------------------------------------
@@ -146,6 +151,7 @@ def test_rows_stand_where_their_probabilities_say() -> None:
             for dot in picture.iter(f"{SVG}circle")
         ]
         assert np.abs(np.sort(drawn, axis=0) - np.sort(p @ corners, axis=0)).max() < 0.01
+    assert "all others" not in figure.caption
     home = (seen.predicted == seen.y).sum()
     assert f"and {home} at the end" in figure.caption
 
@@ -228,3 +234,31 @@ def test_pages_of_many_classes_are_small() -> None:
     seen = judged(500, classes=tuple(f"{'x' * 60} {k}" for k in range(500)))
     page = regression_page(regression(classes=seen.classes), seen, "c")
     assert len(render(page).encode()) < 300_000
+
+
+# --- classifiers ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"solver": "newton"},
+        {"solver": "adam", "hidden": (6,), "max_iter": 5, "random_state": 0},
+        {"solver": "adam", "hidden": (6,), "max_iter": 5, "early_stopping": True},
+    ],
+)
+def test_the_page_of_a_classifier_judges_the_rows_that_are_given(
+    options: dict[str, object],
+) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 4))
+    y = np.array(["no", "maybe", "yes"])[np.argmax(X[:, :3] + rng.normal(size=(150, 3)), axis=1)]
+    model = sg.SoftmaxClassifier(**options).fit(X[:100], y[:100])  # type: ignore[arg-type]
+    page = classifier_page(model, X[100:], y[100:])
+    right = int((model.predict(X[100:]) == y[100:]).sum())
+    assert page.verdict.text == f"{100 * right / 50:.1f} % of the rows are right, {right} of 50."
+    assert f"{right} of 50 rows stand on the diagonal" in sentences(page)
+    course = captions(page)[0]
+    assert ("above its minimum" in course) == ("hidden" not in options)
+    assert ("held out" in course) == ("early_stopping" in options)
+    assert_nothing_runs(page)

@@ -60,4 +60,6 @@ def _cell(text: str, value: float, limit: float) -> Text:
     colour = diverging(value, limit)
     # A terminal's colours have six digits.
     figure = "#" + "".join(2 * digit for digit in INK[1:])
-    return Text(f" {text} ", style=Style(color=figure, bgcolor=hexadecimal(colour)))
+    # Set right by its spaces: a justified text would lose the last one, and its colour.
+    style = Style(color=figure, bgcolor=hexadecimal(colour))
+    return Text(f" {text} ", style=style, justify="left")

@@ -37,11 +37,13 @@ def mistakes_figures(judged: Judged) -> tuple[Figure, ...]:
     t = np.eye(len(judged.classes))[judged.y[rows]]
     first = rows[0]
     said = judged.predicted[first]
+    through, sums = "sigmoid and binary cross-entropy", ""
+    if judged.sums_to_one:
+        through, sums = "softmax and cross-entropy", ", and every row sums to 0"
     words = (
-        f"p − t, what each row sends back through softmax and cross-entropy: orange lowers a "
-        f"logit, blue raises it, and every row sums to 0. Row {judged.numbers[first]} is "
-        f"{named(judged.classes[judged.y[first]])}; for the model it is "
-        f"{named(judged.classes[said])}, with probability "
+        f"p − t, what each row sends back through {through}: orange lowers a logit, blue raises "
+        f"it{sums}. Row {judged.numbers[first]} is {named(judged.classes[judged.y[first]])}; for "
+        f"the model it is {named(judged.classes[said])}, with probability "
         f"{pretty(judged.probabilities[first, said])}."
     )
     svg = heat_map(

@@ -43,13 +43,16 @@ def motion_figure(judged: Judged) -> Figure | None:
     ]
     home = p.argmax(axis=2) == own  # [M, R]
     listed = ", ".join(map(named, names))
-    others = pretty(float(1 - inside[-1].min()), 2)
+    others = ""
+    if len(judged.classes) > 3:
+        share = pretty(float(1 - inside[-1].min()), 2)
+        others = f" alone; all others have at most {share} together at the end"
     words = (
         f"{counted(len(rows), 'row')} of the {judged.are}, those that moved most between "
-        f"{listed}, by the probabilities of these three alone; all others have at most "
-        f"{others} together at the end. A dot has the colour of its class's corner, and its tail "
-        "comes from where it was in the picture before. Nearest to their own corner are"
-        f" {int(home[0].sum())} of them at first, and {int(home[-1].sum())} at the end."
+        f"{listed}, by the probabilities of these three{others}. A dot has the colour of its "
+        "class's corner, and its tail comes from where it was in the picture before. Nearest to "
+        f"their own corner are {int(home[0].sum())} of them at first, and {int(home[-1].sum())} at "
+        "the end."
     )
     return Figure(join(*pictures, _legend(names, own)), words)
 

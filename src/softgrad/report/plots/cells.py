@@ -21,7 +21,7 @@ __all__ = ["draw_cells", "draw_scale", "label_cells", "size_of"]
 
 _SHADES = 257
 """An odd number: one shade is that of 0."""
-_MOST_LABELS = 20
+_MOST_LABELS = 12
 _CELL = 0.62
 """The width of a cell with a number, in inches."""
 

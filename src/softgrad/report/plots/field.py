@@ -96,7 +96,7 @@ def plot_simplex_field(
         _draw_arrows(ax, on_plane(p[moves]), on_plane(velocity[moves]), speed[moves])
     way = "Ascent" if ascend else "Descent"
     still = "" if moves.any() else ": nothing moves"
-    ax.set_title(f"{way} on {goal.formula}{still}", loc="left", **PLAIN)
+    ax.set_title(f"{way} on {goal.formula}{still}", **PLAIN)
     return ax
 
 

@@ -92,7 +92,7 @@ def plot_heads(
     if small.numbers is None:
         draw_scale(ax, mesh)
     notes = [f"{C} of {D} columns: those with the largest inputs"] if C < D else []
-    ax.set_title("Gradient in the last layer's W", loc="left", pad=24, **PLAIN)
+    ax.set_title("Gradient in the last layer's W", pad=24, **PLAIN)
     ax.set_ylabel("row of W", **SMALL)
     ax.set_xlabel(with_notes("", [*notes, *small.notes]), **SMALL)
     return ax

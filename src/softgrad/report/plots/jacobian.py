@@ -77,7 +77,7 @@ def plot_jacobian(
     if small.numbers is None:
         ax.set_aspect("equal")
         draw_scale(ax, mesh)
-    ax.set_title(title, loc="left", **PLAIN)
+    ax.set_title(title, **PLAIN)
     ax.set_ylabel("output", **SMALL)
     ax.set_xlabel(with_notes("input that is raised", small.notes), **SMALL)
     return ax
