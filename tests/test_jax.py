@@ -11,6 +11,7 @@ import pytest
 
 import softgrad as sg
 from asserts import as_numpy, assert_close
+from softgrad.arithmetic import accurate_sum
 from specs import probe
 
 jax = pytest.importorskip("jax")
@@ -167,6 +168,12 @@ def test_the_compiler_keeps_the_rounding_errors_of_a_temperature(temperature: fl
     p = jax.jit(sg.Softmax(temperature=temperature))(jnp.asarray(x))
     normal = exact > 1e-37
     assert_close(as_numpy(p)[normal], exact[normal], u=8, scale=exact[normal])
+
+
+def test_sums_of_constants_are_left_to_the_processor() -> None:
+    """XLA would fold the weights of a mean itself, for seconds where the rows are many."""
+    program = jax.jit(lambda: accurate_sum(jnp.ones(64))).lower().compile().as_text()
+    assert "reduce" in program
 
 
 def test_loops_and_checkpoints_of_jax() -> None:
