@@ -7,6 +7,7 @@ array there and back; nothing else in the library moves an axis.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,6 +96,8 @@ def as_array(name: str, x: Any) -> Array:
         except ValueError:
             got = "sequences of different lengths"
             raise ValueError(mismatch(name, "an array", got)) from None
+    if array_api_compat.is_torch_array(x) and str(x.layout) != "torch.strided":
+        raise TypeError(mismatch(name, "a dense tensor (such as x.to_dense())", str(x.layout)))
     if isinstance(x, np.ndarray) and not x.dtype.isnative:
         return x.astype(x.dtype.newbyteorder("="))
     return x
@@ -151,14 +154,25 @@ def boolean_mask(name: str, mask: Any, like: Array) -> Array:
 def adapter_for(*arrays: Any) -> Any:
     """Return the module that differentiates for the framework of the arrays, or None.
 
-    There is one for PyTorch, while it differentiates or batches one of them.
+    There is one for PyTorch, while it differentiates, batches, traces or casts one of them.
     """
     # A TopK is a tuple of two arrays.
     parts = [part for x in arrays for part in (x if isinstance(x, tuple) else (x,))]
-    if not any(array_api_compat.is_torch_array(x) for x in parts):
+    torch = sys.modules.get("torch")
+    if torch is None or not any(isinstance(x, torch.Tensor) for x in parts):
         return None
-    adapter = import_module("softgrad.frameworks.torch")
+    adapter = sys.modules[_loaded("softgrad.frameworks.torch")]
     return adapter if adapter.wants_derivatives(*parts) else None
+
+
+def _loaded(module: str) -> str:
+    """Load a module, and return its name."""
+    return import_module(module).__name__
+
+
+# `torch.compile` follows a call this far, and takes the name as it is: the mark is that of
+# `torch.compiler.assume_constant_result`, which is not there before PyTorch is.
+_loaded._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def is_concrete(x: Array) -> bool:
