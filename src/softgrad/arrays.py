@@ -47,7 +47,18 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 def namespace(*arrays: Array) -> Any:
     """Return the array-API namespace that the arrays share."""
-    return array_api_compat.array_namespace(*arrays)
+    types = tuple(map(type, arrays))
+    found = _NAMESPACES.get(types)
+    if found is None:
+        found = array_api_compat.array_namespace(*arrays)
+        # NumPy's and PyTorch's: JAX has NumPy arrays of its own.
+        if found.__name__.startswith("array_api_compat."):
+            _NAMESPACES[types] = found
+    return found
+
+
+_NAMESPACES: dict[tuple[type, ...], Any] = {}
+"""What has been asked for: formulas ask dozens of times."""
 
 
 def dtype_name(x: Array) -> str:

@@ -6,6 +6,7 @@ by one and asks the node at each of them; `value` sees plain tensors in the end.
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -84,6 +85,10 @@ class _Function(torch.autograd.Function):  # type: ignore[misc]
     def vmap(info: Any, in_dims: Dims, node: AbstractNode, *arrays: Maybe) -> tuple[Arrays, Dims]:
         values = node.over_examples(arrays, in_dims[1:], info.batch_size)
         return values, (0,) * len(values)
+
+
+# PyTorch binds arguments to it at each call, and would take it apart each time.
+_Function.forward.__signature__ = inspect.signature(_Function.forward)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
