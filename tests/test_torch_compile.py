@@ -108,13 +108,19 @@ def test_half_precision_in_one_graph(dtype: str) -> None:
         assert_compiles(f, x)
 
 
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_settings_are_those_of_the_call(reduction: Any) -> None:
-    """Two losses whose only difference is a setting do not stand for each other."""
-    first = compiled(lambda x: sg.CrossEntropy(reduction=reduction)(x, LABELS))(X)
-    second = compiled(lambda x: sg.CrossEntropy(reduction="none")(x, LABELS))(X)
-    assert_same_bits(first, sg.CrossEntropy(reduction=reduction)(X, LABELS))
-    assert_same_bits(second, sg.CrossEntropy(reduction="none")(X, LABELS))
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_settings_are_those_of_the_call(backend: str) -> None:
+    """Losses whose only difference is a setting do not stand for each other, run after run."""
+    losses = [sg.CrossEntropy(reduction=r) for r in ("sum", "mean", "none")]
+    made_before = [compiled(lambda x, f=f: f(x, LABELS), backend=backend) for f in losses]
+    made_on_the_way = [
+        compiled(lambda x, r=f.reduction: sg.CrossEntropy(reduction=r)(x, LABELS), backend=backend)
+        for f in losses
+    ]
+    for x in (X, X + 1):
+        for graphs in (made_before, made_on_the_way):
+            for f, graph in zip(losses, graphs, strict=True):
+                assert_same_bits(graph(x), f(x, LABELS))
 
 
 TRANSFORMS: dict[str, Callable[[Any], Any]] = {

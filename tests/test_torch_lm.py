@@ -116,8 +116,8 @@ def test_a_call_that_fails_leaves_no_trace() -> None:
     patched = patch_causal_lm(Model(fails))
     with pytest.raises(RuntimeError, match="no loss"):
         patched(IDS, labels=LABELS)
-    assert type(patched(IDS).logits) is torch.Tensor
     assert type(patched.lm_head(torch.zeros(2, D))) is torch.Tensor
+    assert type(patched(IDS).logits) is torch.Tensor
 
 
 def test_state_and_copies_are_those_of_the_model() -> None:
