@@ -334,3 +334,17 @@ def test_backward_twice_adds_up_with_its_factors() -> None:
     loss.backward(tensor(0.5), retain_graph=True)
     loss.backward(tensor(-3.0))
     assert_close(x.grad, -2.5 * as_numpy(sg.cross_entropy.gradient(x.detach(), t)), u=4)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support:UserWarning")
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr", "to_mkldnn"])
+def test_tensors_that_are_not_dense_are_refused(layout: str) -> None:
+    x = getattr(tensor(probe((3, K), 1), "float32"), layout)()
+    with pytest.raises(
+        TypeError, match=r"`x` must be a dense tensor .* got torch\.(sparse|_mkldnn)"
+    ):
+        sg.softmax(x)
+    with pytest.raises(TypeError, match="`x` must be a dense tensor"):
+        sg.cross_entropy(x, tensor([0, 1, 2]))
+    with pytest.raises(TypeError, match="`W` must be a dense tensor"):
+        sg.linear_cross_entropy(tensor(probe((2, K), 2), "float32"), x, tensor([0, 1]))

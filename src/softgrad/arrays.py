@@ -7,6 +7,7 @@ array there and back; nothing else in the library moves an axis.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,7 +47,18 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 def namespace(*arrays: Array) -> Any:
     """Return the array-API namespace that the arrays share."""
-    return array_api_compat.array_namespace(*arrays)
+    types = tuple(map(type, arrays))
+    found = _NAMESPACES.get(types)
+    if found is None:
+        found = array_api_compat.array_namespace(*arrays)
+        # NumPy's and PyTorch's: JAX has NumPy arrays of its own.
+        if found.__name__.startswith("array_api_compat."):
+            _NAMESPACES[types] = found
+    return found
+
+
+_NAMESPACES: dict[tuple[type, ...], Any] = {}
+"""What has been asked for: formulas ask dozens of times."""
 
 
 def dtype_name(x: Array) -> str:
@@ -95,6 +107,8 @@ def as_array(name: str, x: Any) -> Array:
         except ValueError:
             got = "sequences of different lengths"
             raise ValueError(mismatch(name, "an array", got)) from None
+    if array_api_compat.is_torch_array(x) and str(x.layout) != "torch.strided":
+        raise TypeError(mismatch(name, "a dense tensor (such as x.to_dense())", str(x.layout)))
     if isinstance(x, np.ndarray) and not x.dtype.isnative:
         return x.astype(x.dtype.newbyteorder("="))
     return x
@@ -151,18 +165,29 @@ def boolean_mask(name: str, mask: Any, like: Array) -> Array:
 def adapter_for(*arrays: Any) -> Any:
     """Return the module that differentiates for the framework of the arrays, or None.
 
-    There is one for PyTorch, while it differentiates or batches one of them, and one for JAX.
+    There is one for PyTorch, while it differentiates, batches, traces or casts one of them, and one
+    for JAX.
     """
     # A TopK is a tuple of two arrays.
-    parts = [p for x in arrays if x is not None for p in (x if isinstance(x, tuple) else (x,))]
-    for name, is_of in _FRAMEWORKS.items():
-        if any(map(is_of, parts)):
-            adapter = import_module(f"softgrad.frameworks.{name}")
-            return adapter if adapter.wants_derivatives(*parts) else None
-    return None
+    parts = [part for x in arrays for part in (x if isinstance(x, tuple) else (x,))]
+    torch = sys.modules.get("torch")
+    if torch is not None and any(isinstance(x, torch.Tensor) for x in parts):
+        adapter = sys.modules[_loaded("softgrad.frameworks.torch")]
+    elif any(map(array_api_compat.is_jax_array, parts)):
+        adapter = sys.modules[_loaded("softgrad.frameworks.jax")]
+    else:
+        return None
+    return adapter if adapter.wants_derivatives(*parts) else None
 
 
-_FRAMEWORKS = {"torch": array_api_compat.is_torch_array, "jax": array_api_compat.is_jax_array}
+def _loaded(module: str) -> str:
+    """Load a module, and return its name."""
+    return import_module(module).__name__
+
+
+# `torch.compile` follows a call this far, and takes the name as it is: the mark is that of
+# `torch.compiler.assume_constant_result`, which is not there before PyTorch is.
+_loaded._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def is_concrete(x: Array) -> bool:

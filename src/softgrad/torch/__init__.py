@@ -12,15 +12,25 @@ digits of confident rows, and every mode of differentiation.
 tensor([[-4.2484e-18,  4.2484e-18]])
 """
 
+from softgrad.torch.causal_lm import patch_causal_lm, unpatch_causal_lm
 from softgrad.torch.cross_entropy import CrossEntropyLoss, cross_entropy
 from softgrad.torch.linear_cross_entropy import LinearCrossEntropyLoss, linear_cross_entropy
+from softgrad.torch.maps import Entmax, LogSoftmax, Softmax, Sparsemax
 from softgrad.torch.softmax import log_softmax, softmax
+from softgrad.torch.softmax_head import SoftmaxHead
 
 __all__ = [
     "CrossEntropyLoss",
+    "Entmax",
     "LinearCrossEntropyLoss",
+    "LogSoftmax",
+    "Softmax",
+    "SoftmaxHead",
+    "Sparsemax",
     "cross_entropy",
     "linear_cross_entropy",
     "log_softmax",
+    "patch_causal_lm",
     "softmax",
+    "unpatch_causal_lm",
 ]

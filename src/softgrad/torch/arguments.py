@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from softgrad.errors import mismatch
-from softgrad.frameworks.torch import wants_derivatives
+from softgrad.frameworks.torch import has_numbers, is_autocast, may_vary
 
-__all__ = ["has_other_variables", "refuse_deprecated", "settings"]
+__all__ = ["as_linear", "as_loss", "has_other_variables", "refuse_deprecated", "settings"]
 
 
 def settings(
@@ -37,6 +37,22 @@ def settings(
     }
 
 
+def as_linear(*tensors: torch.Tensor | None) -> list[Any]:
+    """Return the tensors of a linear layer in the dtype that autocast, where it is on, gives it."""
+    kind = next(t.device.type for t in tensors if t is not None)
+    if not is_autocast(kind):
+        return list(tensors)
+    dtype = torch.get_autocast_dtype(kind)
+    return [t if t is None or t.dtype == torch.float64 else t.to(dtype) for t in tensors]
+
+
+def as_loss(loss: torch.Tensor, input: torch.Tensor) -> torch.Tensor:  # noqa: A002
+    """Return a loss in the dtype of the input, or float32 where autocast makes losses of it."""
+    if is_autocast(input.device.type):
+        return loss.to(torch.promote_types(loss.dtype, torch.float32))
+    return loss.to(input.dtype)
+
+
 def refuse_deprecated(**given: Any) -> None:
     """Raise for an argument that PyTorch has replaced."""
     for name, value in given.items():
@@ -45,7 +61,12 @@ def refuse_deprecated(**given: Any) -> None:
 
 
 def has_other_variables(target: torch.Tensor, weight: torch.Tensor | None) -> bool:
-    """Tell whether PyTorch would differentiate in targets or weights, or a weight is negative."""
-    if target.is_floating_point() and wants_derivatives(target):
+    """Tell whether PyTorch would differentiate in targets or weights, or a weight is negative.
+
+    Weights that a compiler has no numbers of are taken for positive ones.
+    """
+    if target.is_floating_point() and may_vary(target):
         return True
-    return weight is not None and (wants_derivatives(weight) or bool((weight < 0).any()))
+    if weight is None:
+        return False
+    return may_vary(weight) or (has_numbers(weight) and bool((weight < 0).any()))

@@ -11,7 +11,7 @@ from softgrad.errors import mismatch
 from softgrad.losses import CrossEntropy
 from softgrad.losses.reduced import Reduction
 from softgrad.maps import log_softmax
-from softgrad.torch.arguments import has_other_variables, refuse_deprecated, settings
+from softgrad.torch.arguments import as_loss, has_other_variables, refuse_deprecated, settings
 
 __all__ = ["CrossEntropyLoss", "cross_entropy"]
 
@@ -49,7 +49,8 @@ def cross_entropy(
     Returns
     -------
     Tensor
-        One number, or one a row for the reduction "none", in the dtype of `input`.
+        One number, or one a row for the reduction "none", in the dtype of `input`; under autocast
+        float32 for half precision.
 
     Raises
     ------
@@ -77,8 +78,8 @@ def cross_entropy(
     loss = CrossEntropy(**settings(probabilities, ignore_index, reduction, label_smoothing))
     axis = 1 if input.ndim > 1 else 0
     if has_other_variables(target, weight):
-        return _composed(loss, input, target, weight, axis).to(input.dtype)
-    return loss.value(input, target, class_weights=weight, axis=axis).to(input.dtype)
+        return as_loss(_composed(loss, input, target, weight, axis), input)
+    return as_loss(loss.value(input, target, class_weights=weight, axis=axis), input)
 
 
 def _composed(
@@ -89,7 +90,8 @@ def _composed(
     axis: int,
 ) -> torch.Tensor:
     """Return −Σ_j c_j t_j log p_j from its parts, which has derivatives in c and t as well."""
-    log_p = log_softmax(input, axis=axis).movedim(axis, -1)  # [..., C]
+    wide = input.to(torch.promote_types(input.dtype, torch.float32))
+    log_p = log_softmax(wide, axis=axis).movedim(axis, -1)  # [..., C]
     classes = log_p.shape[-1]
     if loss.ignore_index is None:
         t, counts = target.movedim(axis, -1), torch.ones_like(log_p[..., 0])

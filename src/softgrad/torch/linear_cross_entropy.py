@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from softgrad.heads import LinearCrossEntropy
 from softgrad.losses.reduced import Reduction
-from softgrad.torch.arguments import has_other_variables, settings
+from softgrad.torch.arguments import as_linear, as_loss, has_other_variables, settings
 from softgrad.torch.cross_entropy import cross_entropy
 
 __all__ = ["LinearCrossEntropyLoss", "linear_cross_entropy"]
@@ -50,7 +50,8 @@ def linear_cross_entropy(
     Returns
     -------
     Tensor
-        One number, or one a row for the reduction "none", in the dtype of `input`.
+        One number, or one a row for the reduction "none", in the dtype of `input`. Autocast gives
+        the linear layer its own dtype, and the loss is float32.
 
     Raises
     ------
@@ -72,12 +73,12 @@ def linear_cross_entropy(
     >>> linear_cross_entropy(x, W, torch.tensor([2]))
     tensor(0.4076)
     """
-    classes, *more_axes, _ = linear_weight.shape
+    x, W, b = as_linear(input, linear_weight, linear_bias)
+    classes, *more_axes, _ = W.shape
     index = -100 if ignore_index is None else ignore_index
     if more_axes or has_other_variables(target, weight):
-        rows = linear_weight.flatten(end_dim=-2)
-        bias = None if linear_bias is None else linear_bias.flatten()
-        logits = F.linear(input, rows, bias).unflatten(-1, (classes, *more_axes))
+        bias = None if b is None else b.flatten()
+        logits = F.linear(x, W.flatten(end_dim=-2), bias).unflatten(-1, (classes, *more_axes))
         return cross_entropy(
             logits,
             target,
@@ -86,10 +87,9 @@ def linear_cross_entropy(
             reduction=reduction,
             label_smoothing=label_smoothing,
         )
-    probabilities = target.shape == (*input.shape[:-1], classes)
+    probabilities = target.shape == (*x.shape[:-1], classes)
     head = LinearCrossEntropy(**settings(probabilities, index, reduction, label_smoothing))
-    loss = head.value(input, linear_weight, target, linear_bias, class_weights=weight)
-    return loss.to(input.dtype)
+    return as_loss(head.value(x, W, target, b, class_weights=weight), input)
 
 
 class LinearCrossEntropyLoss(torch.nn.Module):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from softgrad.maps import AbstractMap
 from softgrad.maps import log_softmax as softgrad_log_softmax
 from softgrad.maps import softmax as softgrad_softmax
 
-__all__ = ["log_softmax", "softmax"]
+__all__ = ["along", "log_softmax", "softmax"]
 
 
 def softmax(input: torch.Tensor, dim: int, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -47,7 +47,7 @@ def softmax(input: torch.Tensor, dim: int, dtype: torch.dtype | None = None) -> 
     >>> softmax(torch.tensor([0.0, 0.0]), dim=0)
     tensor([0.5000, 0.5000])
     """
-    return _along(softgrad_softmax, input, dim, dtype)
+    return along(softgrad_softmax, input, dim, dtype)
 
 
 def log_softmax(input: torch.Tensor, dim: int, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -68,10 +68,12 @@ def log_softmax(input: torch.Tensor, dim: int, dtype: torch.dtype | None = None)
     >>> log_softmax(torch.tensor([40.0, 0.0]), dim=0)
     tensor([-4.2484e-18, -4.0000e+01])
     """
-    return _along(softgrad_log_softmax, input, dim, dtype)
+    return along(softgrad_log_softmax, input, dim, dtype)
 
 
-def _along(f: AbstractMap, x: torch.Tensor, dim: int, dtype: torch.dtype | None) -> torch.Tensor:
+def along(
+    f: AbstractMap, x: torch.Tensor, dim: int, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """Return the value of a map along an axis, where a single number has one as well."""
     x = x if dtype is None else x.to(dtype)
-    # For PyTorch a single number has an axis: one class.
     return f(x, axis=dim) if x.ndim else f(x[None], axis=dim)[0]

@@ -5,15 +5,22 @@ saturated row, the limits at −inf. So PyTorch is handed J itself, and its deri
 backward, forward, `torch.func`, and any of them inside another.
 """
 
-from softgrad.frameworks.torch.head import head_value
-from softgrad.frameworks.torch.modes import wants_derivatives
-from softgrad.frameworks.torch.rules import loss_value, map_value
-from softgrad.frameworks.torch.selected import selected_value
+from softgrad.frameworks.torch import head, rules, selected
+from softgrad.frameworks.torch.graph import one_node
+from softgrad.frameworks.torch.modes import has_numbers, is_autocast, may_vary, wants_derivatives
 
 __all__ = [
+    "has_numbers",
     "head_value",
+    "is_autocast",
     "loss_value",
     "map_value",
+    "may_vary",
     "selected_value",
     "wants_derivatives",
 ]
+
+head_value = one_node(head.head_value)
+loss_value = one_node(rules.loss_value)
+map_value = one_node(rules.map_value)
+selected_value = one_node(selected.selected_value)

@@ -9,7 +9,8 @@ from typing import Any
 from softgrad.arrays import Array, same_kind
 from softgrad.errors import mismatch
 from softgrad.frameworks.torch.modes import has_derivative
-from softgrad.frameworks.torch.node import Arrays, Flags
+from softgrad.frameworks.torch.node import Flags
+from softgrad.frameworks.torch.operator import Arrays
 from softgrad.losses import TopK
 
 __all__ = ["Constants"]

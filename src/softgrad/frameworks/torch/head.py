@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, ClassVar
 
 import torch
 
-from softgrad.arrays import Array, real_array, same_kind
+from softgrad.arrays import Array, compute_dtype, real_array, same_kind
 from softgrad.frameworks.torch.constants import Constants
-from softgrad.frameworks.torch.modes import is_plain
-from softgrad.frameworks.torch.node import AbstractNode, Arrays, Dims, Flags, one_by_one
-from softgrad.frameworks.torch.products import AbstractRule, Pullback, Value
+from softgrad.frameworks.torch.modes import is_plain, is_shape_alone
+from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
+from softgrad.frameworks.torch.operator import AbstractComputation, Arrays, Maybe, compute, empty
+from softgrad.frameworks.torch.products import AbstractRule, Pullback, Value, spread
 from softgrad.heads import LinearCrossEntropy
 
 __all__ = ["directions", "head_value", "unwanted"]
@@ -53,6 +55,10 @@ class _HeadRule(AbstractRule):
 
     def value(self, x: Arrays, constants: Arrays) -> Arrays:
         return (self.head.value(**self._arguments(x, constants)),)
+
+    def like(self, x: Arrays, constants: Arrays) -> Arrays:
+        shape = x[0].shape[:-1] if self.head.reduction == "none" else ()
+        return (empty(x[0], shape, compute_dtype(x[0])),)
 
     def value_and_gradient(
         self, x: Arrays, wanted: Flags, constants: Arrays
@@ -107,15 +113,31 @@ def unwanted(wanted: Flags) -> tuple[str, ...]:
     return tuple(name for name, is_wanted in zip(_PARTS, wanted, strict=True) if not is_wanted)
 
 
+@dataclass(frozen=True, eq=False)
+class _OnePass(AbstractComputation):
+    """The loss and those gradients that are wanted."""
+
+    rule: _HeadRule
+    wanted: Flags
+
+    def value(self, *arrays: Maybe) -> Arrays:
+        x, constants = arrays[: self.rule.parts], arrays[self.rule.parts :]
+        y, gradients = self.rule.value_and_gradient(x, self.wanted, constants)
+        return y, *(gradient for gradient in gradients if gradient is not None)
+
+    def like(self, *arrays: Maybe) -> Arrays:
+        x, constants = arrays[: self.rule.parts], arrays[self.rule.parts :]
+        return *self.rule.like(x, constants), *map(empty, compress(x, self.wanted))
+
+
 class _Kept(torch.autograd.Function):  # type: ignore[misc]
     """The head with the gradients that its one pass has made; whoever wants more goes by nodes."""
 
     @staticmethod
     def forward(ctx: Any, rule: _HeadRule, *arrays: Any) -> Array:
         ctx.rule, ctx.count = rule, len(arrays)
-        wanted = ctx.needs_input_grad[1 : 1 + rule.parts]
-        x, constants = arrays[: rule.parts], arrays[rule.parts :]
-        y, gradients = rule.value_and_gradient(x, wanted, constants)
+        ctx.wanted = tuple(ctx.needs_input_grad[1 : 1 + rule.parts])
+        y, *gradients = compute(_OnePass(rule, ctx.wanted), arrays)
         ctx.save_for_backward(*arrays, *gradients)
         return y
 
@@ -125,9 +147,11 @@ class _Kept(torch.autograd.Function):  # type: ignore[misc]
         x, constants = saved[: rule.parts], saved[rule.parts : ctx.count]
         gradients = saved[ctx.count :]
         if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated
-            wanted = tuple(gradient is not None for gradient in gradients)
-            made = iter(Pullback(rule, wanted)(*x, y_bar, *constants))
-            gradients = (next(made) if is_wanted else None for is_wanted in wanted)
-        elif not (is_plain(y_bar) and bool(y_bar == 1)):
-            gradients = (g if g is None else g * y_bar for g in gradients)
-        return None, *gradients, *(None for _ in constants)
+            gradients = Pullback(rule, ctx.wanted)(*x, y_bar, *constants)
+        elif not _is_one(y_bar):
+            gradients = [gradient * y_bar for gradient in gradients]
+        return None, *spread(ctx.wanted, gradients), *(None for _ in constants)
+
+
+def _is_one(y_bar: Array) -> bool:
+    return is_plain(y_bar) and not is_shape_alone(y_bar) and bool(y_bar == 1)

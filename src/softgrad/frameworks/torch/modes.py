@@ -1,13 +1,24 @@
-"""Which tensors PyTorch is differentiating or batching at this moment."""
+"""What PyTorch is doing with tensors now: it differentiates, batches, traces or casts them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.autograd.forward_ad import unpack_dual
 
-__all__ = ["has_derivative", "is_batched_gradient", "is_plain", "wants_derivatives"]
+__all__ = [
+    "has_derivative",
+    "has_numbers",
+    "is_autocast",
+    "is_batched_gradient",
+    "is_plain",
+    "is_shape_alone",
+    "may_vary",
+    "wants_derivatives",
+]
 
 
 def wants_derivatives(*arrays: Any) -> bool:
@@ -15,10 +26,13 @@ def wants_derivatives(*arrays: Any) -> bool:
 
     So it is for a tensor that requires a gradient while autograd records, one that carries a
     tangent of forward-mode AD, and one that a transform of `torch.func` has wrapped: a formula
-    would see one example where `vmap` holds many, and a kernel would see no numbers at all.
+    would see one example where `vmap` holds many, and a kernel would see no numbers at all. Nor are
+    there any while a graph is traced, and autocast would change what a formula computes in.
     """
+    if torch.compiler.is_dynamo_compiling():
+        return True
     return any(
-        wants_derivatives(*x) if isinstance(x, tuple) else _is_wrapped(x) or has_derivative(x)
+        wants_derivatives(*x) if isinstance(x, tuple) else _is_special(x)
         for x in arrays
         if isinstance(x, torch.Tensor | tuple)
     )
@@ -33,17 +47,46 @@ def has_derivative(x: Any) -> bool:
     return not _is_wrapped(x) and unpack_dual(x).tangent is not None
 
 
+def may_vary(x: torch.Tensor) -> bool:
+    """Tell whether a tensor is differentiated, or a wrapper hides whether it is."""
+    if torch.compiler.is_dynamo_compiling():
+        return bool(x.requires_grad) and torch.is_grad_enabled()
+    return has_derivative(x) or _is_wrapped(x)
+
+
 def is_plain(x: Any) -> bool:
-    """Tell a tensor that has numbers to look at and no tangent."""
+    """Tell a tensor that no transform has wrapped, and that has no tangent."""
     hidden = _is_wrapped(x) or is_batched_gradient(x)
     return not hidden and unpack_dual(x).tangent is None
 
 
-def _is_wrapped(x: Any) -> bool:
-    # PyTorch has no public name for it, nor for the next one.
-    return bool(torch._C._functorch.is_functorch_wrapped_tensor(x))
+def is_shape_alone(x: Any) -> bool:
+    """Tell a tensor without numbers: one of the device meta, or that stands in while tracing."""
+    return isinstance(x, FakeTensor | FunctionalTensor) or (
+        isinstance(x, torch.Tensor) and x.is_meta
+    )
+
+
+def has_numbers(x: torch.Tensor) -> bool:
+    """Tell whether a program may look at a tensor's numbers."""
+    return not (torch.compiler.is_dynamo_compiling() or is_shape_alone(x))
+
+
+def is_autocast(device_type: str) -> bool:
+    """Tell whether autocast is on; some devices have none."""
+    exists = torch.amp.is_autocast_available(device_type)
+    return exists and bool(torch.is_autocast_enabled(device_type))
 
 
 def is_batched_gradient(x: Any) -> bool:
     """Tell a batch of gradients, from `is_grads_batched=True`, which `vmap` has no part in."""
     return bool(torch._C._functorch.is_legacy_batchedtensor(x))
+
+
+def _is_special(x: torch.Tensor) -> bool:
+    return has_derivative(x) or _is_wrapped(x) or is_shape_alone(x) or is_autocast(x.device.type)
+
+
+def _is_wrapped(x: Any) -> bool:
+    # PyTorch has no public name for it, nor for the one above.
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(x))

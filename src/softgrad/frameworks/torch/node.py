@@ -6,30 +6,34 @@ by one and asks the node at each of them; `value` sees plain tensors in the end.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import inspect
+from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 
-from softgrad.arrays import Array
 from softgrad.errors import mismatch
 from softgrad.frameworks.torch.modes import is_batched_gradient
+from softgrad.frameworks.torch.operator import (
+    AbstractComputation,
+    Arrays,
+    Maybe,
+    compute,
+    empty,
+)
 
-__all__ = ["AbstractNode", "Arrays", "Dims", "Flags", "Maybe", "one_by_one", "twice_only"]
-
-Maybe: TypeAlias = Array | None
-Arrays: TypeAlias = tuple[Any, ...]
-"""Tensors, of which some may be None."""
+__all__ = ["AbstractNode", "Dims", "Flags", "one_by_one", "twice_only"]
 
 Flags: TypeAlias = tuple[bool, ...]
 Dims: TypeAlias = tuple[int | None, ...]
 """Which axis of each array counts the examples of `vmap`; None for one that all of them share."""
 
 
-class AbstractNode(ABC):
-    """A differentiable function of tensors, each of which may be None: ``node(*arrays)``.
+class AbstractNode(AbstractComputation):
+    """A computation that is differentiable: ``node(*arrays)``.
 
-    Its value is a tuple. Derivatives are made by calling nodes: they are differentiable in turn.
+    Derivatives are made by calling nodes: they are differentiable in turn.
     """
 
     def __call__(self, *arrays: Maybe) -> Arrays:
@@ -37,10 +41,6 @@ class AbstractNode(ABC):
             return _over_batched_gradients(self, arrays)
         values: Arrays = _Function.apply(self, *arrays)
         return values
-
-    @abstractmethod
-    def value(self, *arrays: Maybe) -> Arrays:
-        """Return the value at plain tensors."""
 
     @abstractmethod
     def pull(self, bars: Arrays, arrays: Arrays, needed: Flags) -> Arrays:
@@ -60,8 +60,7 @@ class _Function(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(node: AbstractNode, *arrays: Maybe) -> Arrays:
-        # `data` is no view of what a formula has inside, of which forward mode would ask a tangent.
-        return tuple(value.data for value in node.value(*arrays))
+        return compute(node, arrays)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Arrays, output: Arrays) -> None:
@@ -88,11 +87,19 @@ class _Function(torch.autograd.Function):  # type: ignore[misc]
         return values, (0,) * len(values)
 
 
+# PyTorch binds arguments to it at each call, and would take it apart each time.
+_Function.forward.__signature__ = inspect.signature(_Function.forward)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
 class _TwiceOnly(AbstractNode):
     """x itself, where a derivative in it would be a third one."""
 
     def value(self, *arrays: Maybe) -> Arrays:
         return arrays
+
+    def like(self, *arrays: Maybe) -> Arrays:
+        return tuple(map(empty, arrays))
 
     def pull(self, bars: Arrays, arrays: Arrays, needed: Flags) -> Arrays:
         raise NotImplementedError(_NO_THIRD)

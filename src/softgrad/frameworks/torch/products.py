@@ -14,16 +14,18 @@ parts of it are wanted.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 
-from softgrad.frameworks.torch.node import AbstractNode, Arrays, Dims, Flags, Maybe, twice_only
+from softgrad.arrays import Array
+from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, twice_only
+from softgrad.frameworks.torch.operator import Arrays, Maybe, empty
 
-__all__ = ["AbstractRule", "Pullback", "Value"]
+__all__ = ["AbstractRule", "Pullback", "Value", "spread"]
 
 
 class AbstractRule(ABC):
@@ -38,6 +40,10 @@ class AbstractRule(ABC):
     @abstractmethod
     def value(self, x: Arrays, constants: Arrays) -> Arrays:
         """Return y."""
+
+    @abstractmethod
+    def like(self, x: Arrays, constants: Arrays) -> Arrays:
+        """Return room for y."""
 
     @abstractmethod
     def jvp(self, x: Arrays, u: Arrays, constants: Arrays) -> Arrays:
@@ -86,8 +92,12 @@ class _AbstractProduct(AbstractNode):
     def partials(self, at: _Point, *directions: Arrays) -> Sequence[_Partial]:
         """Return the derivatives in x and in the directions."""
 
+    def like(self, *arrays: Maybe) -> Arrays:
+        (x, *_), constants = self._split(arrays)
+        return tuple(map(empty, self._chosen(x))) if self.wanted else self.rule.like(x, constants)
+
     def pull(self, bars: Arrays, arrays: Arrays, needed: Flags) -> Arrays:
-        bars = _spread(self.wanted, bars) if self.wanted else bars
+        bars = spread(self.wanted, bars) if self.wanted else bars
         pulled: list[Maybe] = []
         groups, rest = self._split(needed)
         for p, group in zip(self._partials(arrays, needed), groups, strict=True):
@@ -218,11 +228,11 @@ class _Point:
         return Pushforward(self.rule)(*self.x, *u, *self.constants)
 
     def pullback(self, w: Arrays, wanted: Flags) -> Arrays:
-        return _spread(wanted, Pullback(self.rule, wanted)(*self.x, *w, *self.constants))
+        return spread(wanted, Pullback(self.rule, wanted)(*self.x, *w, *self.constants))
 
     def slope(self, w: Arrays, v: Arrays, wanted: Flags) -> Arrays:
         node = Slope(self.rule, wanted)
-        return _spread(wanted, node(*self._fixed, *w, *v, *self.constants))
+        return spread(wanted, node(*self._fixed, *w, *v, *self.constants))
 
     def bend(self, u: Arrays, v: Arrays) -> Arrays:
         return Bend(self.rule)(*self._fixed, *u, *v, *self.constants)
@@ -238,7 +248,7 @@ class _Point:
         return tuple(part if part is None else twice_only(part)[0] for part in self.x)
 
 
-def _spread(wanted: Flags, parts: Arrays) -> Arrays:
+def spread(wanted: Flags, parts: Iterable[Array]) -> Arrays:
     """Put None where nothing is wanted."""
     given = iter(parts)
     return tuple(next(given) if is_wanted else None for is_wanted in wanted)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
-from softgrad.arrays import Array, Layout, boolean_mask, quiet, real_array
+import numpy as np
+
+from softgrad.arrays import Array, Layout, boolean_mask, compute_dtype, quiet, real_array
 from softgrad.errors import mismatch
 from softgrad.frameworks.torch.constants import Constants
-from softgrad.frameworks.torch.node import AbstractNode, Arrays, Dims, Flags, one_by_one
+from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
+from softgrad.frameworks.torch.operator import Arrays, empty
 from softgrad.frameworks.torch.products import AbstractRule, Value
 from softgrad.kernels import How, Impl
 from softgrad.linear import OnAxis
@@ -58,6 +63,10 @@ class _MapRule(AbstractRule):
     def value(self, x: Arrays, constants: Arrays) -> Arrays:
         return (self.map(x[0], **self._options(constants)),)
 
+    def like(self, x: Arrays, constants: Arrays) -> Arrays:
+        shape = x[0].shape if _keeps_classes(self.map) else _without(x[0], self.axis)
+        return (empty(x[0], shape),)
+
     def jvp(self, x: Arrays, u: Arrays, constants: Arrays) -> Arrays:
         return (self.map.jvp(x[0], u[0], **self._options(constants)),)
 
@@ -100,6 +109,12 @@ class _LossRule(AbstractRule):
     def value(self, x: Arrays, constants: Arrays) -> Arrays:
         return (self.loss.value(x[0], **self.constants.arguments(constants)),)
 
+    def like(self, x: Arrays, constants: Arrays) -> Arrays:
+        shape: Sequence[int] = ()
+        if self.loss.reduction == "none":
+            shape = x[0].shape if _keeps_classes(self.loss) else _without(x[0], self._axis)
+        return (empty(x[0], shape, compute_dtype(x[0])),)
+
     def jvp(self, x: Arrays, u: Arrays, constants: Arrays) -> Arrays:
         (y,) = self.value(x, constants)
         gradient = self.loss.gradient(x[0].to(y.dtype), **self.constants.arguments(constants))
@@ -125,10 +140,28 @@ class _LossRule(AbstractRule):
         # Each example has a mean of its own.
         return one_by_one(node, arrays, dims, size)
 
+    @property
+    def _axis(self) -> int:
+        axis: int = self.constants.settings["axis"]
+        return axis
+
     def _beside(self, x: Array, y: Array) -> Array:
         """Return y, which is one number, one a row or one an element, such that it spreads."""
-        return y if y.ndim in (0, x.ndim) else y.unsqueeze(self.constants.settings["axis"])
+        return y if y.ndim in (0, x.ndim) else y.unsqueeze(self._axis)
 
     def _like_value(self, products: Array, y: Array) -> Array:
         """Sum products [*shape of x] to what a loss has one of."""
         return products.sum_to_size(self._beside(products, y).shape).reshape(y.shape)
+
+
+@cache
+def _keeps_classes(f: AbstractMap | AbstractLoss) -> bool:
+    """Tell whether there is one value a class: a row of one class says it."""
+    row = np.ones((1, 1))
+    y = f(row) if isinstance(f, AbstractMap) else replace(f, reduction="none")(row, row)
+    return bool(y.ndim == row.ndim)
+
+
+def _without(x: Array, axis: int) -> list[int]:
+    """Return the shape without the class axis."""
+    return [n for i, n in enumerate(x.shape) if i != x.ndim + axis]

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from softgrad.arrays import real_array, same_kind
+from softgrad.arrays import compute_dtype, real_array, same_kind
 from softgrad.frameworks.torch.head import directions, unwanted
-from softgrad.frameworks.torch.node import AbstractNode, Arrays, Dims, Flags, one_by_one
+from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
+from softgrad.frameworks.torch.operator import Arrays, empty
 from softgrad.frameworks.torch.products import AbstractRule, Value
 from softgrad.heads.selected_log_probs import SelectedLogProbs
 from softgrad.heads.selected_rows import Selected
@@ -38,6 +39,10 @@ class _SelectedRule(AbstractRule):
 
     def value(self, x: Arrays, constants: Arrays) -> Arrays:
         return self.head.value(**self._arguments(x, constants))
+
+    def like(self, x: Arrays, constants: Arrays) -> Arrays:
+        (ids,), batch = constants, x[0].shape[:-1]
+        return tuple(empty(x[0], shape, compute_dtype(x[0])) for shape in (ids.shape, batch, batch))
 
     def jvp(self, x: Arrays, u: Arrays, constants: Arrays) -> Arrays:
         return self.head.jvp(**self._arguments(x, constants), **directions(u))
