@@ -17,6 +17,8 @@ from specs import probe
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
 check_grads = pytest.importorskip("jax.test_util").check_grads
+product = pytest.importorskip("softgrad.frameworks.jax.products").product
+_MapRule = pytest.importorskip("softgrad.frameworks.jax.rules")._MapRule
 
 X = 1.5 * probe((2, 4), 1)
 MAPS = {
@@ -106,6 +108,26 @@ def test_every_mode_gives_one_hessian(name: str) -> None:
     ):
         hessian = jax.jit(outer(inner(number)))(x)
         assert_close(hessian @ probe((4,), 5), here, u=64, what=f"{outer} of {inner}")
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize(
+    ("kind", "slot"),
+    [("push", 0), ("pull", 0), ("slope", 0), ("slope", 1), ("bend", 0), ("bend", 1)],
+)
+def test_every_product_has_its_transpose(kind: Any, slot: int) -> None:
+    """Against columns by forward mode; the Jacobian of log_softmax is not symmetric."""
+    rule = _MapRule(sg.log_softmax, -1, "auto")
+    count = 1 if kind in ("push", "pull") else 2
+    vectors = [jnp.asarray(probe((4,), seed)) for seed in (2, 3)][:count]
+
+    def along(v: Any) -> Any:
+        moved = [v if i == slot else other for i, other in enumerate(vectors)]
+        return product(rule, kind, (jnp.asarray(X[0]),), {"where": None}, *((m,) for m in moved))[0]
+
+    s = jnp.asarray(probe((4,), 5))
+    [bar] = jax.vjp(along, vectors[slot])[1](s)
+    assert_close(bar, as_numpy(s @ jax.jacfwd(along)(vectors[slot])), u=64)
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp", "cross_entropy"])

@@ -40,7 +40,7 @@ def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> Array:
     Examples
     --------
     >>> print(sigmoid_binary_cross_entropy(jnp.array([40.0, -40.0]), jnp.array([1.0, 1.0])))
-    [4.24835...e-18 4.0000000e+01]
+    [4.2483...e-18 4.00000...e+01]
     """
     x, t, dtype = _pair(logits, labels)
     return _cross_entropy(x, t).astype(dtype)

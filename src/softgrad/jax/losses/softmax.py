@@ -129,7 +129,7 @@ def poly_loss_cross_entropy(
     --------
     >>> logits = jnp.array([0.14, 1.456, 2.356, -0.124, -2.47])
     >>> print(poly_loss_cross_entropy(logits, jnp.array([0.1, 0.15, 0.2, 0.25, 0.3])))
-    4.5317...
+    4.5316...
     """
     rows = rows_of(logits, labels, axis, where)
     log_p = _log_probs(rows)
