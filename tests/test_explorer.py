@@ -64,7 +64,7 @@ def test_the_policy_allows_the_one_script_and_the_one_style() -> None:
 def test_the_page_begins_at_the_logits_that_are_given() -> None:
     explorer = sg.explore(np.array([3, -1.5, 1e-7, 0.1], dtype=np.float64), target=1)
     assert explorer.logits == (3.0, -1.5, 1e-7, 0.1)
-    assert start_of(explorer.page) == "z=3.0,-1.5,1e-07,0.1&t=1"
+    assert start_of(explorer.page) == "view=forward&z=3.0,-1.5,1e-07,0.1&t=1"
     assert explorer.page.replace(html.escape(start_of(explorer.page)), "") == BUILT.read_text(
         "utf-8"
     )
@@ -91,6 +91,12 @@ def test_the_least_likely_class_is_the_target_unless_one_is_given() -> None:
 def test_bad_arguments_are_refused(logits: Any, target: Any, error: type, words: str) -> None:
     with pytest.raises(error, match=words):
         sg.explore(logits, target)
+
+
+def test_the_view_that_is_asked_for_is_shown_first() -> None:
+    assert start_of(sg.explore(view="hidden").page).startswith("view=hidden&")
+    with pytest.raises(ValueError, match="`view` must be one of forward, .*, got 'pie'"):
+        sg.explore(view="pie")
 
 
 def test_a_notebook_gets_a_frame_that_may_run_scripts_and_nothing_else() -> None:

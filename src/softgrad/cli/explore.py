@@ -25,6 +25,12 @@ _FILE = "softgrad-explorer.html"
     "--target", type=int, help="The class that is meant, from 0.  [default: the least likely]"
 )
 @click.option(
+    "--view",
+    default="forward",
+    show_default=True,
+    help="What is shown first: forward, heads, jacobian, follow, hidden or check.",
+)
+@click.option(
     "-o",
     "--output",
     "file",
@@ -44,6 +50,7 @@ def explore(
     output: Output,
     logits: npt.NDArray[Any],
     target: int | None,
+    view: str,
     file: Path | None,
     no_open: bool,
     port: int | None,
@@ -55,7 +62,7 @@ def explore(
     from softgrad.report.explorer import explore
 
     with bad_values_are_bad_usage():
-        explorer = explore(logits, target)
+        explorer = explore(logits, target, view=view)
     if file is None and port is None:
         file = file_to_write(_FILE)
     url = ""
@@ -68,6 +75,7 @@ def explore(
         "schema": "softgrad.explore/1",
         "logits": explorer.logits,
         "target": explorer.target,
+        "view": explorer.view,
         "file": None if file is None else str(file),
         "url": None,
     }

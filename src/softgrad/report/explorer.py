@@ -17,6 +17,7 @@ from softgrad.files import write_atomically
 
 __all__ = ["Explorer", "explore"]
 
+_VIEWS = ("forward", "heads", "jacobian", "follow", "hidden", "check")
 _FEWEST, _MOST = 2, 8
 _LARGEST = 1e6
 _START = 'data-start=""'
@@ -32,12 +33,13 @@ class Explorer:
 
     logits: tuple[float, ...]
     target: int
+    view: str = "forward"
 
     @cached_property
     def page(self) -> str:
         """The whole page: one file of HTML that loads nothing."""
         built = resources.files(__package__).joinpath("explorer.html").read_text("utf-8")
-        state = f"z={','.join(map(repr, self.logits))}&t={self.target}"
+        state = f"view={self.view}&z={','.join(map(repr, self.logits))}&t={self.target}"
         assert built.count(_START) == 1
         return built.replace(_START, f'data-start="{html.escape(state)}"')
 
@@ -56,7 +58,9 @@ class Explorer:
         return _FRAME.format(html.escape(self.page))
 
 
-def explore(logits: Any = (2.0, 1.0, 0.0), target: Any = None) -> Explorer:
+def explore(
+    logits: Any = (2.0, 1.0, 0.0), target: Any = None, *, view: str = "forward"
+) -> Explorer:
     """Show softmax and its gradient on a page that answers to the mouse.
 
     In a notebook the result is the page itself, inside a frame of its own, which stays when the
@@ -68,6 +72,8 @@ def explore(logits: Any = (2.0, 1.0, 0.0), target: Any = None) -> Explorer:
         From 2 to 8 numbers, none larger than 1e6.
     target : int
         The class that is meant, from 0; the least likely one where none is given.
+    view : {"forward", "heads", "jacobian", "follow", "hidden", "check"}
+        What is shown first; the others are a click away.
 
     Returns
     -------
@@ -78,7 +84,8 @@ def explore(logits: Any = (2.0, 1.0, 0.0), target: Any = None) -> Explorer:
     TypeError
         The logits are not real numbers, or `target` is not an integer.
     ValueError
-        There are too few logits or too many, or one is too large or not finite.
+        There are too few logits or too many, one is too large or not finite, or there is no such
+        view.
     IndexError
         `target` is not a class.
 
@@ -87,7 +94,7 @@ def explore(logits: Any = (2.0, 1.0, 0.0), target: Any = None) -> Explorer:
     >>> import softgrad as sg
     >>> shown = sg.explore([2.0, 1.0, 0.0], target=0)
     >>> shown
-    Explorer(logits=(2.0, 1.0, 0.0), target=0)
+    Explorer(logits=(2.0, 1.0, 0.0), target=0, view='forward')
     >>> shown.page.startswith("<!doctype html>")
     True
     """
@@ -97,5 +104,7 @@ def explore(logits: Any = (2.0, 1.0, 0.0), target: Any = None) -> Explorer:
     largest = float(np.abs(z).max())
     if largest > _LARGEST:
         raise ValueError(mismatch("logits", f"no larger than {_LARGEST:g}", f"{largest:g}"))
+    if view not in _VIEWS:
+        raise ValueError(mismatch("view", f"one of {', '.join(_VIEWS)}", repr(view)))
     t = int(z.argmin()) if target is None else class_index("target", target, z.size)
-    return Explorer(tuple(z.tolist()), t)
+    return Explorer(tuple(z.tolist()), t, view)
