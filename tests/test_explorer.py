@@ -95,7 +95,7 @@ def test_bad_arguments_are_refused(logits: Any, target: Any, error: type, words:
 
 def test_the_view_that_is_asked_for_is_shown_first() -> None:
     assert start_of(sg.explore(view="hidden").page).startswith("view=hidden&")
-    with pytest.raises(ValueError, match="`view` must be one of forward, .*, got 'pie'"):
+    with pytest.raises(ValueError, match=r"`view` must be one of forward, .*, got 'pie'"):
         sg.explore(view="pie")
 
 
