@@ -90,12 +90,12 @@ def number(value: float) -> str:
 def counted(n: int, noun: str) -> str:
     """Write a count with its noun, which takes an s or es where there is not one.
 
-    >>> counted(1, "row"), counted(0, "row"), counted(2, "class")
-    ('1 row', '0 rows', '2 classes')
+    >>> counted(1, "row"), counted(0, "epoch"), counted(2, "class")
+    ('1 row', '0 epochs', '2 classes')
     """
     if n == 1:
         return f"1 {noun}"
-    return f"{n} {noun}{'es' if noun.endswith(('s', 'ch', 'x')) else 's'}"
+    return f"{n} {noun}{'es' if noun.endswith(('s', 'tch', 'x')) else 's'}"
 
 
 def plain(value: Any) -> Any:
