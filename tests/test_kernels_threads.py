@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,7 +77,10 @@ def test_several_threads_work() -> None:
 
 
 def test_a_caller_does_not_wait_for_threads_that_are_busy_elsewhere() -> None:
-    """Both helpers are held up by one caller; another does its work alone, and comes back."""
+    """Both helpers are held up by one caller; another does its work alone, and comes back.
+
+    The helpers still have its task on their list, but not the arrays that it worked on.
+    """
     free, busy = threading.Event(), threading.Barrier(4, timeout=PATIENCE)
 
     def hold_up(first: int, last: int) -> None:
@@ -88,8 +92,12 @@ def test_a_caller_does_not_wait_for_threads_that_are_busy_elsewhere() -> None:
     other.start()
     busy.wait()
     done: list[int] = []
-    over_rows(lambda first, last: done.append(last - first), *SHAPE)
+    rows = np.ones(SHAPE[0])
+    kept = weakref.ref(rows)
+    over_rows(lambda first, last, rows=rows: done.append(rows[first:last].size), *SHAPE)
+    del rows
     assert not free.is_set()
+    assert kept() is None
     free.set()
     other.join()
     assert sum(done) == SHAPE[0]

@@ -133,9 +133,15 @@ def over_rows(work: Callable[[int, int], object], rows: int, row_size: int) -> N
         stopped.set()
         _let_finish(futures)
         raise
+    finally:
+        work = _nothing  # a helper may forget its task late, but keeps no array alive with it
     for future in futures:
         if not future.cancelled():
             future.result()
+
+
+def _nothing(_first: int, _last: int) -> None:
+    """Work on no rows."""
 
 
 def _let_finish(futures: list[Future[None]]) -> None:
