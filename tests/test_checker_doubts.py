@@ -321,6 +321,20 @@ def test_many_kinks_are_judged_together():
             assert check(relu, relu_with(at_zero), x, seed=seed).verdict == "fail"
 
 
+def test_a_thousand_entries_of_which_some_are_near_a_kink():
+    """The usual steps cross one after another, and the smallest of them crosses none."""
+    after = np.random.default_rng(0).uniform(0.9, 1.1, (32, 32))
+    for seed in (2, 29, 49, 51, 57):
+        x = 0.6 * np.random.default_rng(seed).normal(size=(32, 32))
+        assert check(relu, relu_with(0), x, seed=seed).passed
+        report = check(
+            lambda x: np.tanh(relu(x)), lambda x, g: g * (x > 0) / np.cosh(x) ** 2, x, seed=seed
+        )
+        assert report.passed, str(report)
+        wrong = check(relu, lambda x, g: after * relu_with(0)(x, g), x, seed=seed)
+        assert wrong.verdict == "fail"
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("size", [1e-30, 1e-6, 1, 1e4, 1e5, 1e6, 1e8, 1e30])
 def test_kinks_and_ties_are_found_at_every_size(size, dtype):

@@ -19,6 +19,8 @@ __all__ = ["Differences", "Settled"]
 
 
 _SMALL_STEPS = 2.0**-10, 2.0**-12
+_DOWN = 8
+"""Calls along one direction that small steps need to settle."""
 _LEAST = 2.0**-13
 """The part of their own size by which outputs must move, when inputs do so by theirs."""
 
@@ -49,7 +51,7 @@ class Differences:
     ) -> None:
         self._subject = subject
         self._oracle = oracle
-        self._directions = directions  # [D, inputs]
+        self.directions = directions  # [D, inputs], fewer where calls are short
         self.weights = weights  # [C, outputs]
         self._calls = calls
         self.epsilon = oracle.epsilon
@@ -101,12 +103,11 @@ class Differences:
                 nothing = not patient and size <= estimate.bar and levels == LEVELS - 1
                 if close or nothing or levels == LEVELS:
                     return estimate
-            if self.spare < 2 * len(self._directions):
+            if self.spare < 2 * len(self.directions):
                 return estimate
-            spare = self.spare
             self._add_level()
-            if self._table.kinked and spare >= 8 * len(self._directions):
-                self._jump_down()
+            if self._table.kinked_somewhere and self.spare >= _DOWN and self._jump_down():
+                self.thin_out()
 
     def settled(self, index: int) -> Settled | None:
         """Return slopes along one direction by four calls; None outside the domain.
@@ -115,7 +116,7 @@ class Differences:
         """
         table = self._new_table()
         for step in _SMALL_STEPS:
-            row = self._first_row(step) if index == 0 else self._row(self._directions[index], step)
+            row = self._first_row(step) if index == 0 else self._row(self.directions[index], step)
             if row is None:
                 return None
             table.add(step, row.slope, row.bend)
@@ -144,10 +145,10 @@ class Differences:
         # Steps that are smaller than the usual ones see no less in any case.
         before, last = rms(slopes[1] - slopes[0]), rms(slopes[2] - slopes[1])
         converges = last <= max(before / 4, 256 * self.epsilon * self.scale / step)
-        converges |= rms(directions[0]) < rms(self._directions[0])
+        converges |= rms(directions[0]) < rms(self.directions[0])
         if not (converges and rms(slopes[2]) > _LEAST * self.scale):
             return False
-        self._directions, self._ready = directions, ready
+        self.directions, self._ready = directions, ready
         return True
 
     @property
@@ -183,27 +184,25 @@ class Differences:
             return None
         return self._sides(plus, minus, step)
 
-    def leave_out(self, places: NDArray[np.intp]) -> Vector:
-        """Move these entries no more; return the directions that are left.
+    def leave_out(self, places: NDArray[np.intp]) -> None:
+        """Move these entries no more.
 
         Where some entries are on a kink, others may be near one: the steps begin smaller.
         """
         self._ready.clear()
         self._step = max(self._step / 64, self.kink_steps[0])
-        kept = self.thin_out().copy()
-        kept[:, places] = 0.0
-        self._directions = kept
-        return kept
+        self.thin_out()
+        self.directions = self.directions.copy()
+        self.directions[:, places] = 0.0
 
-    def thin_out(self) -> Vector:
-        """Return the directions, as many as there are calls for."""
-        count = min(max(self.spare // 8, 1), len(self._directions))
-        self._directions = self._directions[:count]
-        return self._directions
+    def thin_out(self) -> None:
+        """Keep as many directions as there are calls for."""
+        count = min(max(self.spare // _DOWN, 1), len(self.directions))
+        self.directions = self.directions[:count]
 
     def moves_with(self, places: NDArray[np.bool_]) -> bool:
         """Whether the outputs change when only the entries at these places are moved."""
-        values = self._run(np.where(places, self._directions[0] * self._step, 0.0))
+        values = self._run(np.where(places, self.directions[0] * self._step, 0.0))
         return values is not None and self._differs(values)
 
     def varies_elsewhere(self) -> bool:
@@ -212,7 +211,7 @@ class Differences:
             if self.spare < 1:
                 return True
             shrunk = flat(self._oracle.points) * (part - 1)
-            direction = self._directions[0]
+            direction = self.directions[0]
             values = self._run(np.where(direction != 0, shrunk, 0.0) + direction)
             if values is None or self._differs(values):
                 return True
@@ -230,7 +229,7 @@ class Differences:
     def _add_level(self) -> None:
         slopes, bends = [], []
         fresh = not self._table.rows
-        for place, direction in enumerate(self._directions):
+        for place, direction in enumerate(self.directions):
             row = self._row(direction, self._step) if place else self._first_row(self._step)
             if row is None:
                 # Out of the forward's domain: begin again with a much smaller step.
@@ -246,7 +245,7 @@ class Differences:
         self._step /= 4
 
     def _first_row(self, step: float) -> _Row | None:
-        return self._ready.pop(step, None) or self._row(self._directions[0], step)
+        return self._ready.pop(step, None) or self._row(self.directions[0], step)
 
     def _sides(self, plus: Vector, minus: Vector, step: float) -> tuple[Vector, Vector]:
         outputs = self._oracle.outputs
@@ -261,12 +260,14 @@ class Differences:
         bend = self.weights @ (plus + minus - 2 * self._oracle.outputs) / step
         return _Row(plus, minus, slope, bend)
 
-    def _jump_down(self) -> None:
+    def _jump_down(self) -> bool:
         """Begin again, once, with steps so small that few kinks lie within them."""
         small = 16 * math.sqrt(self.epsilon)
-        if small < self._step:
-            self._step = small
-            self._table = self._new_table()
+        if small >= self._step:
+            return False
+        self._step = small
+        self._table = self._new_table()
+        return True
 
     def _watch(self, moves: list[float]) -> None:
         seen = [move for move in moves if move > 0]

@@ -103,31 +103,33 @@ class Examination:
         if far_from_one(subject, oracle.points):
             # The forward's own variation tells over which scale it is to be probed.
             own = directions(rng, subject, oracle.points, self._probes, of="input")
-            if differences.take(own):
-                probes = own
+            differences.take(own)
         self._look_for_severed(answers[0], differences)
         kinks = Kinks(subject, differences, gradients, epsilon, self.findings)
-        kinked = kinks.found(probes[0])
+        first = differences.directions[0]
+        kinked = kinks.found(first)
         if kinked.size:
-            if kinked.size == np.count_nonzero(probes[0]):
+            if kinked.size == np.count_nonzero(first):
                 raise Ended("doubt", _ALL_KINKS)
-            probes = differences.leave_out(kinked)
+            differences.leave_out(kinked)
         elif kinks.curved:
             # Near a pole an entry varies over its own size, and its slope hides all others.
             own = directions(rng, subject, oracle.points, self._probes, of="entry")
-            probes = differences.thin_out() if differences.take(own) else probes
+            if differences.take(own):
+                differences.thin_out()
+        probes = differences.directions
         slopes = self._without_differences(
             Derivative(subject, oracle, probes, weights), differences
         )
         noise = backward_noise(gradients, change, probes, epsilon)
         if gradients.any():
             noise += smallest * norm(probes) / math.sqrt(len(probes))
-        comparison = _compare(probes @ gradients.T, differences, slopes, noise, epsilon)
+        comparison = _compare(gradients, differences, slopes, noise, epsilon)
         by_rounding = comparison.disagrees or comparison.noise > comparison.numeric.bar
         open_yet = by_rounding and comparison.finding().level != "note"
         if epsilon > _SINGLE or (epsilon > _DOUBLE and open_yet):
             double = self._in_double(cotangent[0])
-            comparison = comparison.in_double(gradients[0], double, probes)
+            comparison = comparison.in_double(gradients[0], double, differences.directions)
         if comparison.vanishes:
             comparison = replace(comparison, constant=not differences.varies_elsewhere())
         if comparison.finding().level != "note" and differences.spare > 0:
@@ -289,7 +291,7 @@ def _largest(values: Vector) -> float:
 
 
 def _compare(
-    analytic: Vector,
+    gradients: Vector,
     differences: Differences,
     exact: Estimate | None,
     noise: float,
@@ -298,6 +300,7 @@ def _compare(
     """Refine the differences until they are close; where they disagree, as far as they go."""
     scale = differences.scale
     if exact:
+        analytic = differences.directions @ gradients.T
         return Comparison(analytic, exact, noise, scale, _DOUBLE, epsilon, hidden=0.0, truth=_EXACT)
     # In float16 a float64 run of the backward is compared too, and that sees more.
     first = noise / 10 if epsilon <= _SINGLE else 0.0
@@ -309,7 +312,7 @@ def _compare(
             last = f" At the last one {differences.trouble}" if differences.trouble else ""
             raise Ended("doubt", text + last)
         hidden = differences.hidden
-        rounding = differences.epsilon
+        rounding, analytic = differences.epsilon, differences.directions @ gradients.T
         comparison = Comparison(analytic, estimate, noise, scale, rounding, epsilon, hidden)
         if not comparison.disagrees:
             break

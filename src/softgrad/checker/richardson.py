@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,8 @@ class Table:
     steps: list[float] = field(default_factory=list)
     rows: list[list[Vector]] = field(default_factory=list)
     bends: list[float] = field(default_factory=list)
+    _columns: list[Vector] = field(default_factory=list)
+    """The bends of each cotangent, RMS over the directions."""
 
     def add(self, step: float, slopes: Vector, bend: Vector) -> None:
         """Add the row of `step`: D = Δf/2h, and the bend (f₊ + f₋ − 2f)/h."""
@@ -44,6 +47,7 @@ class Table:
         self.steps.append(step)
         self.rows.append(row)
         self.bends.append(rms(bend))
+        self._columns.append(np.array([rms(column) for column in np.atleast_2d(bend).T]))
 
     def estimate(self) -> Estimate | None:
         """Return the entry with the smallest bar; None until there are three rows."""
@@ -65,10 +69,16 @@ class Table:
     @property
     def kinked(self) -> bool:
         """Whether the bend has not fallen, nor is it noise: a smooth function's falls fourfold."""
-        if len(self.bends) < 2:
-            return False
-        before, last = self.bends[-2:]
-        return before / 3 < last <= 2 * before and last > 16 * self.floor / self.steps[-1]
+        return len(self.bends) > 1 and bool(self._stays(*self.bends[-2:]))
+
+    @property
+    def kinked_somewhere(self) -> bool:
+        """Whether the bend of one cotangent has not fallen: others may hide it by their size."""
+        return len(self.bends) > 1 and bool(np.any(self._stays(*self._columns[-2:])))
+
+    def _stays(self, before: Any, last: Any) -> Any:
+        noise = 16 * self.floor / self.steps[-1]
+        return (before / 3 < last) & (last <= 2 * before) & (last > noise)
 
     def _gaps(self, j: int) -> list[float]:
         """Return how far each extrapolated entry of row j is from its two neighbours."""
