@@ -140,3 +140,53 @@ def test_a_row_of_zeros_in_a_layer_without_biases_is_no_tie():
 
         report = check(lambda x, V=V, U=U: np.maximum(x @ V, 0) @ U, backward, x, seed=seed)
         assert report.verdict != "fail", str(report)
+
+
+def median(x):
+    return np.median(x, axis=-1)
+
+
+def median_backward(x, g, share):
+    return g[..., None] * share(x == median(x)[..., None])
+
+
+@pytest.mark.parametrize(
+    "row", [[1, 2, 2, 2, 5], [2, 2, 2, 2, 2], [0, 0, 0, 4, 5], [7, 0, 0, 0, -1]]
+)
+def test_a_tie_that_is_smooth_along_every_line_is_no_mistake(row):
+    """A median of three that are equal is that of their moves, ahead and behind."""
+    x = np.array([row, [3, 1.5, 4, 0.5, 9]])
+    elsewhere = np.array([[0.0], [0.1]])
+    for seed in range(6):
+        for share in ("equal", "first"):
+            backward = SHARES[share]
+            report = check(median, lambda x, g, s=backward: median_backward(x, g, s), x, seed=seed)
+            assert report.verdict != "fail", str(report)
+            if "do not add up" in said(report):
+                assert report.diagnosis is None
+            report = check(
+                median,
+                lambda x, g, s=backward: median_backward(x, g, s) + elsewhere * g[..., None],
+                x,
+                seed=seed,
+            )
+            assert report.verdict != "pass"
+        wrong = check(median, lambda x, g: median_backward(x, g, SHARES["whole"]), x, seed=seed)
+        assert wrong.verdict != "pass"
+
+
+def test_a_wrong_gradient_is_not_excused_by_entries_that_are_equal():
+    """Ties are no excuse where the slopes add up, nor where another entry's gradient is wrong."""
+    zeros, odd = np.zeros((4, 5)), np.array([[1, 2, 2, 2, 5], [3, 1.5, 4, 0.5, 9]])
+    for seed in range(6):
+        report = check(np.sin, lambda x, g: 1.5 * g * np.cos(x), zeros, seed=seed)
+        assert report.verdict == "fail"
+
+        def backward(x, g):
+            g_x = median_backward(x, g, SHARES["equal"])
+            g_x[1, 3] += g[1]
+            return g_x
+
+        report = check(median, backward, odd, seed=seed)
+        assert report.verdict != "pass"
+        assert "do not add up" not in said(report)

@@ -13,7 +13,7 @@ from softgrad.checker.arguments import make_subject
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis import diagnose, diagnose_second
 from softgrad.checker.draws import draws_alike
-from softgrad.checker.examination import Examination, excuse, fluctuation
+from softgrad.checker.examination import Examination, fluctuation
 from softgrad.checker.heard import heard_once
 from softgrad.checker.report import Cost, Finding, Report, verdict_of
 from softgrad.checker.second_order import demand_second, second_order
@@ -198,7 +198,7 @@ def check(
     before_forward, before_backward = subject.calls_before
     forward_mode_calls = subject.forward_mode_calls
     diagnosis = place = None
-    if verdict == "fail" and (cause := fluctuation(given) or excuse(given)):
+    if verdict == "fail" and (cause := fluctuation(given) or examination.excuse()):
         verdict, findings = "inconclusive", [Finding("doubt", cause)]
     if verdict == "fail":
         with np.errstate(all="ignore"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -28,10 +30,11 @@ from softgrad.checker.probes import (
 from softgrad.checker.report import Finding
 from softgrad.checker.richardson import Estimate, norm, rms
 from softgrad.checker.subject import Arrays, Entries, Subject, Vector, flat, moved
+from softgrad.checker.ties import hidden_tie
 from softgrad.checker.verdict import Comparison, backward_noise
 from softgrad.results import number
 
-__all__ = ["CALLS_ALIKE", "Examination", "excuse", "fluctuation"]
+__all__ = ["CALLS_ALIKE", "Examination", "fluctuation"]
 
 _DOUBLE, _SINGLE = 2.0**-52, 2.0**-23
 _CLOSE = 2.0**-27
@@ -60,6 +63,7 @@ class Examination:
         self.relative: tuple[float | None, float | None] = (None, None)
         self._rng = np.random.default_rng(seed)
         self._probes = probes
+        self._tie: Callable[[], str | None] = lambda: None
 
     def run(self, subject: Subject) -> None:
         """Run the check from its first call to its last."""
@@ -137,7 +141,16 @@ class Examination:
             bar = comparison.numeric.bar + drift * differences.scale / FINEST
             comparison = replace(comparison, numeric=replace(comparison.numeric, bar=bar))
         self.relative = comparison.relative()
-        self.findings.append(comparison.finding())
+        found = comparison.finding()
+        if found.level == "fail" and all(other.level != "fail" for other in self.findings):
+            self._tie = partial(hidden_tie, flat(subject.points), differences, gradients)
+        self.findings.append(found)
+
+    def excuse(self) -> str | None:
+        """Say why a gradient that differs from the slopes is not wrong; None where it is."""
+        with suppress(Ended):
+            return self._subject.excuse() or self._tie()
+        return None
 
     def _visit_elsewhere(self) -> None:
         """Run a layer's forward at another point first: what it keeps for good is wrong later."""
@@ -269,13 +282,6 @@ def fluctuation(subject: Subject) -> str | None:
     drift = max(rms(values - seen[0]) for values in seen) / (rms(seen[0]) or 1.0)
     coarsest = max(limits(point.dtype).epsilon for point in subject.points)
     return _RANDOM.format(number(drift)) if drift > math.sqrt(coarsest) else None
-
-
-def excuse(subject: Subject) -> str | None:
-    """Say why a gradient that differs from the slopes is not wrong; None where it is."""
-    with suppress(Ended):
-        return subject.excuse()
-    return None
 
 
 def _slack(gradients: Vector, change: Vector, epsilon: float) -> float:

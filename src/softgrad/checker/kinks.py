@@ -12,6 +12,7 @@ from softgrad.checker.differences import Differences
 from softgrad.checker.report import Finding
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Subject, Vector, flat
+from softgrad.checker.ties import alike
 from softgrad.results import number
 
 __all__ = ["Kinks"]
@@ -212,7 +213,7 @@ class Kinks:
 
     def _judge(self, blocks: list[_Look]) -> None:
         places = np.concatenate([block.places for block in blocks])
-        groups = _alike(self._values, places)
+        groups = alike(self._values, places)
         seen = list(self._together(groups))
         ties = [look for _, look in seen if look is not None]
         wrong = [block for block in blocks if self._outside(block)]
@@ -280,13 +281,6 @@ class Kinks:
                 return f"{name}[{index}]" if index else name
             place -= point.size
         raise AssertionError("there are as many places as entries")
-
-
-def _alike(values: Vector, places: Places) -> list[Places]:
-    """Return the places of one value, where there are several."""
-    order = places[np.argsort(values[places], kind="stable")]
-    ends = np.flatnonzero(np.diff(values[order])) + 1
-    return [group for group in np.split(order, ends) if group.size > 1]
 
 
 def _is_new(places: Places, groups: list[Places]) -> bool:
