@@ -13,6 +13,8 @@ from softgrad.checker.subject import Vector
 __all__ = ["Estimate", "Table", "norm", "rms"]
 
 _COLUMNS = 4
+_PART = 2.0**-12
+"""Bends of a smaller part of the slopes leave a bar that is small enough."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,15 @@ class Table:
 
     @property
     def kinked_somewhere(self) -> bool:
-        """Whether the bend of one cotangent has not fallen: others may hide it by their size."""
-        return len(self.bends) > 1 and bool(np.any(self._stays(*self._columns[-2:])))
+        """Whether the bend of one cotangent has not fallen: others may hide it by their size.
+
+        Those that are nothing beside the slopes do not count.
+        """
+        if len(self.bends) < 2:
+            return False
+        before, last = self._columns[-2:]
+        large = last > _PART * rms(self.rows[-1][0])
+        return bool(np.any(self._stays(before, last) & large))
 
     def _stays(self, before: Any, last: Any) -> Any:
         noise = 16 * self.floor / self.steps[-1]
