@@ -56,6 +56,7 @@ from softgrad.checker.diagnosis.hypotheses.other_losses import (
     SQUARED_TERMS,
     SQUARED_VARIABLE,
 )
+from softgrad.checker.diagnosis.hypotheses.permuted import PERMUTED
 from softgrad.checker.diagnosis.hypotheses.points import ANOTHER_POINT
 from softgrad.checker.diagnosis.hypotheses.projection import (
     OTHER_MAP,
@@ -143,5 +144,6 @@ TABLE = (
     BEHIND_IDENTITY,
     INNER_PRODUCT,
     ANOTHER_POINT,
+    PERMUTED,
     NARROW,
 )
