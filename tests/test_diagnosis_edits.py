@@ -14,6 +14,7 @@ RNG = np.random.default_rng(0)
 X, H = RNG.normal(size=(2, 4, 6))
 W, U = RNG.normal(size=(2, 6, 6)) / 3
 GAIN = RNG.uniform(0.5, 2, 6)
+TOKENS = [[0, 2, 1], [2, 2, 3], [1, 0, 2]]
 
 
 def softmax(z, axis=-1):
@@ -143,12 +144,41 @@ def directed(x, U):
     return np.tanh(x / length @ U)
 
 
-def directed_backward(x, U, g, over=lambda d, length: d / length):
+def directed_backward(x, U, g, over=lambda d, length: d / length, inner=1.0):
     length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
     unit = x / length
     z_bar = g * (1 - np.tanh(unit @ U) ** 2)
     d = z_bar @ U.T
-    return over(d - unit * (d * unit).sum(axis=-1, keepdims=True), length), unit.T @ z_bar
+    return over(d - inner * unit * (d * unit).sum(axis=-1, keepdims=True), length), unit.T @ z_bar
+
+
+def embedded(E, W):
+    sums = np.zeros((len(TOKENS), E.shape[1]))
+    for n, tokens in enumerate(TOKENS):
+        for token in tokens:
+            sums[n] += E[token]
+    return np.tanh(sums @ W)
+
+
+def embedded_backward(E, W, g, into=lambda total, part: total + part):
+    sums = np.array([sum(E[token] for token in tokens) for tokens in TOKENS])
+    z_bar = g * (1 - np.tanh(sums @ W) ** 2)
+    sums_bar, E_bar = z_bar @ W.T, np.zeros_like(E)
+    for n, tokens in enumerate(TOKENS):
+        for token in tokens:
+            E_bar[token] = into(E_bar[token], sums_bar[n])
+    return E_bar, sums.T @ z_bar
+
+
+def scored(x, W, v):
+    return (np.tanh(x @ W) @ v).sum(axis=0)
+
+
+def scored_backward(x, W, v, g, total=lambda parts: parts.sum(axis=0)):
+    h = np.tanh(x @ W)
+    z_bar = g[:, None] * v * (1 - h * h)
+    v_bar = (g[:, None] * h).sum(axis=(0, 1))
+    return z_bar @ W.T, total(np.swapaxes(x, 1, 2) @ z_bar), v_bar
 
 
 @dataclass(frozen=True)
@@ -168,6 +198,7 @@ def wrong(forward, backward, inputs, code, *words, **parts):
 
 GATE, ATTEND, NORM = (X, H, W, U), (X, H, RNG.normal(size=(4, 6))), (X, GAIN)
 UNROLLED, ROWS = (X, U), (X, RNG.normal(size=(6, 5)), np.array([0, 4, 2, 2]))
+SEQUENCES = (RNG.normal(size=(3, 4, 6)), W, RNG.normal(size=6))
 gated, attended = partial(wrong, gate, gate_backward, GATE), partial(wrong, attend, attend_backward)
 normed = partial(wrong, grouped_norm, grouped_norm_backward, NORM)
 looped = partial(wrong, unrolled, unrolled_backward, UNROLLED)
@@ -236,6 +267,32 @@ MISTAKES = {
     "length not divided by": wrong(
         directed, directed_backward, (X, U), "chain-term", "1/`length`", over=lambda d, length: d
     ),
+    "unit length passed over": wrong(
+        directed,
+        directed_backward,
+        (X, U),
+        "chain-term",
+        "x / length",
+        "is not applied",
+        over=lambda d, length: d,
+        inner=0.0,
+    ),
+    "embeddings assigned": wrong(
+        embedded,
+        embedded_backward,
+        (X, W),
+        "unreduced-broadcast",
+        "the last one's alone",
+        into=lambda total, part: part,
+    ),
+    "weights of the last sequence": wrong(
+        scored,
+        scored_backward,
+        SEQUENCES,
+        "unreduced-broadcast",
+        "the last slice alone",
+        total=lambda parts: parts[-1],
+    ),
     "far branch dropped": clipped("subset", "is missing", far=lambda r: 0 * r),
 }
 
@@ -263,6 +320,8 @@ def test_the_step_is_named(name):
         (masked, masked_backward, (X, W)),
         (joined, joined_backward, (X, W)),
         (directed, directed_backward, (X, U)),
+        (embedded, embedded_backward, (X, W)),
+        (scored, scored_backward, SEQUENCES),
     ],
 )
 def test_without_a_mistake_they_pass(forward, backward, inputs):

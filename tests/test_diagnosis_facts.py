@@ -16,7 +16,48 @@ def into_integers(x, g):
     return x_bar.astype(float)
 
 
+def softmax(z):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def jacobian(z, g=None):
+    """That of each row: [..., K, K]."""
+    p = softmax(z)
+    return p[..., None] * (np.eye(p.shape[-1]) - p[..., None, :])
+
+
+def jacobian_as_taught(z, g):
+    s = softmax(z).reshape(-1, 1)
+    return np.diagflat(s) - s @ s.T
+
+
 CASES = {
+    "a Jacobian": (softmax, jacobian, (7,), "cotangent", "is the Jacobian"),
+    "a Jacobian for each row": (softmax, jacobian, (4, 7), "cotangent", "is the Jacobian"),
+    "a Jacobian of one row": (softmax, jacobian_as_taught, (1, 7), "cotangent", "the Jacobian"),
+    "a Jacobian of all rows as one": (softmax, jacobian_as_taught, (4, 7), "unnamed", "shape"),
+    "a wrong Jacobian": (
+        softmax,
+        lambda z, g: jacobian(z) * (1 - np.eye(7)),
+        (4, 7),
+        "unnamed",
+        "shape",
+    ),
+    "a Jacobian that is not summed": (
+        softmax,
+        lambda z, g: jacobian(z) * g[..., None],
+        (4, 7),
+        "unreduced-broadcast",
+        "not summed",
+    ),
+    "what is not summed, and not right": (
+        lambda x: x + np.zeros((4, 7)),
+        lambda x, g: g * np.linspace(0.5, 2, 28).reshape(4, 7),
+        (7,),
+        "unreduced-broadcast",
+        "keeps axes",
+    ),
     "an array of integers": (np.square, into_integers, (4, 7), "arithmetic", "whole numbers"),
     "complex": (
         np.square,

@@ -46,6 +46,19 @@ def clipped(z, g):
     return np.clip(z_bar, -limit, limit)
 
 
+def gated_halves(x):
+    k = x.shape[1] // 2
+    return x[:, :k] * np.tanh(x[:, k : 2 * k])
+
+
+def interleaved(x, g):
+    k = x.shape[1] // 2
+    gate = np.tanh(x[:, k : 2 * k])
+    x_bar = np.zeros_like(x)
+    x_bar[:, : 2 * k] = np.stack([g * gate, g * x[:, :k] * (1 - gate**2)], -1).reshape(-1, 2 * k)
+    return x_bar
+
+
 CASES = {
     "at −x": (softmax, lambda z, g: right(-z, g), "wrong-variable", "at −x"),
     "at 2·x": (softmax, lambda z, g: right(2 * z, g), "wrong-variable", "at 2·x"),
@@ -100,6 +113,13 @@ CASES = {
         lambda x, g: (g / x.shape[-1])[..., None],
         "unreduced-broadcast",
         "not broadcast",
+    ),
+    "halves interleaved": (gated_halves, interleaved, "axis", "stand in other places"),
+    "used in another order": (
+        lambda x: np.repeat(np.sin(x), 2, axis=1),
+        lambda x, g: np.cos(x) * (g[:, : x.shape[1]] + g[:, x.shape[1] :]),
+        "axis",
+        "in another order",
     ),
     "one output of two": (
         both,

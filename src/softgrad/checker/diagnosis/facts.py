@@ -134,6 +134,16 @@ def _shape(subject: Metered, where: int, array: AnyArray, locator: Locator) -> D
         if array.shape == shape[:axis] + shape[axis + 1 :]:
             text = f"The gradient of {name} lacks axis {axis} of its input: it was summed"
             return _said("axis", f"{text} over, or left out.", evidence)
+    products = list(_products(array, shape, locator)) if number_like else []
+    for product in products:
+        if locator.agrees(where, gradient=product):
+            text = f"The gradient of {name} is the Jacobian, and must be its product with g."
+            formula = Formula("J", "g @ J")
+            return _said("cotangent", text, f"{evidence}; the product is right", formula)
+    unsummed = not products and number_like and _sums(array, shape)
+    if unsummed and any(summed.size < array.size for summed in unsummed):
+        text = f"The gradient of {name} keeps axes along which its input is broadcast."
+        return _said("unreduced-broadcast", text, f"{evidence}; its sum is not shown to be right")
     return _said("unnamed", f"The gradient of {name} has the wrong shape.", evidence)
 
 
@@ -161,6 +171,28 @@ def _sums(array: AnyArray, shape: tuple[int, ...]) -> Iterator[Vector]:
                 summed = summed.sum(axis=axis, keepdims=True)
         if summed.shape == shape:
             yield np.asarray(summed)
+
+
+def _products(array: AnyArray, shape: tuple[int, ...], locator: Locator) -> Iterator[Vector]:
+    """Yield the products of the cotangent with an array that has the form of a Jacobian.
+
+    Of all outputs and inputs, each laid flat or not, or of those of each row.
+    """
+    if len(locator.cotangent) != 1:
+        return
+    g, J = _wide(locator.cotangent[0]), _wide(array)
+    if J.shape == g.shape + shape:
+        yield np.asarray(np.tensordot(g, J, g.ndim))
+    if J.shape == shape + g.shape:
+        yield np.asarray(np.tensordot(J, g, g.ndim))
+    if J.shape == (g.size, int(np.prod(shape))):
+        yield np.asarray((g.ravel() @ J).reshape(shape))
+    if not shape or g.shape[:-1] != shape[:-1] or not g.ndim > 1:
+        return
+    if J.shape == (*g.shape, shape[-1]):
+        yield np.asarray((g[..., None, :] @ J)[..., 0, :])
+    if J.shape == (*shape, g.shape[-1]):
+        yield np.asarray((J @ g[..., None])[..., 0])
 
 
 def _state(subject: Metered, first: list[Any], kept: Any, cotangent: Arrays) -> Diagnosis | None:

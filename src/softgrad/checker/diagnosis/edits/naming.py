@@ -25,7 +25,7 @@ from softgrad.checker.diagnosis.edits.single import (
 )
 from softgrad.checker.diagnosis.edits.slopes import slopes
 from softgrad.checker.diagnosis.edits.softmaxes import softmaxes, tails
-from softgrad.checker.diagnosis.edits.uses import detached, one_use, reductions, unsummed
+from softgrad.checker.diagnosis.edits.uses import detached, one_slice, one_use, reductions, unsummed
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.jacobians import Spot
 from softgrad.checker.report import Diagnosis
@@ -41,8 +41,8 @@ _EXACT = 1e-7
 
 _CHOICES = ("where", "clip", "maximum", "minimum")
 _LIKELY = (
-    multiples, as_it_is, branches, choices, without_factor, turned, rearranged, unsummed, powers,
-    squared,
+    multiples, as_it_is, branches, choices, without_factor, turned, rearranged, unsummed,
+    one_slice, powers, squared,
 )  # fmt: skip
 """What may be wrong with a step, or with all turns of a loop."""
 

@@ -54,38 +54,39 @@ def _times(places: Places, k: int, c: float) -> Changes:
 
 def as_it_is(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     """What comes in is passed on."""
-
-    def identity(graph: Graph, place: int) -> Matrix | None:
-        step = graph.steps[place]
-        own = graph.steps[step.operands[k]].value
-        return np.eye(own.size) if own.shape == step.value.shape else None
-
-    if len(graph.steps[places[0]].operands) == 1:
+    step = graph.steps[places[0]]
+    several = step.elementwise and step.name != "where" and len(graph.edges[places[0]]) > 1
+    if several or len(step.operands) == 1:
         text = f"{capital(derivative(graph, places[0], k))} is not applied."
-        yield Edit("chain-term", text, becomes(places, k, identity), place=places[0])
+        yield Edit("chain-term", text, _passed_on(places, k), place=places[0])
 
 
 def branches(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     """One branch of a `where` is taken everywhere."""
-    step = graph.steps[places[0]]
-    if step.name != "where":
-        return
+    if graph.steps[places[0]].name == "where":
+        branch = operand(graph, places[0], k) or "one branch"
+        text = f"{capital(derivative(graph, places[0], k))} is taken everywhere: as if the choice"
+        yield Edit("subset", f"{text} were always {branch}.", _passed_on(places, k))
+
+
+def _passed_on(places: Places, k: int) -> Changes:
+    """Return the changes by which operand k gets what comes in, and the others get nothing."""
 
     def changes(graph: Graph) -> list[Change]:
         found = []
         for place in places:
-            shape = graph.steps[place].value.shape
             for edge in graph.edges[place]:
-                own = graph.values(place)[edge[1]]
-                taken = np.eye(own.size) if edge[1] == k else np.zeros((own.size, own.size))
-                if own.shape != shape:
+                L, own = graph.locals[edge], graph.values(place)[edge[1]]
+                if edge[1] != k:
+                    passed = np.zeros_like(L)
+                elif own.shape == graph.steps[place].value.shape:
+                    passed = np.eye(own.size)
+                else:
                     return []
-                found.append(Change(place, graph.before(edge), taken - graph.locals[edge]))
+                found.append(Change(place, graph.before(edge), passed - L))
         return found
 
-    branch = operand(graph, places[0], k) or "one branch"
-    text = f"{capital(derivative(graph, places[0], k))} is taken everywhere: as if the choice"
-    yield Edit("subset", f"{text} were always {branch}.", changes)
+    return changes
 
 
 def without_factor(graph: Graph, places: Places, k: int) -> Iterator[Edit]:

@@ -10,7 +10,7 @@ from softgrad.checker.diagnosis.edits.base import Edit, becomes, derivative
 from softgrad.checker.diagnosis.graph.graph import Change, Edge, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 
-__all__ = ["detached", "one_use", "reductions", "unsummed"]
+__all__ = ["detached", "one_slice", "one_use", "reductions", "unsummed"]
 
 
 def one_use(graph: Graph, in_loops: bool) -> Iterator[Edit]:
@@ -28,6 +28,28 @@ def one_use(graph: Graph, in_loops: bool) -> Iterator[Edit]:
             groups += repeated
         for group in groups:
             yield from _alone(graph, before, group, bool(repeated))
+        for turns in repeated if in_loops else ():
+            yield from _written_over(graph, before, turns)
+
+
+def _written_over(graph: Graph, before: int, turns: Sequence[Edge]) -> Iterator[Edit]:
+    """Of the turns that use an entry, such as a row of an embedding, one alone is counted."""
+    touched = [np.abs(graph.locals[edge]).max(axis=0) > 0 for edge in turns]
+    if np.sum(touched, axis=0).max(initial=0) <= 1:
+        return
+    for which, order in (("last", -1), ("first", 1)):
+
+        def changes(graph: Graph, order: int = order) -> list[Change]:
+            taken, found = np.zeros(graph.steps[before].value.size, bool), []
+            for place, k in turns[::order]:
+                L = graph.locals[place, k]
+                found.append(Change(place, before, -L * taken))
+                taken = taken | (np.abs(L).max(axis=0) > 0)
+            return found
+
+        name = graph.steps[before].label
+        text = f"Entries of {name} that several turns use must get the sum over all of them, and "
+        yield Edit("unreduced-broadcast", f"{text}they get the {which} one's alone.", changes)
 
 
 def _alone(graph: Graph, before: int, edges: Sequence[Edge], same: bool) -> Iterator[Edit]:
@@ -64,6 +86,27 @@ def unsummed(graph: Graph, places: Sequence[int], k: int) -> Iterator[Edit]:
 
         text = f"In {derivative(graph, places[0], k)} uses of one entry are not summed: the {which}"
         yield Edit("unreduced-broadcast", f"{text} alone counts.", becomes(places, k, alone))
+
+
+def one_slice(graph: Graph, places: Sequence[int], k: int) -> Iterator[Edit]:
+    """Of the sum over an axis of what comes in, as over the rows of x W, one slice is counted."""
+    own, shape = graph.locals[places[0], k], graph.steps[places[0]].value.shape
+    for axis, length in enumerate(shape):
+        reached = (
+            np.abs(own.reshape(*shape, -1)).swapaxes(0, axis).reshape(length, -1, own.shape[1])
+        )
+        if ((reached.max(axis=1, initial=0) > 0).sum(axis=0) <= 1).all():
+            continue
+        for which, kept in (("last", -1), ("first", 0)):
+
+            def alone(graph: Graph, place: int, axis: int = axis, kept: int = kept) -> Matrix:
+                L, shape = graph.locals[place, k], graph.steps[place].value.shape
+                index = np.indices(shape)[axis].ravel()
+                return np.where((index == range(shape[axis])[kept])[:, None], L, 0.0)
+
+            text = f"In {derivative(graph, places[0], k)} the sum over axis {axis} is not taken:"
+            text += f" the {which} slice alone counts."
+            yield Edit("unreduced-broadcast", text, becomes(places, k, alone))
 
 
 def reductions(graph: Graph) -> Iterator[Edit]:

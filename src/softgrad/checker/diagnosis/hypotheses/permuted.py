@@ -1,4 +1,4 @@
-"""Right numbers in other places, whatever the order: halves swapped, pairs interleaved, and others."""
+"""Right numbers in other places, in any order: halves swapped, pairs interleaved, and others."""
 
 from __future__ import annotations
 

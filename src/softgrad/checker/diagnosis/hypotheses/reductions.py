@@ -22,7 +22,10 @@ def _kept(view: View) -> Iterator[Guess]:
         index = np.indices(y.shape)[axis].ravel()[:, None]
         last = np.where(seen, index, -1).max(axis=0)
         first = np.where(seen, index, length).min(axis=0)
-        if not (last > first).any():
+        reached = np.array([(seen & (index == i)).any(axis=0) for i in range(length)]).sum(axis=0)
+        # A sum over the axis takes all of it. Where an entry reaches but some of it, as one half of
+        # two that stand side by side, or what comes later, the others are other terms.
+        if not (last > first).any() or 2 * (reached == length).sum() < (reached > 0).sum():
             continue
         for name, at in (("first", first), ("last", last)):
             text = (
