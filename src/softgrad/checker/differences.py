@@ -57,6 +57,8 @@ class Differences:
         self.epsilon = oracle.epsilon
         self._step = first_step(oracle.epsilon)
         self._table = self._new_table()
+        self._coarse: tuple[Table, float, Vector] | None = None
+        """The table, the next step and the directions before small steps were tried."""
         self._ready: dict[float, _Row] = {}
         """What is known along the first direction already, by its step."""
         self.trouble: str | None = None
@@ -94,6 +96,17 @@ class Differences:
         Slopes that are nothing to within their bar stop one level earlier, unless all is asked
         for (0 and 0): the call saved shows whether the forward is constant.
         """
+        fine = self._refined(enough, relative)
+        if self._coarse is None:
+            return fine
+        table, step, directions = self._coarse
+        coarse = table.estimate()
+        if coarse is None or (fine is not None and fine.bar <= coarse.bar):
+            return fine
+        self._table, self._step, self.directions = table, step, directions
+        return coarse
+
+    def _refined(self, enough: float, relative: float) -> Estimate | None:
         patient = enough == relative == 0
         while True:
             estimate, levels = self._table.estimate(), len(self._table.rows)
@@ -106,7 +119,10 @@ class Differences:
             if self.spare < 2 * len(self.directions):
                 return estimate
             self._add_level()
-            if self._table.kinked_somewhere and self.spare >= _DOWN and self._jump_down():
+            before = self._table, self._step, self.directions
+            may_jump = self._coarse is None and self.spare >= _DOWN
+            if may_jump and self._table.kinked_somewhere and self._jump_down():
+                self._coarse = before
                 self.thin_out()
 
     def settled(self, index: int) -> Settled | None:

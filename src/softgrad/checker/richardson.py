@@ -77,9 +77,9 @@ class Table:
     def kinked_somewhere(self) -> bool:
         """Whether the bend of one cotangent has not fallen: others may hide it by their size.
 
-        Those that are nothing beside the slopes do not count.
+        Those that are nothing beside the slopes do not count, nor does noise, by which all rise.
         """
-        if len(self.bends) < 2:
+        if len(self.bends) < 2 or self.bends[-1] > 2 * self.bends[-2]:
             return False
         before, last = self._columns[-2:]
         large = last > _PART * rms(self.rows[-1][0])

@@ -23,9 +23,10 @@ def _kept(view: View) -> Iterator[Guess]:
         last = np.where(seen, index, -1).max(axis=0)
         first = np.where(seen, index, length).min(axis=0)
         reached = np.array([(seen & (index == i)).any(axis=0) for i in range(length)]).sum(axis=0)
-        # A sum over the axis takes all of it. Where an entry reaches but some of it, as one half of
-        # two that stand side by side, or what comes later, the others are other terms.
-        if not (last > first).any() or 2 * (reached == length).sum() < (reached > 0).sum():
+        # A sum over the axis takes all of it, and a gather is of one entry each. Where others reach
+        # but some of it, as one half of two that stand side by side, those are other terms.
+        is_sum = 2 * (reached == length).sum() >= (reached > 0).sum()
+        if not (last > first).any() or not (is_sum or seen.sum(axis=1).max() <= 1):
             continue
         for name, at in (("first", first), ("last", last)):
             text = (
