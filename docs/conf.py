@@ -20,6 +20,8 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_merge_streams = True
+# The explorer's frame: its widget would ask the network for what shows widgets.
+nb_mime_priority_overrides = [("html", "text/html", 0)]
 
 # The reference, from numpydoc docstrings with two sections of our own.
 napoleon_google_docstring = False
