@@ -93,8 +93,8 @@ def product_figure(tour: Tour) -> Figure:
         "The matrix is not handed on: it is multiplied by the gradient g that arrives, one number "
         "a class, and Jᵀ·g leaves, one number a class. p: what the network says. t: what is right. "
         f"g: here that of −log p({named(sample.classes[sample.target])}), so {pretty(g.min(), 2)} "
-        f"at this class, and 0 elsewhere. The last two columns are {same}: softmax and cross-entropy "
-        "together send back p − t.",
+        f"at this class, and 0 elsewhere. The last two columns are {same}: softmax and "
+        "cross-entropy together send back p − t.",
     )
 
 
