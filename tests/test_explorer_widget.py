@@ -250,3 +250,27 @@ def test_the_frame_is_as_tall_as_the_page(notebook: Notebook) -> None:
 def test_a_widget_that_is_gone_hears_nothing(notebook: Notebook) -> None:
     assert notebook.page.evaluate("listening()") == 1
     assert notebook.page.evaluate("(end(), listening())") == 0
+
+
+def test_a_page_that_is_framed_by_its_address_says_nothing(browser: Any, tmp_path: Any) -> None:
+    """Any site may frame an address, and would learn what somebody looks at."""
+    own = sg.explore().page
+    page = browser.new_page()
+    heard = """async (how) => {
+      const frame = Object.assign(document.createElement("iframe"), how)
+      document.body.append(frame)
+      await new Promise((loaded) => (frame.onload = loaded))
+      const { port1, port2 } = new MessageChannel()
+      const said = []
+      port1.onmessage = ({ data }) => said.push(data)
+      frame.contentWindow.postMessage(null, "*", [port2])
+      port1.postMessage("view=heads")
+      await new Promise((later) => setTimeout(later, 500))
+      return said.length
+    }"""
+    (tmp_path / "page.html").write_text(own, "utf-8")
+    (tmp_path / "site.html").write_text("<!doctype html><title>site</title>", "utf-8")
+    page.goto((tmp_path / "site.html").as_uri())
+    assert page.evaluate(heard, {"src": (tmp_path / "page.html").as_uri()}) == 0
+    assert page.evaluate(heard, {"srcdoc": own}) > 0
+    page.close()

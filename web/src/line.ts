@@ -6,11 +6,14 @@ export interface Said {
   readonly height: number
 }
 
-/** Take the line that the frame's owner hands in; return how to speak on it. */
+/**
+ * Take the line that the frame's owner hands in; return how to speak on it. Only who wrote the page
+ * into the frame may: who shows a page from elsewhere would learn what is on it.
+ */
 export function answer(hear: (address: string) => void): (said: Said) => void {
   let line: MessagePort | undefined
   addEventListener("message", ({ source, ports }) => {
-    if (source !== parent || !ports.length) return
+    if (location.href !== "about:srcdoc" || source !== parent || !ports.length) return
     line = ports[0]
     line.onmessage = ({ data }) => hear(String(data))
   })
