@@ -20,6 +20,9 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_merge_streams = True
+# Pages ask the network for nothing: of an explorer they show the frame, and not the widget.
+nb_mime_priority_overrides = [("html", "text/html", 0)]
+nb_ipywidgets_js = {}
 
 # The reference, from numpydoc docstrings with two sections of our own.
 napoleon_google_docstring = False
@@ -38,6 +41,7 @@ pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["softgrad.css"]
 html_copy_source = False
+html_show_search_summary = False  # they are fetched, which files cannot be
 html_show_copyright = False
 
 

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from softgrad.checker import Report
+    from softgrad.checker.jacobians import Jacobians
     from softgrad.explain.layer_checks import LayerCheck
 
 __all__ = ["GradCheck", "VacuousTestWarning"]
 
-_REPORTS = pytest.StashKey["list[Report]"]()
+_CHECKS = pytest.StashKey["list[tuple[Report, Jacobians | None]]"]()
 _SCHEMA = "softgrad.pytest/1"
 _CANNOT_TELL = (
     "An inconclusive check shows nothing, and passes no test; "
@@ -60,9 +61,15 @@ class VacuousTestWarning(pytest.PytestWarning):
 class GradCheck:
     """What the fixture `gradcheck` is: the gradient checks of one test."""
 
-    def __init__(self, defaults: dict[str, Any], reports: list[Report]) -> None:
+    def __init__(
+        self,
+        defaults: dict[str, Any],
+        checks: list[tuple[Report, Jacobians | None]],
+        draws: bool,
+    ) -> None:
         self._defaults = defaults
-        self._reports = reports
+        self._checks = checks
+        self._draws = draws
 
     def __call__(self, forward: Any, backward: Any = None, *inputs: Any, **options: Any) -> Report:
         """Check a backward; the test fails unless the verdict is ``"pass"``.
@@ -93,11 +100,17 @@ class GradCheck:
         import softgrad
 
         try:
-            report = softgrad.check(forward, backward, *inputs, **(self._defaults | options))
+            options = self._defaults | options
+            report = softgrad.check(forward, backward, *inputs, **options)
         except (TypeError, ValueError) as error:
             # About an argument: the line that matters is the test's own.
             raise error.with_traceback(None) from None
-        self._reports.append(report)
+        jacobians = None
+        if self._draws and report.verdict == "fail":
+            from softgrad.checker.jacobians import jacobians_of
+
+            jacobians = jacobians_of(report, forward, backward, *inputs, **options)
+        self._checks.append((report, jacobians))
         if not report.passed:
             hint = f"\n{_CANNOT_TELL}" if report.verdict == "inconclusive" else ""
             raise AssertionError(f"{report}{hint}")
@@ -187,9 +200,10 @@ def gradcheck(request: pytest.FixtureRequest, _softgrad_control: None) -> GradCh
     gradients that warns where it shows nothing: gradcheck.assert_close(actual, expected, atol=…).
     """
     defaults = {"seed": request.config.getoption("softgrad_seed"), **_marked(request.node)}
-    reports: list[Report] = []
-    request.node.stash[_REPORTS] = reports
-    return GradCheck(defaults, reports)
+    checks: list[tuple[Report, Jacobians | None]] = []
+    request.node.stash[_CHECKS] = checks
+    draws = request.config.getoption("softgrad_report") is not None
+    return GradCheck(defaults, checks, draws)
 
 
 @pytest.fixture(scope="session")
@@ -286,7 +300,7 @@ class _Recorder:
         self._page = page
         self._document = document
         self._places: dict[pytest.Item, int] = {}
-        self._tests: dict[int, tuple[str, list[dict[str, Any]]]] = {}
+        self._tests: dict[int, tuple[str, list[Any]]] = {}
         self._problem = ""
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -298,10 +312,10 @@ class _Recorder:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, Any, None]:
         outcome = yield
-        reports = item.stash.get(_REPORTS, [])
-        if call.when == "teardown" and reports:
+        found = item.stash.get(_CHECKS, [])
+        if call.when == "teardown" and found:
             place = self._places.setdefault(item, len(self._places))
-            checks = [report.to_dict() for report in reports]
+            checks = [(report.to_dict(), _fields(jacobians)) for report, jacobians in found]
             outcome.get_result().softgrad_checks = [place, checks]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -335,23 +349,41 @@ class _Recorder:
 
         tests = [self._tests[place] for place in sorted(self._tests)]
         if self._document is not None:
-            found = [{"nodeid": name, "report": check} for name, all_ in tests for check in all_]
+            found = [
+                {"nodeid": name, "report": report} for name, all_ in tests for report, _ in all_
+            ]
             document = {"schema": _SCHEMA, "checks": found}
             text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
             with writing(self._document):
                 write_atomically(self._document, text)
         if self._page is not None:
             checks = [check for name, found in tests for check in _named(name, found)]
-            words = map(os.fspath, self._config.invocation_params.args)
+            command = shlex.join(["pytest", *map(os.fspath, self._config.invocation_params.args)])
+            drawn = {check.name: jacobians for check, jacobians in checks if jacobians is not None}
             with writing(self._page):
-                write(session_page(checks, shlex.join(["pytest", *words])), self._page)
+                write(session_page([check for check, _ in checks], command, drawn), self._page)
 
 
-def _named(test: str, checks: list[dict[str, Any]]) -> Iterator[LayerCheck]:
+def _fields(jacobians: Jacobians | None) -> dict[str, Any] | None:
+    """Return what a worker can hand to the controller: no arrays, and no numbers of NumPy's."""
+    if jacobians is None:
+        return None
+    matrices = {"analytic": jacobians.analytic.tolist(), "measured": jacobians.measured.tolist()}
+    return vars(jacobians) | matrices | {"bar": float(jacobians.bar)}
+
+
+def _named(test: str, checks: list[Any]) -> Iterator[tuple[LayerCheck, Jacobians | None]]:
     """Yield the checks of a test under its name; several of them are counted."""
+    import numpy as np
+
     from softgrad.checker import Report
+    from softgrad.checker.jacobians import Jacobians
     from softgrad.explain.layer_checks import LayerCheck
 
-    for place, check in enumerate(checks, 1):
+    for place, (report, fields) in enumerate(checks, 1):
         name = f"{test}, check {place}" if len(checks) > 1 else test
-        yield LayerCheck(name, Report.from_dict(check))
+        jacobians = None
+        if fields is not None:
+            matrices = {key: np.array(fields[key]) for key in ("analytic", "measured")}
+            jacobians = Jacobians(**fields | matrices)
+        yield LayerCheck(name, Report.from_dict(report)), jacobians

@@ -15,6 +15,7 @@ import numpy as np
 import softgrad
 
 FILE = Path(softgrad.__file__).parent / "report" / "explorer.html"
+MODULE = FILE.with_suffix(".js")
 AXE = Path(__file__).parent.parent / "web" / "node_modules" / "axe-core" / "axe.min.js"
 VIEWS = ("forward", "heads", "jacobian", "follow", "hidden", "check")
 

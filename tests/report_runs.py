@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 
 from softgrad.cli.command import Output
 from softgrad.cli.fitting import Fit, Settings
+from softgrad.explain.language_training import LanguageTraining
 from softgrad.explain.tour import Tour, take_tour
 from softgrad.explain.training import Training
 from softgrad.report.page import Page, render
@@ -32,6 +34,16 @@ def tour(data: str = "digits") -> Tour:
     fit = trained(data, json.dumps({"hidden": [16], "epochs": 4}))
     X = fit.model.standardizer(fit.held_out.X)
     return take_tour(fit.result(), fit.model.network, X, fit.held_out.y)
+
+
+def language_training(**fields: Any) -> LanguageTraining:
+    known = LanguageTraining(
+        corpus="stdlib", files=1, held_out_files=1, skipped_files=0, tokens=10, held_out_tokens=5,
+        types=4, held_out_unknown=0, settings={"context": 3, "dim": 2, "epochs": 1, "seed": 0},
+        parameters=9, epoch_losses=(1.0,), training_loss=1.0, uniform_loss=2.0, unigram_loss=1.5,
+        characters_per_token=3.0, tokens_per_second=10.0, seconds=1.0, peak_bytes=None,
+    )  # fmt: skip
+    return replace(known, **fields)
 
 
 def captions(page: Page) -> list[str]:

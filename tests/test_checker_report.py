@@ -87,9 +87,20 @@ def test_save_html_is_one_offline_page(tmp_path):
     page = path.read_text()
     assert page.startswith("<!doctype html>")
     assert "<script" not in page
-    assert "http://" not in page
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
     assert "https://" not in page
+    assert "wrong" in page[page.index('class="verdict bad"') :][:200]
+    assert page.count("<svg") == 1
     assert len(page) < 20_000
+
+
+def test_save_html_draws_the_jacobians_of_the_functions_that_are_given(tmp_path):
+    path = tmp_path / "report.html"
+    check(softmax, doubled, Z, seed=3).save_html(path, softmax, doubled, Z, seed=3)
+    page = path.read_text()
+    assert "your backward" in page
+    assert "seed=3" in page
+    assert page.count("<svg") > 1
 
 
 def test_exception_in_the_backward_is_a_finding():

@@ -154,7 +154,6 @@ def _press_ctrl_c() -> None:
         (["--corpus", "texts", "digits"], ["DATA or --corpus", "digits", "texts"]),
         ([], ["'DATA'", "'--corpus'"]),
         (["--corpus", "texts", "--hidden", "8"], ["--hidden", "not with --corpus"]),
-        (["--corpus", "texts", "--report", "r"], ["--report", "not with --corpus"]),
         (["iris", "--max-tokens", 9], ["--max-tokens", "goes with --corpus"]),
         (["--corpus", "texts", "--context", 0], ["--context"]),
         (["--corpus", "texts", "--max-types", 2], ["max_types", "more than 2"]),

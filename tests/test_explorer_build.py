@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import softgrad
-from explorer_browser import FILE
+from explorer_browser import FILE, MODULE
 
 WEB = Path(__file__).parent.parent / "web"
 
@@ -46,7 +46,8 @@ def test_the_formulas_give_python_s_numbers() -> None:
 
 def test_the_page_is_built_from_its_source(tmp_path: Path) -> None:
     npm("run", "build", EXPLORER_OUT=str(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == [FILE.name]
-    same = (tmp_path / FILE.name).read_bytes() == FILE.read_bytes()
-    assert same, "the page is not the one that `make page` builds"
+    built = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    there = {file.name: file.read_bytes() for file in (FILE, MODULE)}
+    assert built.keys() == there.keys()
+    assert built == there, "the page is not the one that `make page` builds"
     assert Path(softgrad.__file__).parent in FILE.parents

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
-from report_runs import tour, training
+from report_runs import language_training, tour, training
 from softgrad.learn import reliability
 from softgrad.nn import Adam, Epoch, History, build_mlp
 from softgrad.nn import train as train_network
@@ -46,17 +46,6 @@ def broken() -> Any:
 def history(epochs: int) -> History:
     sizes = {"0": 1.0}
     return History(tuple(Epoch(k, 1 / k, 0.5, 1 / k, 0.5, sizes) for k in range(1, epochs + 1)))
-
-
-def language_training() -> Any:
-    from softgrad.explain.language_training import LanguageTraining
-
-    return LanguageTraining(
-        corpus="stdlib", files=1, held_out_files=1, skipped_files=0, tokens=10, held_out_tokens=5,
-        types=4, held_out_unknown=0, settings={"epochs": 1, "seed": 0}, parameters=9,
-        epoch_losses=(1.0,), training_loss=1.0, uniform_loss=2.0, unigram_loss=1.5,
-        characters_per_token=3.0, tokens_per_second=10.0, seconds=1.0, peak_bytes=None,
-    )  # fmt: skip
 
 
 def regression() -> Any:

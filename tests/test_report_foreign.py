@@ -10,15 +10,17 @@ import pytest
 
 import softgrad as sg
 from foreign_strings import PAYLOADS
-from report_runs import Elements, assert_nothing_runs, tour, trained, training
+from report_runs import Elements, assert_nothing_runs, language_training, tour, trained, training
 from softgrad.checker import Diagnosis, Finding, Formula, Report, Where, check
 from softgrad.checker.jacobians import Jacobians, jacobians_of
 from softgrad.explain.judged import Judged
+from softgrad.explain.judged_tokens import JudgedTokens
 from softgrad.explain.layer_checks import LayerCheck
 from softgrad.explain.regression import Regression
 from softgrad.promises import Conformance, Outcome
 from softgrad.report.check import check_page
 from softgrad.report.conformance import conformance_page
+from softgrad.report.language import language_page
 from softgrad.report.page import Page
 from softgrad.report.regression import regression_page
 from softgrad.report.session import session_page
@@ -53,6 +55,11 @@ def foreign_rows(s: str) -> Judged:
     return replace(rows, classes=(s, f"{s} 1", "c"), features=(s, *rows.features[1:]), are=s)
 
 
+def foreign_tokens(s: str) -> JudgedTokens:
+    p = np.array([[0.5, 0.25], [0.75, 0.125]])
+    return JudgedTokens((s, "x"), (s, f"{s} 1"), np.array([0.25, 0.75]), ((f"{s} 2", s),) * 2, p)
+
+
 def check_of(s: str) -> Page:
     return check_page(foreign_report(s), s, replace(checked()[1], input=s))
 
@@ -83,6 +90,11 @@ def conformance_of(s: str) -> Page:
     return conformance_page([Conformance(s, s, s, {s: s}, (broken, missing))], s)
 
 
+def language_of(s: str) -> Page:
+    run = language_training(corpus=s, settings={"context": s, "dim": 4, "seed": 0})
+    return language_page(run, [2.0, 1.0], foreign_report(s), foreign_tokens(s), (s, s))
+
+
 def tour_of(s: str) -> Page:
     seen = tour("iris")
     classes = (s, f"{s} 1", "c")
@@ -98,8 +110,9 @@ PAGES = {
     "regression": regression_of,
     "conformance": conformance_of,
     "tour": tour_of,
+    "language": language_of,
 }
-DRAWN = {"svg", "g", "title", "desc", "text", "path", "line", "rect", "circle", "image"}
+DRAWN = {"svg", "g", "title", "desc", "text", "tspan", "path", "line", "rect", "circle", "image"}
 WRITTEN = {
     "html", "head", "meta", "style", "body", "header", "main", "section", "footer", "h1", "h2",
     "p", "pre", "div", "figure", "figcaption", "details", "summary",

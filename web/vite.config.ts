@@ -1,10 +1,11 @@
-/** Builds one file: script and style stand inside, and the policy names their digests. */
+/** Builds the page, and in mode `widget` the module that shows it in notebooks. */
 import { createHash } from "node:crypto"
-import { defineConfig, type Plugin } from "vite"
+import { defineConfig, type Plugin, type UserConfig } from "vite"
 
 const digest = (text: string): string =>
   `'sha256-${createHash("sha256").update(text).digest("base64")}'`
 
+/** One file: script and style stand inside, and the policy names their digests. */
 function oneFile(): Plugin {
   return {
     name: "one-file",
@@ -33,14 +34,31 @@ function oneFile(): Plugin {
   }
 }
 
-export default defineConfig({
+const target = {
+  outDir: process.env.EXPLORER_OUT ?? "../src/softgrad/report",
+  emptyOutDir: false,
+  target: "es2022",
+}
+
+const page: UserConfig = {
   plugins: [oneFile()],
   build: {
-    outDir: process.env.EXPLORER_OUT ?? "../src/softgrad/report",
-    emptyOutDir: false,
+    ...target,
     modulePreload: false,
     cssCodeSplit: false,
-    target: "es2022",
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
   },
-})
+}
+
+const widget: UserConfig = {
+  build: {
+    ...target,
+    rollupOptions: {
+      input: "src/widget.ts",
+      preserveEntrySignatures: "strict",
+      output: { entryFileNames: "explorer.js" },
+    },
+  },
+}
+
+export default defineConfig(({ mode }) => (mode === "widget" ? widget : page))

@@ -1,5 +1,6 @@
 /** The state, the address, and the document that shows it. */
 import { patch } from "./dom.ts"
+import { answer } from "./line.ts"
 import { page, type Session } from "./page.ts"
 import { changed, decode, DEFAULT, encode, MOST_STEPS, type Patch, type State } from "./state.ts"
 
@@ -48,6 +49,7 @@ function write(): void {
   } catch {
     // A frame without an origin of its own has no address.
   }
+  say()
 }
 
 function play(): void {
@@ -87,4 +89,10 @@ addEventListener("pointerup", () => remember({ busy: false }))
 addEventListener("pointercancel", () => remember({ busy: false }))
 addEventListener("resize", render)
 addEventListener("hashchange", () => set(decode(location.hash.slice(1), base)))
+const speak = answer((address) => {
+  if (address !== encode(state)) set(decode(address, state))
+  say()
+})
+const say = (): void => speak({ address: encode(state), height: root.offsetHeight })
+new ResizeObserver(say).observe(root)
 render()

@@ -126,10 +126,10 @@ const READERS: Readonly<Record<keyof State, Reader>> = {
   theme: oneOf(THEMES),
 }
 
-/** Write what is not as in `base`: `view=heads&z=8,1,0`. */
-export function encode(state: State, base: State): string {
-  return (Object.keys(base) as (keyof State)[])
-    .filter((key) => String(state[key]) !== String(base[key]))
+/** Write what is not as in `base`, all of it where there is none: `view=heads&z=8,1,0`. */
+export function encode(state: State, base?: State): string {
+  return (Object.keys(state) as (keyof State)[])
+    .filter((key) => String(state[key]) !== String(base?.[key]))
     .map((key) => `${key}=${typeof state[key] === "boolean" ? +state[key] : state[key]}`)
     .join("&")
 }

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar, Literal
 
 from softgrad.errors import mismatch
-from softgrad.files import write_atomically
 from softgrad.results import Block, Fields, Paragraph, Result, Tone, number
 
 __all__ = [
@@ -34,18 +33,6 @@ _TONES: dict[str, Tone] = {
     "doubt": "plain",
     "note": "quiet",
 }
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title}</title>
-</head>
-<body style="font-family:system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em">
-{body}
-</body>
-</html>
-"""
 
 
 @dataclass(frozen=True)
@@ -184,16 +171,27 @@ class Report(Result):
         }
         return cls(**{name: fields[name] for name in fields if name != "schema"} | read)
 
-    def save_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the report as one small offline page.
+    def save_html(self, path: str | os.PathLike[str], *checked: Any, **options: Any) -> None:
+        """Write the report as one offline page, that of ``softgrad check --report``.
+
+        Parameters
+        ----------
+        path : path
+        *checked, **options
+            What was given to `softgrad.check`: forward, backward, inputs and options. Then the page
+            shows the backward's Jacobian beside the measured one; both are taken anew.
 
         Raises
         ------
         OSError
-            The folder is missing or not writable.
+            The folder is missing or not writable, or the disk is full; `path` is then as it was.
         """
-        title = html.escape(f"{self.verdict}: {self.subject}")
-        write_atomically(path, _PAGE.format(title=title, body=self._repr_html_()))
+        from softgrad.checker.jacobians import jacobians_of
+
+        jacobians = jacobians_of(self, *checked, **options) if checked else None
+        # Pages stand above the checker: they are asked by name.
+        page = import_module("softgrad.report.check").check_page(self, jacobians=jacobians)
+        import_module("softgrad.report.page").write(page, path)
 
     def _sizes(self) -> str:
         if self.relative_error is None or self.error_bar is None:

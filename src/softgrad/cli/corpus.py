@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from softgrad.bench.resident import peak_resident
+from softgrad.checker import Report
 from softgrad.cli.command import Output, bad_values_are_bad_usage
 from softgrad.cli.exit_codes import CHECK_FAILED, INTERRUPTED, OK
 from softgrad.cli.parameters import refuse_overwriting, writing
@@ -69,9 +70,10 @@ def train_on_corpus(
     settings: Mapping[str, Any],
     model_file: Path,
     checkpoint: Path | None,
+    page: Path | None,
 ) -> int:
     """Train a language model and save it; return the exit code."""
-    refuse_overwriting(source, model_file, checkpoint)
+    refuse_overwriting(source, model_file, checkpoint, page)
     fit = _Fit(source, CorpusSettings(**settings), checkpoint)
     output.print(*fit.conditions())
     report = check_gradients(fit.settings.seed)
@@ -88,11 +90,27 @@ def train_on_corpus(
     result = fit.result()
     try:
         output.print(result)
-        output.document(result.to_dict() | {"model": str(model_file)})
+        files = {"model": str(model_file), "report": None if page is None else str(page)}
+        output.document(result.to_dict() | files)
     finally:  # what cannot be shown is saved, and what cannot be saved was shown
         _save(fit, model_file)
     output.print(f"model   {model_file}")
+    if page is not None:
+        with writing(page):
+            _write_page(fit, result, report, page)
+        output.print(f"report  {page}")
     return OK
+
+
+def _write_page(fit: _Fit, result: LanguageTraining, check: Report, path: Path) -> None:
+    from softgrad.cli.expectations import expectations, goes_on
+    from softgrad.report.language import language_page
+    from softgrad.report.page import write
+
+    ids, seed = fit.corpus.held_out.ids, fit.settings.seed
+    judged = expectations(fit.model, ids, seed)
+    example = goes_on(fit.model, ids, seed)
+    write(language_page(result, fit.losses.steps, check, judged, example), path)
 
 
 def _interrupted(output: Output, fit: _Fit, model_file: Path) -> int:

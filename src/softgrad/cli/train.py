@@ -31,7 +31,7 @@ _ALWAYS = {"data", "corpus", "model_file", "as_json", "traceback"}
 _TRAINING = {"epochs", "batch_size", "lr", "validation", "seed"}
 _OPTIONS = {
     "--corpus": _TRAINING
-    | {"context", "dim", "max_tokens", "min_count", "max_types", "checkpoint"},
+    | {"context", "dim", "max_tokens", "min_count", "max_types", "checkpoint", "report"},
     "--solver": {"target", "solver", "strength", "checkpoint", "cache", "report"},
     "networks": _TRAINING | {"target", "hidden", "activation", "head", "optimizer", "report"},
 }
@@ -191,7 +191,7 @@ def train(
 
         chosen = {name: value for name, value in settings.items() if name in given}
         checkpoint = chosen.pop("checkpoint", None)
-        return train_on_corpus(output, corpus, chosen, model_file, checkpoint)
+        return train_on_corpus(output, corpus, chosen, model_file, checkpoint, report)
     assert data is not None
     if by_solver:
         return _regression(output, data, model_file, settings, report)

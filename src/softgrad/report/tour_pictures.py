@@ -54,11 +54,11 @@ def jacobian_figure(tour: Tour) -> Figure:
     zeros = int((J == 0).sum())
     return Figure(
         svg,
-        "How fast each output changes when one logit is raised: orange grows, blue shrinks. "
-        f"{K * K - zeros} of the {K * K} slopes are not zero; the likeliest classes come first. "
-        f"Every row sums to 0 ({_to_rounding(J.sum(axis=1))}): raising all logits alike changes no "
-        "output. The matrix is symmetric, so the columns sum to 0 too: what one output gains the "
-        f"others lose. {DIAGONAL} is the diagonal, {K} numbers of {K * K}.",
+        f"Softmax divides by a sum over all classes, so each output depends on each logit: {K} × "
+        f"{K} slopes, a matrix. A cell says how fast one output changes when one logit is raised: "
+        f"orange grows, blue shrinks. {K * K - zeros} of them are not zero; the likeliest "
+        f"classes come first. Every row sums to 0 ({_to_rounding(J.sum(axis=1))}): raising all "
+        f"logits alike changes no output. {DIAGONAL} is the diagonal, {K} numbers of {K * K}.",
     )
 
 
@@ -75,7 +75,8 @@ def product_figure(tour: Tour) -> Figure:
     """Draw p, t, their difference, and the product that is equal to it."""
     sample = tour.sample
     t = (np.arange(sample.p.size) == sample.target).astype(np.float64)  # [K]
-    product = softmax.vjp(sample.logits, -t / sample.p)
+    g = -t / sample.p
+    product = softmax.vjp(sample.logits, g)
     columns = np.stack([sample.p, t, sample.p - t, product], axis=1) + 0.0  # [K, 4], no −0
     order = _likeliest_first(sample.p)
     svg = heat_map(
@@ -89,9 +90,11 @@ def product_figure(tour: Tour) -> Figure:
     same = "exactly the same" if gap == 0 else f"the same, up to {pretty(gap, 2)}"
     return Figure(
         svg,
-        "p: what the network says. t: what is right. p − t: their difference. Jᵀ·g: the matrix "
-        f"times the gradient of −log p that arrives. The last two columns are {same}: softmax and "
-        "cross-entropy together send back p − t, a vector and no matrix.",
+        "The matrix is not handed on: it is multiplied by the gradient g that arrives, one number "
+        "a class, and Jᵀ·g leaves, one number a class. p: what the network says. t: what is right. "
+        f"g: here that of −log p({named(sample.classes[sample.target])}), so {pretty(g.min(), 2)} "
+        f"at this class, and 0 elsewhere. The last two columns are {same}: softmax and "
+        "cross-entropy together send back p − t.",
     )
 
 
@@ -106,9 +109,11 @@ def heads_figure(tour: Tour) -> Figure:
     part = f" Drawn are {_COLUMNS} of {D} columns, those with the largest inputs."
     return Figure(
         draw_heads(comparison, [sample.name(k) for k in range(K)]),
-        "The gradient of the loss in the last layer's weights, for two heads on the same row, in "
-        "the same colours. A step moves orange weights down and blue ones up. Rows that are zero "
-        f"exactly, in every column: {', '.join(zeros)}.{part * (_COLUMNS < D)}",
+        f"The gradient of −log p({named(sample.classes[sample.target])}) in the last layer's "
+        "weights, for two heads on the same row, in the same colours: a step moves orange weights "
+        "down and blue ones up. All outputs of softmax share one sum; a cell of sigmoid depends on "
+        "its own logit alone. Rows that are zero exactly, in every "
+        f"column: {', '.join(zeros)}.{part * (_COLUMNS < D)}",
     )
 
 
@@ -138,7 +143,8 @@ def _triangle(tour: Tour) -> Figure:
     rest = "does not move at all" if moved == 0 else f"moves by {pretty(moved, 2)}"
     return Figure(
         simplex(paths, [f"all on {named(name)}" for name in names], "Outputs on the triangle"),
-        "Each point of the triangle is three outputs that sum to 1; in a corner one class has all. "
+        "The gradient of outputs themselves is followed, with no loss and no target. Each point of "
+        "the triangle is three outputs that sum to 1; in a corner one class has all. "
         f"Climbing on p({target}) ends at ({ends}) for ({', '.join(map(named, names))}). "
         f"Climbing on the sum of the three {rest}.",
     )
@@ -156,7 +162,8 @@ def _curves(tour: Tour) -> Figure:
         line_chart(lines, "Outputs and gradient by step", x_label="step", y_label="p, or size"),
         f"The same climb, step by step. p({named(tour.followed_classes[1])}) "
         f"{course(seen.objective.tolist())}. Its gradient is largest at step {peak}, "
-        f"{pretty(seen.gradient_size[peak])}, and is {pretty(seen.gradient_size[-1])} at the end.",
+        f"{pretty(seen.gradient_size[peak])}, and is {pretty(seen.gradient_size[-1])} at the end: "
+        "an output's slope in its own logit is p(1 − p), and dies as p comes near 1.",
     )
 
 
@@ -188,10 +195,11 @@ def hidden_figure(tour: Tour) -> Figure:
     )
     return Figure(
         svg,
-        "At the first softmax of a new, untrained network. "
-        "Left: how the loss changes when each input of the softmax is moved. Middle: the full "
-        f"product, which is off by {pretty(right, 2)} of the size of the left. Right: {DIAGONAL} "
-        f"alone, which is off by {pretty(wrong, 2)}.",
+        "No target stands behind a softmax in the middle of a network, so there is no p − t: a "
+        "gradient δ arrives from the layers above, and Jᵀ·δ = p·(δ − ⟨p, δ⟩) goes on. Here, in a "
+        "new, untrained network. Left: how the loss changes when each input of the softmax is "
+        f"moved. Middle: this product, which is off by {pretty(right, 2)} of the size of the left. "
+        f"Right: {DIAGONAL}·δ, which is off by {pretty(wrong, 2)}.",
     )
 
 

@@ -25,7 +25,14 @@ from softgrad.report.scales import pretty
 from softgrad.report.sentences import named, percent
 from softgrad.results import Paragraph, Table, counted
 
-__all__ = ["checks_fold", "history_fold", "train_command", "training_page"]
+__all__ = [
+    "checks_fold",
+    "history_fold",
+    "options_of",
+    "settings_fold",
+    "train_command",
+    "training_page",
+]
 
 _ROWS = 50
 """As many rows has a table, about."""
@@ -66,7 +73,9 @@ def training_page(training: Training, judged: Judged | None = None) -> Page:
             (_errors_figure(training), gradients_figure(training)),
             (checks_fold(training),),
         ),
-        Section("What was trained?", (_subject(training),), folds=(_settings_fold(training),)),
+        Section(
+            "What was trained?", (_subject(training),), folds=(settings_fold(training.settings),)
+        ),
     )
     tone = tone_of(reports)
     title = f"Training on {named(training.data)}"
@@ -75,13 +84,13 @@ def training_page(training: Training, judged: Judged | None = None) -> Page:
 
 def train_command(training: Training) -> str:
     """Return the command that repeats the run, with every setting."""
-    return shlex.join(["softgrad", "train", training.source, *_options(training.settings)])
+    return shlex.join(["softgrad", "train", training.source, *options_of(training.settings)])
 
 
-def _options(settings: Mapping[str, Any]) -> list[str]:
+def options_of(settings: Mapping[str, Any]) -> list[str]:
     """Write settings as on the command line.
 
-    >>> _options({"hidden": (64, 32), "batch_size": 8, "target": None})
+    >>> options_of({"hidden": (64, 32), "batch_size": 8, "target": None})
     ['--hidden', '64,32', '--batch-size', '8']
     """
     words = []
@@ -144,8 +153,7 @@ def _subject(training: Training) -> Paragraph:
     )
 
 
-def _settings_fold(training: Training) -> Fold:
-    rows = tuple(
-        (name.replace("_", " "), _written(value)) for name, value in training.settings.items()
-    )
+def settings_fold(settings: Mapping[str, Any]) -> Fold:
+    """Return the settings of a training as a table."""
+    rows = tuple((name.replace("_", " "), _written(value)) for name, value in settings.items())
     return Fold("Settings", (Table(("setting", "value"), rows),))

@@ -44,6 +44,18 @@ export function bars(column: Bars): Description {
   )
 }
 
+/** The column of softmax's outputs, which the programs call p. */
+export const probabilities = (p: Vector): Description =>
+  bars({
+    title: "Probabilities",
+    values: p,
+    limit: 1,
+    signed: false,
+    tone: "probability",
+    label: (k) => `p[${k}]`,
+    python: (k) => `p[${k}]`,
+  })
+
 const percent = (share: number): string => `${(100 * share).toFixed(3)}%`
 
 function shareOf(column: Bars, value: number): number {

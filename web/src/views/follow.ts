@@ -177,12 +177,14 @@ function ends(points: readonly Point[], state: State): Description {
       "tbody",
       {},
       ...rows,
-      row(
-        OBJECTIVES[state.objective].formula(three(state).t),
-        first.value,
-        last.value,
-        state.steps ? "value" : undefined,
-      ),
+      // One output stands above already.
+      state.objective !== "output" &&
+        row(
+          OBJECTIVES[state.objective].formula(three(state).t),
+          first.value,
+          last.value,
+          state.steps ? "value" : undefined,
+        ),
       row("size of the gradient", first.size, last.size),
     ),
   )

@@ -1,4 +1,4 @@
-import { bars, limitOf } from "../draw/bars.ts"
+import { bars, limitOf, probabilities } from "../draw/bars.ts"
 import { choice, figure, range, toggle } from "../draw/parts.ts"
 import { h } from "../dom.ts"
 import { argmax, overflowsAt, plus, softmax, softmaxIn, type InFormat } from "../maths.ts"
@@ -134,15 +134,7 @@ export const forward: View = {
         figure(
           "Probabilities p",
           "Each exponential divided by their sum.",
-          bars({
-            title: "Probabilities",
-            values: p,
-            limit: 1,
-            signed: false,
-            tone: "probability",
-            label: (k) => `p[${k}]`,
-            python: (k) => `p[${k}]`,
-          }),
+          probabilities(p),
         ),
       ),
       h(

@@ -1,4 +1,4 @@
-import { bars, limitOf } from "../draw/bars.ts"
+import { bars, limitOf, probabilities } from "../draw/bars.ts"
 import { figure, number, range } from "../draw/parts.ts"
 import { h } from "../dom.ts"
 import { argmax, dot, norm, oneHot, plus, softmax, softmaxVjp, type Vector } from "../maths.ts"
@@ -87,15 +87,7 @@ export const hidden: View = {
         figure(
           "p = softmax(z)",
           "The weights of the mean.",
-          bars({
-            title: "Probabilities",
-            values: p,
-            limit: 1,
-            signed: false,
-            tone: "probability",
-            label: (k) => `p[${k}]`,
-            python: (k) => `p[${k}]`,
-          }),
+          probabilities(p),
         ),
         figure(
           "g = ∂L/∂p arrives",

@@ -11,7 +11,7 @@ from softgrad.report.words import clean, shorten
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PLAIN", "SMALL", "add_legend", "axes_or_new", "short", "with_notes"]
+__all__ = ["PLAIN", "SMALL", "add_legend", "axes_or_new", "one_each", "short", "with_notes"]
 
 PLAIN: dict[str, Any] = {"parse_math": False}
 """A class may be called $5 or x_1."""
@@ -41,6 +41,15 @@ def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
     if not isinstance(ax, Axes):
         raise TypeError(mismatch("ax", "axes of matplotlib", type(ax).__name__))
     return ax
+
+
+def one_each(labels: Sequence[str] | None, default: Sequence[str]) -> list[str]:
+    """Return one label for each of the default ones, which stand where none are given."""
+    if labels is None:
+        return list(default)
+    if len(labels) != len(default):
+        raise ValueError(mismatch("labels", f"{len(default)} labels", len(labels)))
+    return [*map(str, labels)]
 
 
 def short(label: str) -> str:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from softgrad.errors import mismatch
 from softgrad.explain.objectives import Objective, choose_objective
 from softgrad.maps import softmax
 from softgrad.report.colours import PALETTE, sequential
-from softgrad.report.plots.canvas import PLAIN, SMALL, axes_or_new
+from softgrad.report.plots.canvas import PLAIN, SMALL, axes_or_new, one_each
 from softgrad.report.plots.triangle import MOVING, draw_triangle, on_plane
 
 if TYPE_CHECKING:
@@ -81,9 +80,7 @@ def plot_simplex_field(
     >>> ax = plot_path(sg.follow(sg.softmax, "log", index=0, start=[0.0, 1.0, 2.0]), ax=ax)
     """
     goal = choose_objective(objective, index, weights, 3)
-    corners = [f"p[{k}] = 1" for k in range(3)] if labels is None else labels
-    if len(corners) != 3:
-        raise ValueError(mismatch("labels", "3 labels", len(corners)))
+    corners = one_each(labels, [f"p[{k}] = 1" for k in range(3)])
     p = _lattice()
     velocity = np.stack([_velocity(goal, row) for row in p]) * (1 if ascend else -1)  # [M, 3]
     speed = np.linalg.norm(velocity, axis=1)

@@ -11,7 +11,7 @@ from softgrad.errors import mismatch
 from softgrad.explain import Comparison
 from softgrad.explain.tables import largest
 from softgrad.report.heat_map import Panel, reduce_panel
-from softgrad.report.plots.canvas import PLAIN, SMALL, axes_or_new, with_notes
+from softgrad.report.plots.canvas import PLAIN, SMALL, axes_or_new, one_each, with_notes
 from softgrad.report.plots.cells import draw_cells, draw_scale, label_cells, size_of
 
 if TYPE_CHECKING:
@@ -70,9 +70,7 @@ def plot_heads(
         raise TypeError(mismatch("comparison", "what softgrad.compare returned", got))
     K, D = comparison.W.shape
     H = len(comparison.heads)
-    names = [str(k) for k in range(K)] if labels is None else [str(name) for name in labels]
-    if len(names) != K:
-        raise ValueError(mismatch("labels", f"{K} labels", len(names)))
+    names = one_each(labels, [str(k) for k in range(K)])
     names[comparison.target] += " (target)"
     features = largest(np.abs(comparison.x), _COLUMNS)
     C = len(features)

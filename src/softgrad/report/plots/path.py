@@ -12,7 +12,7 @@ from softgrad.errors import mismatch
 from softgrad.explain import Followed
 from softgrad.explain.follow import Trajectory
 from softgrad.report.colours import PALETTE
-from softgrad.report.plots.canvas import PLAIN, SMALL, add_legend, axes_or_new
+from softgrad.report.plots.canvas import PLAIN, SMALL, add_legend, axes_or_new, one_each
 from softgrad.report.plots.triangle import MOVING, draw_triangle, on_plane
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ def plot_path(paths: Any, *, labels: Sequence[str] | None = None, ax: Axes | Non
     if any(run.shape[1] != K for run in runs):
         counts = ", ".join(str(run.shape[1]) for run in runs)
         raise ValueError(mismatch("paths", "of the same classes", f"{counts} of them"))
-    names = [f"p[{k}] = 1" for k in range(K)] if labels is None else [*map(str, labels)]
-    if len(names) != K:
-        raise ValueError(mismatch("labels", f"{K} labels", len(names)))
+    names = one_each(labels, [f"p[{k}] = 1" for k in range(K)])
     note = ""
     if K > 3:
         kept = _liveliest(runs)
