@@ -6,6 +6,7 @@ Sources: Knuth (1969) for TwoSum, Dekker (1971) for TwoProduct, Ogita, Rump & Oi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from importlib import import_module
 from types import ModuleType
@@ -18,9 +19,12 @@ from softgrad.arrays import Array, indices, namespace, wider_dtype
 
 __all__ = [
     "FirstMax",
+    "Made",
     "accurate_sum",
+    "at_max",
     "exp",
     "first_max",
+    "is_fused",
     "log1p",
     "total",
     "two_diff",
@@ -67,16 +71,24 @@ def _split(a: Array, splitter: float) -> tuple[Array, Array]:
     return high, a - high
 
 
-def accurate_sum(x: Array) -> Array:
+class Made(NamedTuple):
+    """How an array was made: entry by entry, by f(*arrays) of arrays [..., K] and [..., 1]."""
+
+    f: Callable[..., Array]
+    arrays: tuple[Array, ...]
+
+
+def accurate_sum(x: Array, made: Made | None = None) -> Array:
     """Sum over the last axis with twice the working precision: [..., K] to [...].
 
-    A tree of TwoSums: the error is one rounding of the result plus O(u² log K) of Σ|x|.
+    A tree of TwoSums: the error is one rounding of the result plus O(u² log K) of Σ|x|. A library
+    that fuses formulas would sooner make x once more, as it was `made`, than keep it.
     """
     xp, own = namespace(x), _own(x)
     if x.shape[-1] == 0:
         return xp.sum(x, axis=-1)
     if own is not None:
-        sums: Array = own.accurate_sum(x)
+        sums: Array = own.accurate_sum(x, made)
         return sums
     high, low = x, xp.zeros_like(x)
     while high.shape[-1] > 1:
@@ -132,19 +144,34 @@ class FirstMax(NamedTuple):
 
     value: Array  # [..., 1]
     here: Array  # [..., K], True at one entry a row
+    position: Array  # [..., 1]
 
 
 def first_max(x: Array) -> FirstMax:
     """Find the first maximum of every row; NaN counts as the largest."""
     xp = namespace(x)
     if x.shape[-1] == 0:
-        return FirstMax(xp.zeros((*x.shape[:-1], 1), dtype=x.dtype) - xp.inf, x == x)
+        value = xp.zeros((*x.shape[:-1], 1), dtype=x.dtype) - xp.inf
+        return FirstMax(value, x == x, xp.astype(value, indices(x).dtype))
     own = _own(x)
     if own is not None:
         found: FirstMax = own.first_max(x)
         return found
     position = xp.argmax(x, axis=-1, keepdims=True)  # [..., 1]
-    return FirstMax(xp.max(x, axis=-1, keepdims=True), indices(x) == position)
+    return FirstMax(xp.max(x, axis=-1, keepdims=True), indices(x) == position, position)
+
+
+def at_max(top: FirstMax, x: Array) -> Array:
+    """Return the entry of rows x [..., K] where the maximum stands: [..., 1]."""
+    xp, own = namespace(x), _own(x)
+    if own is not None:
+        return own.entry(x, top.position)
+    return xp.sum(xp.where(top.here, x, xp.zeros_like(x)), axis=-1, keepdims=True)
+
+
+def is_fused(x: Array) -> bool:
+    """Tell whether x's library compiles formulas whole, so that passes over the rows cost most."""
+    return _own(x) is not None
 
 
 def _own(x: Array) -> ModuleType | None:

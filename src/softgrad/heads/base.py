@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import array_api_compat
+
 from softgrad.arrays import as_integer
 from softgrad.errors import mismatch
-from softgrad.heads.arguments import linear_layer
-from softgrad.kernels import Choice, Impl
+from softgrad.heads.arguments import linear_layer, parts_of_layer
+from softgrad.kernels import Choice, Impl, choose
 
 __all__ = ["AbstractHead"]
 
@@ -38,4 +40,6 @@ class AbstractHead:
         It is the same for every verb but argmax, which has no kernel. Targets or ids, here
         `classes`, and other options have no say.
         """
+        if array_api_compat.is_jax_array(x):
+            return choose(impl, parts_of_layer(x, W, bias)[0])
         return linear_layer(x, W, bias, self.memory, {"impl": impl}).choice

@@ -9,9 +9,11 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Unpack
 
-from softgrad.arrays import Array, adapter_for, indices
+import array_api_compat
+
+from softgrad.arrays import Array, adapter_for, indices, namespace
 from softgrad.errors import mismatch
-from softgrad.heads.arguments import linear_layer, tangents
+from softgrad.heads.arguments import linear_layer, parts_of_layer, tangents
 from softgrad.heads.base import AbstractHead
 from softgrad.heads.cotangents import Cotangents
 from softgrad.heads.layer import Gradients
@@ -31,7 +33,7 @@ from softgrad.heads.options import (
     ProductOptions,
     check_options,
 )
-from softgrad.heads.predictions import TopClasses, argmax, top_k
+from softgrad.heads.predictions import TopClasses, argmax, top_ids_of_jax, top_k
 from softgrad.heads.reduced import ReducedHead
 from softgrad.heads.selected_log_probs import SelectedLogProbs
 from softgrad.heads.skipping import ErrorBound, Skipping
@@ -266,6 +268,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
 
         There is no kernel for it, and `impl` "numba" is refused.
         """
+        if array_api_compat.is_jax_array(x):
+            return top_ids_of_jax(x, W, bias, 1, self.memory, options)[..., 0]
         no_kernel = "there is no kernel for argmax"
         return argmax(linear_layer(x, W, bias, self.memory, options, no_kernel=no_kernel))
 
@@ -273,6 +277,9 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         self, x: Any, W: Any, k: int, bias: Any = None, **options: Unpack[Options]
     ) -> TopClasses:
         """Return the k likeliest classes of every row, falling, and their log-probabilities."""
+        if array_api_compat.is_jax_array(x):
+            ids = top_ids_of_jax(x, W, bias, k, self.memory, options)
+            return TopClasses(ids, self.log_probs(x, W, ids, bias, **options))
         layer = linear_layer(x, W, bias, self.memory, options)
         return top_k(layer, k, self.temperature, self.soft_cap)
 
@@ -284,8 +291,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
 
     def entropy(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
         """Return −Σ p log p of every row: [...]."""
-        layer = linear_layer(x, W, bias, self.memory, options)
-        none = layer.products.zeros((*layer.batch, 0), indices(layer.like).dtype, layer.x)
+        rows = parts_of_layer(x, W, bias)[0]
+        none = namespace(rows).zeros_like(rows[..., :0], dtype=indices(rows).dtype)
         return self._selected.value(x, W, none, bias, **options).entropy
 
     @property

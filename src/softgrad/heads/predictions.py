@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from softgrad.arrays import Array, as_integer, indices, namespace, quiet
 from softgrad.errors import mismatch
+from softgrad.heads.arguments import parts_of_layer
 from softgrad.heads.layer import LinearLayer
 from softgrad.heads.loop import blocks
+from softgrad.heads.options import Options, check_options
 from softgrad.heads.selected_rows import SelectedRows
+from softgrad.kernels import choose
 
-__all__ = ["TopClasses", "argmax", "top_k"]
+__all__ = ["TopClasses", "argmax", "top_ids_of_jax", "top_k"]
 
 
 class TopClasses(NamedTuple):
@@ -34,9 +39,7 @@ def argmax(layer: LinearLayer) -> Array:
 
 def top_k(layer: LinearLayer, k: Any, temperature: float, soft_cap: float | None) -> TopClasses:
     """Return the k likeliest classes; NaN counts as the largest."""
-    k, K = as_integer("k", k), layer.W.shape[0]
-    if not 0 < k <= K:
-        raise ValueError(mismatch("k", f"from 1 to the {K} classes", k))
+    k = _checked(k, layer.W)
     ids, log_probs = _ids(layer, k), layer.empty((layer.x.shape[0], k))
     xp = namespace(ids)
     with quiet():
@@ -48,6 +51,26 @@ def top_k(layer: LinearLayer, k: Any, temperature: float, soft_cap: float | None
             log_probs[rows] = at.value().log_probs
     shape = (*layer.batch, k)
     return TopClasses(xp.reshape(ids, shape), xp.reshape(log_probs, shape))
+
+
+def top_ids_of_jax(
+    x: Any, W: Any, bias: Any, k: Any, memory: int, options: Mapping[str, Any]
+) -> Array:
+    """Return the ids of the k likeliest classes for arrays of JAX, which are never written to."""
+    check_options(options, Options)
+    parts = parts_of_layer(x, W, bias)
+    choose(options.get("impl", "auto"), parts[0])
+    compiled = import_module("softgrad.frameworks.jax.predictions")
+    ids: Array = compiled.first_largest(memory, _checked(k, parts[1]), parts)
+    return ids
+
+
+def _checked(k: Any, W: Array) -> int:
+    """Return the number of classes that are asked for; raise unless there are so many."""
+    count, K = as_integer("k", k), W.shape[0]
+    if not 0 < count <= K:
+        raise ValueError(mismatch("k", f"from 1 to the {K} classes", k))
+    return count
 
 
 def first_largest(z: Array, k: int) -> Array:

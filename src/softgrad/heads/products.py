@@ -114,5 +114,7 @@ def products_for(x: Array) -> AbstractProducts:
         return NumPyProducts()
     if array_api_compat.is_torch_array(x):
         return TorchProducts()
-    got = type(x).__module__.split(".")[0]
-    raise TypeError(mismatch("x", "a NumPy array or a PyTorch tensor for this verb of a head", got))
+    expected = "a NumPy array or a PyTorch tensor for this verb of a head"
+    if array_api_compat.is_jax_array(x):
+        expected += " (jax.grad, jax.jvp and jax.vjp differentiate its value)"
+    raise TypeError(mismatch("x", expected, type(x).__module__.split(".")[0]))

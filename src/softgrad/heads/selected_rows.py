@@ -24,7 +24,7 @@ from softgrad.losses.chain import Chain
 from softgrad.losses.reduced import AbstractTwoStepLosses
 from softgrad.losses.row_targets import add_at
 from softgrad.maps import LogSoftmax
-from softgrad.maps.centred import probabilities
+from softgrad.maps.centred import Probabilities, probabilities
 
 __all__ = ["EntropyHessian", "Selected", "SelectedCotangents", "SelectedFunction", "SelectedRows"]
 
@@ -60,8 +60,12 @@ class SelectedRows:
         return Chain.of(self.x, None, self.soft_cap, self.temperature)
 
     @cached_property
-    def p(self) -> Array:
+    def probable(self) -> Probabilities:
         return probabilities(self.chain.y, None, self.temperature, self.how)
+
+    @property
+    def p(self) -> Array:
+        return self.probable.p
 
     @cached_property
     def log_p(self) -> Array:
@@ -72,12 +76,13 @@ class SelectedRows:
     @cached_property
     def jacobian(self) -> DiagonalMinusOuter:
         """The Jacobian of softmax at z."""
-        return DiagonalMinusOuter(self.p, how=self.how)
+        return DiagonalMinusOuter(self.p, how=self.how, peak=self.probable.peak)
 
     @cached_property
     def log_jacobian(self) -> IdentityMinusOuter:
         """The Jacobian of log_softmax at z."""
-        return IdentityMinusOuter(self.p, ~namespace(self.log_p).isinf(self.log_p), how=self.how)
+        active = ~namespace(self.log_p).isinf(self.log_p)
+        return IdentityMinusOuter(self.p, active, self.how, self.probable.peak)
 
     @property
     def entropy_gradient(self) -> Array:

@@ -176,7 +176,7 @@ def _first_visit(tiles: _Tiles, loss: ListedLoss) -> _Rows:
 def _merged(tops: Array, others: Array, temperature: float) -> tuple[Array, Array]:
     """Return the maximum and the sum of the others [n, 1] from those of all tiles [n, tiles]."""
     xp = namespace(tops)
-    m, here = first_max(tops)
+    m, here, _ = first_max(tops)
     E = centre(tops, None, temperature).E
     r = accurate_sum(xp.where(here, others, weighted(E, 1 + others)))[:, None]
     return m, xp.where(xp.isinf(m), xp.zeros_like(r) + xp.nan, r)

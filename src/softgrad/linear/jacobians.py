@@ -14,7 +14,7 @@ from softgrad.arrays import Array, namespace
 from softgrad.kernels import AUTO, How
 from softgrad.linear.algebra import Outer, Scaled, matrix_by_columns
 from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shapes
-from softgrad.linear.rows import centred, eye, mass, total, weighted, without
+from softgrad.linear.rows import Peak, centred, eye, mass, minus_share, total, weighted, without
 
 __all__ = [
     "Diagonal",
@@ -39,6 +39,7 @@ class DiagonalMinusOuter(AbstractJacobian):
     """dq/dp, how q moves with the map's output p: 1 for softmax, 0 for sparsemax."""
 
     how: How = AUTO
+    peak: Peak | None = None
 
     @property
     def shapes(self) -> Shapes:
@@ -48,8 +49,8 @@ class DiagonalMinusOuter(AbstractJacobian):
         compiled = self.how.compiled(self.q, x_dot)
         if compiled is not None:
             return compiled.diagonal_minus_outer(self.q, x_dot, self.how.out)
-        w = centred(self.q, x_dot)
-        mean = total(weighted(self.q, w)) / mass(self.q)  # [..., 1]
+        w = centred(self.q, x_dot, self.peak)
+        mean = total(weighted(self.q, w)) / mass(self.q, self.peak)  # [..., 1]
         return weighted(self.q, w - mean)
 
     def apply_transpose(self, y_bar: Array) -> Array:
@@ -63,7 +64,8 @@ class DiagonalMinusOuter(AbstractJacobian):
         return xp.where(eye(q), (q * (others / q_total))[..., None], off_diagonal)
 
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
-        return DiagonalMinusOuterTangent(self.q, self.slope * self.apply(x_dot), self.how)
+        q_dot = self.slope * self.apply(x_dot)
+        return DiagonalMinusOuterTangent(self.q, q_dot, self.how, self.peak)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,6 +75,7 @@ class DiagonalMinusOuterTangent(AbstractLinearMap):
     q: Array  # [..., K]
     q_dot: Array  # [..., K]
     how: How = AUTO
+    peak: Peak | None = None
 
     @property
     def shapes(self) -> Shapes:
@@ -82,8 +85,8 @@ class DiagonalMinusOuterTangent(AbstractLinearMap):
         compiled = self.how.compiled(self.q, self.q_dot, x_dot)
         if compiled is not None:
             return compiled.diagonal_minus_outer_tangent(self.q, self.q_dot, x_dot, self.how.out)
-        w = centred(self.q, x_dot)
-        q_total = mass(self.q)
+        w = centred(self.q, x_dot, self.peak)
+        q_total = mass(self.q, self.peak)
         w = w - total(weighted(self.q, w)) / q_total  # now ⟨q, w⟩ = 0
         mean_dot = total(weighted(self.q_dot, w)) / q_total
         return weighted(self.q_dot, w) - self.q * mean_dot
@@ -104,6 +107,7 @@ class IdentityMinusOuter(AbstractJacobian):
     """False where log p is −inf: such an entry is constant and hears nothing."""
 
     how: How = AUTO
+    peak: Peak | None = None
 
     @property
     def shapes(self) -> Shapes:
@@ -113,7 +117,7 @@ class IdentityMinusOuter(AbstractJacobian):
         compiled = self.how.compiled(self.p, x_dot)
         if compiled is not None:
             return self._only_active(compiled.identity_minus_outer(self.p, x_dot, self.how.out))
-        w = centred(self.p, x_dot)
+        w = centred(self.p, x_dot, self.peak)
         return self._only_active(w - total(weighted(self.p, w)))
 
     def apply_transpose(self, y_bar: Array) -> Array:
@@ -121,16 +125,14 @@ class IdentityMinusOuter(AbstractJacobian):
         compiled = self.how.compiled(self.p, y_bar)
         if compiled is not None:
             return compiled.identity_minus_outer_transpose(self.p, y_bar, self.how.out)
-        xp, top = namespace(self.p, y_bar), first_max(self.p)
-        # At the largest p, y − p·Σy = y·(1 − p) − p·(Σy − y), both differences summed directly.
-        at_top = y_bar * total(without(top, self.p)) - self.p * total(without(top, y_bar))
-        return xp.where(top.here, at_top, y_bar - self.p * total(y_bar))
+        peak = Peak.of(self.p, self.peak)
+        return minus_share(y_bar, self.p, peak, total(y_bar), total(without(peak.top, y_bar)))
 
     def as_matrix(self) -> Array:
         return matrix_by_columns(self, self.p)
 
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
-        p_dot = DiagonalMinusOuter(self.p, how=self.how).apply(x_dot)
+        p_dot = DiagonalMinusOuter(self.p, how=self.how, peak=self.peak).apply(x_dot)
         return Outer(self._only_active(-namespace(p_dot).ones_like(p_dot)), p_dot)
 
     def _only_active(self, x: Array) -> Array:
@@ -146,6 +148,7 @@ class InnerProduct(AbstractJacobian):
 
     p: Array  # [..., K]
     how: How = AUTO
+    peak: Peak | None = None
 
     @property
     def shapes(self) -> Shapes:
@@ -161,7 +164,8 @@ class InnerProduct(AbstractJacobian):
         return self.p
 
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
-        return InnerProduct(DiagonalMinusOuter(self.p, how=self.how).apply(x_dot), self.how)
+        p_dot = DiagonalMinusOuter(self.p, how=self.how, peak=self.peak).apply(x_dot)
+        return InnerProduct(p_dot, self.how)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -15,10 +15,16 @@ from softgrad.losses.base import AbstractLoss, Rows
 from softgrad.losses.chain import Chain, SoftCap
 from softgrad.losses.cross_entropy_settings import AbstractCrossEntropySettings
 from softgrad.losses.reduced import AbstractRowLosses
-from softgrad.losses.row_targets import AbstractTargets, DenseTargets, LabelTargets, targets_of
-from softgrad.losses.simplex import p_minus_t
+from softgrad.losses.row_targets import (
+    AbstractTargets,
+    DenseTargets,
+    Label,
+    LabelTargets,
+    targets_of,
+)
+from softgrad.losses.simplex import p_minus_label, p_minus_t
 from softgrad.losses.weights import row_weights
-from softgrad.maps.centred import CentredRows, centre, mask_out, probabilities
+from softgrad.maps.centred import CentredRows, Probabilities, centre, mask_out, probabilities
 from softgrad.out import write
 
 __all__ = ["CrossEntropy", "CrossEntropyRows", "cross_entropy"]
@@ -147,9 +153,15 @@ class CrossEntropyRows(AbstractRowLosses):
         if fused is not None:
             return fused[0]
         # log Σ exp(z) · Σt − ⟨t, z⟩, both relative to the maximum: all terms have one sign
-        z, t = self.z, self.t * factor[..., None]
-        distance = accurate_sum(weighted(t, -(z.d + z.e)))
-        loss = accurate_sum(t) * log1p(z.r[..., 0]) + distance
+        z, label = self.z, self._label
+        if label is None:
+            t = self.t * factor[..., None]
+            distance, mass = accurate_sum(weighted(t, -(z.d + z.e))), accurate_sum(t)
+        else:
+            t, xp = label.t * factor[..., None], namespace(z.d)
+            d, e = (xp.take_along_axis(part, label.index, axis=-1) for part in (z.d, z.e))
+            distance, mass = weighted(t, -(d + e))[..., 0], t[..., 0]
+        loss = mass * log1p(z.r[..., 0]) + distance
         z_loss = self.settings.z_loss
         return loss + factor * z_loss * z.logsumexp**2 if z_loss else loss
 
@@ -195,9 +207,11 @@ class CrossEntropyRows(AbstractRowLosses):
         return value, gradient
 
     @cached_property
-    def p(self) -> Array:
+    def p(self) -> Probabilities:
         """The probabilities."""
         chain = self._chain
+        if self.how.compiled(chain.y) is None:
+            return self.z.peaked
         return probabilities(chain.y, self._where, chain.temperature, self.how)
 
     @cached_property
@@ -236,6 +250,13 @@ class CrossEntropyRows(AbstractRowLosses):
         return (self.weights == 0)[..., None]
 
     @property
+    def _label(self) -> Label | None:
+        """The class of each row that has a target, where the formulas do it and there is one."""
+        if self.settings.label_smoothing or self.how.compiled(self.x) is not None:
+            return None
+        return self.targets.label(self.class_weights, self.weights)
+
+    @property
     def _few(self) -> tuple[Array, Array | None] | None:
         """The ids and the targets of the few classes that have one; None where all may."""
         if self.settings.label_smoothing:
@@ -254,15 +275,18 @@ class CrossEntropyRows(AbstractRowLosses):
         return accurate_sum(masses)
 
     def _gradient_in_z(self, factor: Array) -> Array:
-        p = self.z.probabilities
-        gradient = p_minus_t(p, self.t * factor[..., None], self.how)
+        (p, peak), label = self.z.peaked, self._label
+        if label is None:
+            gradient = p_minus_t(p, self.t * factor[..., None], self.how, peak)
+        else:
+            gradient = p_minus_label(p, label.index, label.t * factor[..., None], peak)
         if not self.settings.z_loss:
             return gradient
         return gradient + 2 * self.settings.z_loss * (factor * self.z.logsumexp)[..., None] * p
 
     def _hessian_in_z(self, factor: Array) -> AbstractLinearMap:
-        p, total = self.p, self._mass * factor
-        jacobian = DiagonalMinusOuter(p, how=self.how)
+        (p, peak), total = self.p, self._mass * factor
+        jacobian = DiagonalMinusOuter(p, how=self.how, peak=peak)
         if not self.settings.z_loss:
             return Scaled(total[..., None], jacobian)
         slope = 2 * self.settings.z_loss * factor

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import array_api_compat
 import numpy as np
@@ -22,6 +22,7 @@ from softgrad.losses.targets import Labels, TopK, check_labels, spread_labels
 __all__ = [
     "AbstractTargets",
     "DenseTargets",
+    "Label",
     "LabelTargets",
     "Rest",
     "SparseTargets",
@@ -30,6 +31,13 @@ __all__ = [
 ]
 
 Rest = Literal["ignore", "spread"]
+
+
+class Label(NamedTuple):
+    """The only class of each row that has a target."""
+
+    index: Array  # [..., 1]
+    t: Array  # [..., 1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +66,13 @@ class AbstractTargets(ABC):
         """Return the few classes that have a target, and c_j t_j, None for ones: [..., k].
 
         It is None where every class may have one.
+        """
+
+    @abstractmethod
+    def label(self, class_weights: Array | None, weights: Array) -> Label | None:
+        """Return the only class that has a target, and c_j t_j, 0 in rows without weight.
+
+        It is None where several may have one.
         """
 
     @abstractmethod
@@ -96,6 +111,14 @@ class LabelTargets(AbstractTargets):
             return ids, None
         return ids, self.mass(class_weights)[..., None]
 
+    def label(self, class_weights: Array | None, weights: Array) -> Label:
+        xp, labels, used = namespace(weights), self.labels, weights != 0
+        t = xp.ones_like(weights) if class_weights is None else self.mass(class_weights)
+        t = xp.where(labels.in_range, t, xp.zeros_like(t) + xp.nan)
+        t = xp.where(used, t, xp.zeros_like(t))
+        index = xp.where(labels.in_range & used, labels.index, xp.zeros_like(labels.index))
+        return Label(index[..., None], t[..., None])
+
     def dense(self, like: Array) -> Array:
         return spread_labels(self.labels, like)
 
@@ -123,6 +146,9 @@ class DenseTargets(AbstractTargets):
         return accurate_sum(self.dense(class_weights) * class_weights)
 
     def listed(self, class_weights: Array | None) -> None:
+        return None
+
+    def label(self, class_weights: Array | None, weights: Array) -> None:
         return None
 
     def dense(self, like: Array) -> Array:
@@ -169,6 +195,9 @@ class SparseTargets(AbstractTargets):
             return self.ids.index, self.probabilities
         c = _at(class_weights, self.ids.index, self.ids.in_range)
         return self.ids.index, weighted(self.probabilities, c)
+
+    def label(self, class_weights: Array | None, weights: Array) -> None:
+        return None
 
     def dense(self, like: Array) -> Array:
         xp, dtype = namespace(like), compute_dtype(like)

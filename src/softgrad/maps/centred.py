@@ -8,11 +8,15 @@ the rounding error of x_j − x_k is kept, so that the range of the logits costs
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from softgrad.arithmetic import (
+    FirstMax,
+    Made,
     accurate_sum,
     exp,
     first_max,
+    is_fused,
     log1p,
     two_diff,
     two_inverse,
@@ -20,8 +24,16 @@ from softgrad.arithmetic import (
 )
 from softgrad.arrays import Array, computed, dtype_name, namespace
 from softgrad.kernels import How
+from softgrad.linear.rows import Peak
 
-__all__ = ["CentredRows", "centre", "mask_out", "probabilities"]
+__all__ = ["CentredRows", "Probabilities", "centre", "mask_out", "probabilities"]
+
+
+class Probabilities(NamedTuple):
+    """Probabilities of rows, and what products with them need not look for."""
+
+    p: Array  # [..., K]
+    peak: Peak | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +45,18 @@ class CentredRows:
     e: Array  # [..., K]
     E: Array  # [..., K], exactly 1 at the maximum
     r: Array  # [..., 1], the sum of the others
+    top: FirstMax
 
     @property
     def probabilities(self) -> Array:
         """p = E / S."""
         return self.E / (1 + self.r)
+
+    @property
+    def peaked(self) -> Probabilities:
+        """p with its peak, where passes over the rows cost most."""
+        peak = Peak(self.top, self.r / (1 + self.r)) if is_fused(self.r) else None
+        return Probabilities(self.probabilities, peak)
 
     @property
     def log_probabilities(self) -> Array:
@@ -62,23 +81,29 @@ def centre(x: Array, where: Array | None = None, temperature: float = 1.0) -> Ce
     """
     xp = namespace(x)
     x = mask_out(computed(x), where)
-    m, here = first_max(x)
-    d, e = two_diff(x, m)
-    if temperature != 1.0:
-        d, e = _divide(d, e, temperature)
-    E = exp(d, e)
-    # d is 0 at the maximum, and NaN where that is infinite or NaN: it takes E's place in the sum.
-    r = accurate_sum(xp.where(here, d, E))[..., None]
-    return CentredRows(m, d, e, E, r)
+    top = first_max(x)
+
+    def terms(x: Array, m: Array, here: Array) -> tuple[Array, ...]:
+        d, e = two_diff(x, m)
+        if temperature != 1.0:
+            d, e = _divide(d, e, temperature)
+        E = exp(d, e)
+        # d is 0 at the maximum, and NaN where that is infinite or NaN: it takes E's place.
+        return xp.where(here, d, E), d, e, E
+
+    others, d, e, E = terms(x, top.value, top.here)
+    made = Made(lambda *parts: terms(*parts)[0], (x, top.value, top.here))
+    r = accurate_sum(others, made)[..., None]
+    return CentredRows(top.value, d, e, E, r, top)
 
 
-def probabilities(x: Array, where: Array | None, temperature: float, how: How) -> Array:
+def probabilities(x: Array, where: Array | None, temperature: float, how: How) -> Probabilities:
     """Return softmax(x/T) of rows, by a kernel where there is one for them."""
     x = mask_out(x, where)
     compiled = how.compiled(x)
     if compiled is not None:
-        return compiled.softmax(x, temperature, how.target(x))
-    return centre(x, None, temperature).probabilities
+        return Probabilities(compiled.softmax(x, temperature, how.target(x)))
+    return centre(x, None, temperature).peaked
 
 
 def mask_out(x: Array, where: Array | None) -> Array:

@@ -9,7 +9,7 @@ from softgrad.arrays import Array, namespace
 from softgrad.kernels import AUTO, How
 from softgrad.linear import AbstractJacobian, Deferred, IdentityMinusOuter, InputScaled
 from softgrad.maps.base import AbstractMap
-from softgrad.maps.centred import centre, mask_out
+from softgrad.maps.centred import Probabilities, centre, mask_out
 from softgrad.maps.rows import fill_masked, settle_real
 
 __all__ = ["LogSoftmax", "log_softmax"]
@@ -59,16 +59,21 @@ class LogSoftmax(AbstractMap):
         if compiled is None:
             rows = centre(x, where, T)
             y = fill_masked(rows.log_probabilities, where, -xp.inf)
-            return y, self._jacobian(rows.probabilities, y, where, how)
+            return y, self._jacobian(rows.peaked, y, where, how)
         x = mask_out(x, where)
         y = fill_masked(compiled.log_softmax(x, T, how.target(x)), where, -xp.inf)
-        shapes = tuple(x.shape), tuple(x.shape)
-        return y, Deferred(shapes, lambda: self._jacobian(compiled.softmax(x, T), y, where, how))
 
-    def _jacobian(self, p: Array, y: Array, where: Array | None, how: How) -> AbstractJacobian:
-        xp = namespace(p)
-        p = fill_masked(p, where, 0.0)
-        jacobian = IdentityMinusOuter(p, active=~xp.isinf(y), how=how)
+        def jacobian() -> AbstractJacobian:
+            return self._jacobian(Probabilities(compiled.softmax(x, T)), y, where, how)
+
+        return y, Deferred((tuple(x.shape), tuple(x.shape)), jacobian)
+
+    def _jacobian(
+        self, of: Probabilities, y: Array, where: Array | None, how: How
+    ) -> AbstractJacobian:
+        p, active = fill_masked(of.p, where, 0.0), ~namespace(y).isinf(y)
+        peak = of.peak if where is None else None  # a row that is masked whole has none
+        jacobian = IdentityMinusOuter(p, active, how, peak)
         return jacobian if self.temperature == 1.0 else InputScaled(jacobian, 1 / self.temperature)
 
 

@@ -9,7 +9,7 @@ from softgrad.arrays import Array, namespace
 from softgrad.kernels import AUTO, How
 from softgrad.linear import AbstractJacobian, Deferred, InnerProduct
 from softgrad.maps.base import AbstractMap
-from softgrad.maps.centred import centre, mask_out
+from softgrad.maps.centred import Probabilities, centre, mask_out
 
 __all__ = ["LogSumExp", "logsumexp"]
 
@@ -47,16 +47,20 @@ class LogSumExp(AbstractMap):
         x = mask_out(x, where)
         if compiled is None:
             rows = centre(x)
-            return rows.logsumexp, _gradient(rows.probabilities, rows.logsumexp, how)
+            return rows.logsumexp, _gradient(rows.peaked, rows.logsumexp, how)
         y = compiled.logsumexp(x)
-        shapes = tuple(x.shape), tuple(x.shape[:-1])
-        return y, Deferred(shapes, lambda: _gradient(compiled.softmax(x), y, how))
+
+        def gradient() -> AbstractJacobian:
+            return _gradient(Probabilities(compiled.softmax(x)), y, how)
+
+        return y, Deferred((tuple(x.shape), tuple(x.shape[:-1])), gradient)
 
 
-def _gradient(p: Array, y: Array, how: How) -> AbstractJacobian:
+def _gradient(of: Probabilities, y: Array, how: How) -> AbstractJacobian:
     """Return ⟨p, ·⟩, with p = 0 in a row of −inf alone."""
-    xp = namespace(p)
-    return InnerProduct(xp.where((y == -xp.inf)[..., None], xp.zeros_like(p), p), how)
+    xp, p = namespace(y), of.p
+    p = xp.where((y == -xp.inf)[..., None], xp.zeros_like(p), p)
+    return InnerProduct(p, how, of.peak)
 
 
 logsumexp = LogSumExp()

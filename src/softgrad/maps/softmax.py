@@ -17,7 +17,7 @@ from softgrad.linear import (
 )
 from softgrad.linear.base import Shapes
 from softgrad.linear.rows import weighted
-from softgrad.maps.centred import centre, probabilities
+from softgrad.maps.centred import Probabilities, centre, probabilities
 from softgrad.maps.rows import (
     EmptyRow,
     empty_rows,
@@ -86,15 +86,17 @@ class Softmax(AbstractSimplexMap):
         xp, plain = namespace(x), where is None and self.empty_row == "nan"
         if how.wanted == "product" and plain and how.compiled(x) is not None:
             return x, self._at_temperature(SoftmaxAt(x, self.temperature, how))
-        p = fill_masked(probabilities(x, where, self.temperature, how), where, 0.0)
+        p, peak = probabilities(x, where, self.temperature, how)
+        p = fill_masked(p, where, 0.0)
         if self.empty_row == "nan":  # which p already is
-            return p, self._jacobian(p, how)
+            return p, self._jacobian(Probabilities(p, peak), how)
         empty = empty_rows(x, where)
         constant = xp.where(empty, xp.zeros_like(p), p)
-        return fill_empty_rows(p, empty, where, self.empty_row), self._jacobian(constant, how)
+        jacobian = self._jacobian(Probabilities(constant, peak), how)
+        return fill_empty_rows(p, empty, where, self.empty_row), jacobian
 
-    def _jacobian(self, p: Array, how: How) -> AbstractJacobian:
-        return self._at_temperature(DiagonalMinusOuter(p, how=how))
+    def _jacobian(self, of: Probabilities, how: How) -> AbstractJacobian:
+        return self._at_temperature(DiagonalMinusOuter(of.p, how=how, peak=of.peak))
 
     def _at_temperature(self, jacobian: AbstractJacobian) -> AbstractJacobian:
         return jacobian if self.temperature == 1.0 else InputScaled(jacobian, 1 / self.temperature)
@@ -138,7 +140,8 @@ class SoftmaxAt(AbstractJacobian):
     def made(self) -> AbstractJacobian:
         """The Jacobian at the probabilities."""
         how = replace(self.how, out=None)
-        return DiagonalMinusOuter(probabilities(self.x, None, self.temperature, how), how=how)
+        p, peak = probabilities(self.x, None, self.temperature, how)
+        return DiagonalMinusOuter(p, how=how, peak=peak)
 
 
 softmax = Softmax()

@@ -55,6 +55,9 @@ def head_value(
     x = parts[0]
     choose(options.get("impl", "auto"), x)
     rule = _HeadRule(head, axis)
+    if 0 in x.shape[:-1]:  # without rows there is nothing to go through
+        no_logits = jnp.zeros((*x.shape[:-1], rule.layer(parts).classes), x.dtype)
+        return head.loss(no_logits, targets, **options)
     constants = Constants.of(targets, options, x).arrays
     if has_numbers(constants):
         with quiet():

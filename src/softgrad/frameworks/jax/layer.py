@@ -72,7 +72,7 @@ class Layer:
         """
         N, rows = prod(self.batch), self._rows(self.x)
         n = self._chunk(N)
-        positions = jnp.arange(-(-N // n) * n).reshape(-1, n) if N else jnp.zeros((0, 1), int)
+        positions = jnp.arange(-(-N // n) * n).reshape(-1, n)
 
         def body(carry: Any, position: Array) -> tuple[Any, Any]:
             at = jnp.minimum(position, N - 1)
@@ -82,7 +82,7 @@ class Layer:
 
         # Whoever differentiates a third time computes the logits once more.
         carry, made = lax.scan(jax.checkpoint(body), carry, positions)
-        return carry, tree.map(lambda v: v.reshape(-1, *v.shape[2:])[:N], made)
+        return carry, tree.map(lambda v: v.reshape(prod(v.shape[:2]), *v.shape[2:])[:N], made)
 
     def logits(self, chunk: Chunk) -> Array:
         """Return x Wᵀ + b."""  # [n, K]

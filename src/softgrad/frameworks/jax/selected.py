@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from softgrad.arrays import Array, describe, dtype_name, same_kind
+from softgrad.arrays import Array, compute_dtype, describe, dtype_name, same_kind
 from softgrad.errors import mismatch
 from softgrad.frameworks.jax.concrete import has_numbers
 from softgrad.frameworks.jax.layer import Chunk, Layer
@@ -44,6 +44,9 @@ def selected_value(
     if "int" not in dtype_name(ids) or batch not in (tuple(ids.shape), tuple(ids.shape[:-1])):
         expected = f"integers of shape {batch} or of k more at its end"
         raise ValueError(mismatch("ids", expected, describe(ids)))
+    if 0 in batch:
+        log_probs, others = (jnp.zeros(shape, compute_dtype(x)) for shape in (ids.shape, batch))
+        return Selected(log_probs, others, others)
     if has_numbers(ids):
         there = np.asarray(ids)
         check_labels(there, there, W.shape[0], None, "ids")
