@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from softgrad.arrays import Array
+from softgrad.arrays import Array, quiet
 from softgrad.heads.plan import cuts
+from softgrad.kernels.threads import over_rows
 from softgrad.learn.linear_loss import MEMORY, linear_loss, linear_loss_value
 from softgrad.learn.minibatch.batches import Batch
 from softgrad.nn import AbstractLayer, Linear
@@ -81,7 +82,7 @@ class Model:
         gradients = {**pull(bars.x), "W": bars.W, "b": bars.bias}
         parameters = self.parameters
         for name, factor in self.penalties.items():
-            gradients[name] += (factor * ridge) * parameters[name]
+            _add(factor * ridge, parameters[name], gradients[name])
         return loss * n, gradients
 
     def penalty(self, ridge: float) -> float:
@@ -136,6 +137,16 @@ def spread(array: Array, places: Array, K: int) -> Array:
     wide = np.zeros((K, *array.shape[1:]), array.dtype)
     wide[places] = array
     return wide
+
+
+def _add(factor: float, terms: Array, out: Array) -> None:
+    """Add a multiple to an array in place, in all threads: it is as large as all coefficients."""
+
+    def add(first: int, last: int) -> None:
+        with quiet():  # every thread has its own settings for warnings
+            out[first:last] += factor * terms[first:last]
+
+    over_rows(add, *out.shape)
 
 
 def _by_place(of_layers: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
