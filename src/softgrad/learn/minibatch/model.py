@@ -95,6 +95,19 @@ class Model:
         """Return one whose classes have nothing in common: that changes the penalty alone."""
         return replace(self, W=self.W - self.W.mean(axis=0), b=self.b - self.b.mean())
 
+    def moved(self, shift: Array, sign: float) -> Model:
+        """Return one that says of rows x − sign·shift what this one says of x: a bias differs."""
+        if not shift.any():
+            return self
+        first = self.hidden[0] if self.hidden else self
+        assert isinstance(first, (Linear, Model))
+        assert first.b is not None
+        b = first.b + sign * (first.W.astype(np.float64) @ shift)
+        b = b.astype(first.W.dtype)
+        if not self.hidden:
+            return replace(self, b=b)
+        return replace(self, hidden=(Linear.of(first.W, b), *self.hidden[1:]))
+
     def grown(self, places: Array, K: int) -> Model:
         """Return one of K classes: those that there are at these places, and zeros elsewhere."""
         return replace(self, W=spread(self.W, places, K), b=spread(self.b, places, K))
