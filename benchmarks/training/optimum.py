@@ -32,13 +32,13 @@ def measure(
     problem = PROBLEMS[name]
     X, y = problem.data()
     best = SoftmaxClassifier(tol=_SURE * problem.gap).fit(X, y).objective_
-    watch = partial(Watch, best, problem.gap, patience, clock)
+    watch = partial(Watch, best, problem.gap, clock)
     ways: dict[str, tuple[Role, Fit]] = {}
     for solver in problem.ours:
         ways[f"softgrad {solver}"] = "ours", partial(fit_softgrad, solver, X, y)
     for solver in problem.peers:
         ways[f"scikit-learn {solver}"] = "peer", partial(fit_peer, solver, X, y)
-    found = [_tried(way, role, fit, watch()) for way, (role, fit) in ways.items()]
+    found = [_tried(way, role, fit, watch(patience)) for way, (role, fit) in ways.items()]
     runs = {m.way: _run(ways[m.way][1], watch) for m in found if not m.problem}
     effort = Effort(seconds=seconds, least=2, most=15, settle=0.02, calls=1)
     times, rounds = medians(runs, effort, clock)

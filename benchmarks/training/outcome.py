@@ -13,7 +13,7 @@ from softgrad.results import Block, Paragraph, Result, Table
 
 __all__ = ["Outcome"]
 
-_WAYS = ("work", "size", "way", "time", "as long as softgrad", "peak memory")
+_WAYS = ("work", "size", "way", "values", "time", "as long as softgrad", "peak memory")
 _GOALS = ("work", "goal", "measured", "")
 _WORDS = {True: "holds", False: "missed", None: "not measured"}
 
@@ -78,6 +78,7 @@ def _ways(case: Measured) -> Iterator[tuple[str, ...]]:
             case.suite,
             case.shape,
             m.way,
+            "" if m.error is None else f"{m.work:.0f}",  # of the objective, until it was near
             _time(m),
             ABSENT if ratio is None else f"{ratio:.2f} ×",
             "" if m.mebibytes is None else f"{m.mebibytes:.0f} MiB",

@@ -6,6 +6,7 @@ brings them. Every solver of scikit-learn takes values from one class, which is 
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -41,9 +42,9 @@ class Watch:
     """The minimum: of the mean over rows, which is what both libraries minimise."""
     gap: float
     """What a value may be above it, relative to it."""
-    patience: float = 120.0
-    """Seconds."""
     clock: Clock = time.perf_counter
+    patience: float = math.inf
+    """Seconds."""
     values: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
