@@ -29,6 +29,7 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.training
 
 page: web/node_modules
 	cd web && npm run build

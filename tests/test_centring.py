@@ -71,6 +71,40 @@ def test_polish_and_another_start_see_near_columns_too() -> None:
         assert found.optimality_ < 1e-6 * found.objective_
 
 
+UNITS = np.array([2.0**20, 0.0, -(2.0**30)])
+"""Mini-batches see the units of the columns, so that these are near 1."""
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_mini_batches_see_near_columns_too(place: str, tmp_path: Path) -> None:
+    X, y = near()
+    X /= 1024
+    X[:, 1:] *= 128
+    best = sg.SoftmaxClassifier().fit(X, y).objective_
+    there = sg.SoftmaxClassifier(solver="adam", random_state=0)
+    there.fit(PLACES[place](X + UNITS, tmp_path), y)
+    assert there.objective_ < 1.01 * best
+    assert there.objective_ - best < there.optimality_ < 0.1 * best
+    losses = -there.predict_log_proba(X + UNITS)[np.arange(len(y)), y]
+    penalty = np.sum(there.coef_**2) / (2 * len(y))
+    assert losses.mean() + penalty == pytest.approx(there.objective_, rel=1e-6)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_hidden_layers_see_near_columns_too(early_stopping: bool) -> None:
+    X, y = near()
+    X /= 1024
+    X[:, 1:] *= 128
+    settings: dict[str, Any] = {"hidden": (8,), "activation": "tanh", "random_state": 0}
+    settings |= {"early_stopping": early_stopping, "max_iter": 60}
+    model = sg.SoftmaxClassifier(**settings).fit(X, y)
+    there = sg.SoftmaxClassifier(**settings, warm_start=True).fit(X + UNITS, y)
+    assert there.score(X + UNITS, y) > model.score(X, y) - 0.02
+    if not early_stopping:
+        went_on = there.history_[-1].loss
+        assert there.fit(X + UNITS, y).history_[0].loss < 1.05 * went_on
+
+
 def test_statistics_are_those_without_the_detour(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not so far away, both ways have their digits."""
     X, y = near()

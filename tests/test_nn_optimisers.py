@@ -69,19 +69,35 @@ def test_saved_state_goes_on_where_it_was(make):
     assert np.any(W != 1)
 
 
-def test_adam_moves_a_large_parameter_as_it_moves_its_parts():
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_moves_a_large_parameter_as_it_moves_its_parts(dtype):
     rng = np.random.default_rng(0)
-    W = rng.normal(size=(70_001, 3)).astype(np.float32)  # many parts, for several threads
+    W = rng.normal(size=(70_001, 3)).astype(dtype)  # for the kernel, in several threads
     rows = [slice(0, 5), slice(21_840, 21_850), slice(69_990, None)]
     few, whole, parts = [W[part].copy() for part in rows], Adam(lr=0.1), Adam(lr=0.1)
     for _ in range(3):
-        gradient = rng.normal(size=W.shape).astype(np.float32)
+        gradient = rng.normal(size=W.shape).astype(dtype)
         whole.step({"W": W}, {"W": gradient})
         names = [str(i) for i in range(len(rows))]
         pieces = [gradient[part] for part in rows]
         parts.step(dict(zip(names, few, strict=True)), dict(zip(names, pieces, strict=True)))
     for part, moved in zip(rows, few, strict=True):
         np.testing.assert_array_equal(W[part], moved)
+
+
+def test_adam_goes_on_from_a_large_state_that_it_may_not_write():
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(2, 140_000)).astype(np.float32)
+    W, first = np.zeros(140_000, np.float32), Adam()
+    first.step({"W": W}, {"W": gradients[0]})
+    kept = {name: array.copy() for name, array in first.state.items()}
+    for array in kept.values():
+        array.flags.writeable = False
+    V, second = W.copy(), Adam(state=dict(kept))
+    first.step({"W": W}, {"W": gradients[1]})
+    second.step({"W": V}, {"W": gradients[1]})
+    np.testing.assert_array_equal(V, W)
+    assert (second.state["W.m"] != kept["W.m"]).any()
 
 
 def test_optimisers_share_no_state():

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,9 @@ from softgrad.checker import Report
 from softgrad.cli.command import Output, bad_values_are_bad_usage
 from softgrad.cli.exit_codes import CHECK_FAILED, INTERRUPTED, OK
 from softgrad.cli.parameters import refuse_overwriting, writing
+from softgrad.cli.settings import CorpusSettings
 from softgrad.explain.language_training import LanguageTraining
 from softgrad.learn.language import (
-    Corpus,
     LanguageModel,
     Losses,
     Step,
@@ -31,50 +30,23 @@ from softgrad.learn.language import (
 from softgrad.learn.model_file import save_model
 from softgrad.results import counted
 
-__all__ = ["CorpusSettings", "train_on_corpus"]
+__all__ = ["train_on_corpus"]
 
 _RECENT = 100
 """Mini-batches whose mean loss is shown."""
 
 
-@dataclass(frozen=True)
-class CorpusSettings:
-    """What the options of a training on a corpus say."""
-
-    context: int = 16
-    dim: int = 64
-    epochs: int = 1
-    batch_size: int = 1024
-    lr: float = 7e-3
-    max_tokens: int | None = None
-    min_count: int = 2
-    max_types: int = 50_000
-    validation: float = 0.05
-    seed: int = 0
-
-    def read(self, source: str) -> Corpus:
-        """Return the corpus."""
-        return read_corpus(
-            source,
-            min_count=self.min_count,
-            max_types=self.max_types,
-            max_tokens=self.max_tokens,
-            validation=self.validation,
-            seed=self.seed,
-        )
-
-
 def train_on_corpus(
     output: Output,
     source: str,
-    settings: Mapping[str, Any],
+    settings: CorpusSettings,
     model_file: Path,
     checkpoint: Path | None,
     page: Path | None,
 ) -> int:
     """Train a language model and save it; return the exit code."""
     refuse_overwriting(source, model_file, checkpoint, page)
-    fit = _Fit(source, CorpusSettings(**settings), checkpoint)
+    fit = _Fit(source, settings, checkpoint)
     output.print(*fit.conditions())
     report = check_gradients(fit.settings.seed)
     if report.verdict == "fail":
@@ -135,7 +107,14 @@ class _Fit:
     def __init__(self, source: str, settings: CorpusSettings, checkpoint: Path | None) -> None:
         self.source, self.settings, self.checkpoint = source, settings, checkpoint
         with bad_values_are_bad_usage():
-            self.corpus = settings.read(source)
+            self.corpus = read_corpus(
+                source,
+                min_count=settings.min_count,
+                max_types=settings.max_types,
+                max_tokens=settings.max_tokens,
+                validation=settings.validation,
+                seed=settings.seed,
+            )
             self.model = LanguageModel.start(
                 self.corpus.vocabulary,
                 context=settings.context,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.cli.command import Output, bad_values_are_bad_usage
+from softgrad.cli.settings import Settings
 from softgrad.explain.judged import Judged, OnTheWay
 from softgrad.explain.layer_checks import LayerCheck, check_layers, layer_name
 from softgrad.explain.tables import milestones
@@ -26,37 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "Settings"]
 
-_LEARNING_RATE = {"adam": 3e-3, "sgd": 0.05}
 _MOMENTUM = 0.9
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the options of a training run say."""
-
-    target: str | None = None
-    """None: the last column of a file."""
-    hidden: tuple[int, ...] = (64, 32)
-    activation: str = "relu"
-    head: str = "softmax"
-    epochs: int = 40
-    batch_size: int = 32
-    lr: float | None = None
-    """None: what suits the optimiser."""
-    optimizer: str = "adam"
-    validation: float = 0.2
-    seed: int = 0
-
-    @property
-    def rate(self) -> float:
-        """The learning rate."""
-        return _LEARNING_RATE[self.optimizer] if self.lr is None else self.lr
-
-    def make_optimiser(self) -> AbstractOptimiser:
-        """Return the optimiser, at its first step."""
-        if self.optimizer == "adam":
-            return Adam(lr=self.rate)
-        return SGD(lr=self.rate, momentum=_MOMENTUM)
 
 
 @final
@@ -69,7 +40,7 @@ class Fit:
         self.epochs: list[Epoch] = []
         self.interrupted = False
         with bad_values_are_bad_usage():
-            self.optimiser = settings.make_optimiser()
+            self.optimiser = _optimiser(settings)
             self.rows, self.held_out = split(data, settings.validation, settings.seed)
             held_out = held_out_rows(data, settings.validation, settings.seed)
             self.numbers = np.flatnonzero(held_out) + 1
@@ -167,6 +138,13 @@ class Fit:
             confusion=confusion_counts(self.held_out.y, predicted, len(self.model.classes)),
             seconds=self.seconds,
         )
+
+
+def _optimiser(settings: Settings) -> AbstractOptimiser:
+    """Return the optimiser, at its first step."""
+    if settings.optimizer == "adam":
+        return Adam(lr=settings.rate)
+    return SGD(lr=settings.rate, momentum=_MOMENTUM)
 
 
 @contextmanager

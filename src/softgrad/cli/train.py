@@ -19,6 +19,7 @@ from softgrad.cli.parameters import (
     sizes,
     writing,
 )
+from softgrad.cli.settings import CorpusSettings, Settings, default_of, names
 from softgrad.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,14 +29,12 @@ if TYPE_CHECKING:
 _COUNT = click.IntRange(min=1)
 _CORPUS = "With --corpus: "
 _ALWAYS = {"data", "corpus", "model_file", "as_json", "traceback"}
-_TRAINING = {"epochs", "batch_size", "lr", "validation", "seed"}
 _OPTIONS = {
-    "--corpus": _TRAINING
-    | {"context", "dim", "max_tokens", "min_count", "max_types", "checkpoint", "report"},
+    "--corpus": {*names(CorpusSettings), "checkpoint", "report"},
     "--solver": {"target", "solver", "strength", "checkpoint", "cache", "report"},
-    "networks": _TRAINING | {"target", "hidden", "activation", "head", "optimizer", "report"},
+    "networks": {*names(Settings), "report"},
 }
-"""What may be said of each kind of training."""
+"""What may be said of each kind of training. What is not said is left to its settings."""
 
 _SETTING = {"strength": "C"}
 """What a parameter is called that cannot have its own name: click wants small letters."""
@@ -86,67 +85,53 @@ def widths(text: str) -> tuple[int, ...]:
 @click.option(
     "--hidden",
     type=widths,
-    default="64,32",
-    show_default=True,
-    help="Widths of the hidden layers; none for no hidden layer.",
+    help=f"Widths of the hidden layers; none for no hidden layer.  {default_of('hidden')}",
 )
 @click.option(
     "--activation",
     type=click.Choice(
         ("relu", "tanh", "sigmoid", "softmax", "log_softmax", "sparsemax", "entmax15")
     ),
-    default="relu",
-    show_default=True,
+    help=default_of("activation"),
 )
-@click.option(
-    "--head", type=click.Choice(("softmax", "sigmoid")), default="softmax", show_default=True
-)
-@click.option("--epochs", type=_COUNT, metavar="N", default=40, help="[default: 40; of a corpus 1]")
-@click.option(
-    "--batch-size", type=_COUNT, metavar="N", default=32, help="[default: 32; of a corpus 1024]"
-)
-@click.option(
-    "--lr",
-    type=positive,
-    help="Learning rate.  [default: 0.003 for adam, 0.05 for sgd; of a corpus 0.007]",
-)
+@click.option("--head", type=click.Choice(("softmax", "sigmoid")), help=default_of("head"))
+@click.option("--epochs", type=_COUNT, metavar="N", help=default_of("epochs"))
+@click.option("--batch-size", type=_COUNT, metavar="N", help=default_of("batch_size"))
+@click.option("--lr", type=positive, help=f"Learning rate.  {default_of('lr')}")
 @click.option(
     "--optimizer",
     type=click.Choice(("adam", "sgd")),
-    default="adam",
-    show_default=True,
-    help="sgd has momentum 0.9.",
+    help=f"sgd has momentum 0.9.  {default_of('optimizer')}",
 )
 @click.option(
     "--validation",
     type=float,
-    default=0.2,
-    help="Share of rows, or of tokens in whole files, held out.  [default: 0.2; of a corpus 0.05]",
+    help=f"Share of rows, or of tokens in whole files, held out.  {default_of('validation')}",
 )
 @click.option(
     "--context",
     type=_COUNT,
     metavar="N",
-    help=_CORPUS + "tokens that a prediction sees.  [default: 16]",
+    help=f"{_CORPUS}tokens that a prediction sees.  {default_of('context')}",
 )
 @click.option(
     "--dim",
     type=_COUNT,
     metavar="N",
-    help=_CORPUS + "numbers that stand for a token.  [default: 64]",
+    help=f"{_CORPUS}numbers that stand for a token.  {default_of('dim')}",
 )
-@click.option("--max-tokens", type=_COUNT, metavar="N", help=_CORPUS + "read no more.")
+@click.option("--max-tokens", type=_COUNT, metavar="N", help=f"{_CORPUS}read no more.")
 @click.option(
     "--min-count",
     type=_COUNT,
     metavar="N",
-    help=_CORPUS + "rarer tokens are unknown.  [default: 2]",
+    help=f"{_CORPUS}rarer tokens are unknown.  {default_of('min_count')}",
 )
 @click.option(
     "--max-types",
     type=_COUNT,
     metavar="N",
-    help=_CORPUS + "types of token at most.  [default: 50000]",
+    help=f"{_CORPUS}types of token at most.  {default_of('max_types')}",
 )
 @seed_option
 @click.option(
@@ -185,38 +170,30 @@ def train(
     for name in sorted(given - _OPTIONS[kind] - _ALWAYS):
         where = " or ".join(other for other in _OPTIONS if name in _OPTIONS[other])
         raise UsageError(f"{_option(name)} goes with {where}, not with {kind}")
-    settings = {name: value for name, value in settings.items() if name in _OPTIONS[kind]}
+    chosen = {_SETTING.get(name, name): value for name, value in settings.items() if name in given}
     if corpus is not None:
         from softgrad.cli.corpus import train_on_corpus
 
-        chosen = {name: value for name, value in settings.items() if name in given}
         checkpoint = chosen.pop("checkpoint", None)
-        return train_on_corpus(output, corpus, chosen, model_file, checkpoint, report)
+        model = CorpusSettings(**chosen)
+        return train_on_corpus(output, corpus, model, model_file, checkpoint, report)
     assert data is not None
+    refuse_overwriting(data, model_file, report, chosen.get("checkpoint"))
     if by_solver:
-        return _regression(output, data, model_file, settings, report)
-    from softgrad.cli.fitting import Fit, Settings
+        from softgrad.cli.regression import train_regression
+
+        target = chosen.pop("target", None)
+        return train_regression(output, data, target, chosen, model_file, report)
+    from softgrad.cli.fitting import Fit
     from softgrad.cli.verdicts import check_and_show
 
-    refuse_overwriting(data, model_file, report)
-    fit = Fit(data, Settings(**settings))
+    fit = Fit(data, Settings(**chosen))
     if not check_and_show(output, fit):
         return CHECK_FAILED
     fit.train(output)
     if fit.interrupted:
         return _interrupted(output, fit, model_file)
     return _finish(output, fit, model_file, report)
-
-
-def _regression(
-    output: Output, data: str, model_file: Path, settings: dict[str, Any], report: Path | None
-) -> int:
-    refuse_overwriting(data, model_file, report, settings["checkpoint"])
-    from softgrad.cli.regression import train_regression
-
-    target = settings.pop("target")
-    chosen = {_SETTING.get(name, name): v for name, v in settings.items() if v is not None}
-    return train_regression(output, data, target, chosen, model_file, report)
 
 
 def _option(name: str) -> str:

@@ -97,10 +97,15 @@ def objective_of(rows: TrainingSet, C: float) -> Objective:
     Two classes have one row of coefficients there, and the penalty counts it once. As softmax rows
     −w/2 and w/2 it would be half of that, which twice the penalty makes up for.
     """
-    n, K, shift = float(rows.weights.sum()), len(rows.classes), shift_of(rows.X)
-    ridge = (2 if K == 2 else 1) / (C * n)
-    X = shifted(rows.X, shift)
-    return Objective(X, rows.y, rows.weights / n, K, ridge, shift=shift if shift.any() else None)
+    shift = shift_of(rows.X)
+    return _objective(rows._replace(X=shifted(rows.X, shift)), C, shift)
+
+
+def _objective(near: TrainingSet, C: float, shift: Array) -> Objective:
+    """Return it for rows from which the shift was taken."""
+    n, K = float(near.weights.sum()), len(near.classes)
+    ridge, moved = (2 if K == 2 else 1) / (C * n), shift if shift.any() else None
+    return Objective(near.X, near.y, near.weights / n, K, ridge, shift=moved)
 
 
 def _checkpoint(
@@ -149,8 +154,12 @@ def _by_batches(
 ) -> Fit:
     kept = None if checkpoint is None else checkpoint.read()
     seed = seed_words(options.random_state) if kept is None else kept[0]["seed"]
-    K, (_, D) = len(rows.classes), rows.X.shape
-    model = start or new_model(options, D, K, rows.X.dtype, seed)
+    K, (_, D), shift = len(rows.classes), rows.X.shape, shift_of(rows.X)
+    rows = rows._replace(X=shifted(rows.X, shift))
+    if start is None:
+        model = new_model(options, D, K, rows.X.dtype, seed)
+    else:
+        model = start.moved(shift, 1.0)
     patience, held_out = None, None
     if options.early_stopping:
         patience, (rows, held_out) = options.n_iter_no_change, _held_out(rows, options, seed)
@@ -169,15 +178,17 @@ def _by_batches(
             if watch(epoch):
                 break
     training.restore_best()
-    history, model = tuple(training.epochs), model.centred()
+    history, model = tuple(training.epochs), training.model.centred()
     kept_epoch = history[-1] if held_out is None else min(history, key=_held_out_loss)
     lost = diverged([kept_epoch], K, _ASTRAY) and diverged(history, K, _ASTRAY)
-    found = Fit(model, solver, len(history), np.nan, np.inf, history, complaint=lost)
+    outside = model.moved(shift, -1.0)
+    found = Fit(outside, solver, len(history), np.nan, np.inf, history, complaint=lost)
     if training.best is None:
         found = found._replace(moments=training.optimiser.state)
     if not model.hidden:
         later = None if checkpoint is None else checkpoint.then(*training.state())
-        return _convex(found, rows, options, later, polish=options.polish and not watch.stopped)
+        f, polish = _objective(rows, options.C, shift), options.polish and not watch.stopped
+        return _convex(found, f, _theta(model), options, later, polish=polish)
     return found._replace(value=model.mean_loss(batch, impl) + model.penalty(plan.ridge))
 
 
@@ -199,11 +210,14 @@ def diverged(epochs: Sequence[TrainingEpoch], K: int, times: float) -> str:
 
 
 def _convex(
-    rough: Fit, rows: TrainingSet, options: Options, checkpoint: Checkpoint | None, polish: bool
+    rough: Fit,
+    f: Objective,
+    theta: Array,
+    options: Options,
+    checkpoint: Checkpoint | None,
+    polish: bool,
 ) -> Fit:
     """Return what mini-batches found with its distance from the optimum, or polished."""
-    f = objective_of(rows, options.C)
-    theta = f.inside(_theta(rough.model))
     if polish:
         settings = options.polish_settings
         with watching(options.callbacks, settings.max_iter, "lbfgs", options.verbose) as watch:

@@ -7,27 +7,27 @@ import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
 from typing import Any, final
 
 import numpy as np
 
 from softgrad.arrays import Array, describe
 from softgrad.errors import mismatch
-from softgrad.kernels.threads import over_rows
+from softgrad.kernels import choose
 from softgrad.nn.arguments import check_kind
 from softgrad.nn.layer import numpy_array
 
 __all__ = ["SGD", "AbstractOptimiser", "Adam"]
-
-_PART = 2**14
-"""Entries that Adam moves at a time: what it computes on the way stays in the cache."""
 
 
 class AbstractOptimiser(ABC):
     """A rule that turns the gradient of a parameter into its change.
 
     The settings are fields. What a rule remembers is in `state`, arrays by names that begin with
-    the parameter's, so that it can be saved; given to the constructor, it goes on from there.
+    the parameter's, so that it can be saved; given to the constructor, it goes on from there. A
+    step may change these arrays in place: copy what is to stay.
     """
 
     state: dict[str, Array]
@@ -143,31 +143,35 @@ class Adam(AbstractOptimiser):
 
     def change(self, name: str, gradient: Array) -> Array:
         t = int(self.state.get(f"{name}.t", 0)) + 1
-        g, before = gradient.reshape(-1), [self.state.get(f"{name}.{what}") for what in "mv"]
-        after = [np.empty_like(g) for _ in range(3)]  # m, v and the change
-        settings = np.geterr()
-
-        def move(first: int, last: int) -> None:
-            with np.errstate(**settings):  # every thread has its own
-                for start in range(first, last, _PART):
-                    part = slice(start, min(start + _PART, last))
-                    m, v = (0.0 if array is None else array.reshape(-1)[part] for array in before)
-                    moved = self._moved(t, m, v, g[part])
-                    for array, values in zip(after, moved, strict=True):
-                        array[part] = values
-
-        over_rows(move, g.size, 1)
-        m, v, change = (array.reshape(gradient.shape) for array in after)
+        before = [self.state.get(f"{name}.{what}") for what in "mv"]
+        m, v = (np.zeros_like(gradient) if array is None else array for array in before)
+        change, m, v = self._moved(gradient, m, v, t)
         self.state.update({f"{name}.t": np.asarray(t), f"{name}.m": m, f"{name}.v": v})
         return change
 
-    def _moved(self, t: int, m: Any, v: Any, gradient: Array) -> tuple[Array, Array, Array]:
-        """Return what m and v become in step t, and the change."""
+    def _moved(self, g: Array, m: Array, v: Array, t: int) -> tuple[Array, Array, Array]:
+        """Return the change, m and v in step t; the kernel leaves m and v where they are."""
         beta1, beta2 = self.betas
-        m = beta1 * m + (1 - beta1) * gradient
-        v = beta2 * v + (1 - beta2) * gradient**2
-        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
-        return m, v, -self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+        m_share, v_share = 1 - beta1**t, 1 - beta2**t
+        if _compiled(g, m, v):
+            settings = (beta1, 1 - beta1, beta2, 1 - beta2, m_share, v_share, -self.lr, self.eps)
+            return _kernels().adam_change(g, m, v, settings), m, v
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        return -self.lr * (m / m_share) / (np.sqrt(v / v_share) + self.eps), m, v
+
+
+def _compiled(g: Array, m: Array, v: Array) -> bool:
+    """Tell whether the kernel is worth loading and fits: its bits are those of the formula."""
+    if g.dtype not in (np.float32, np.float64) or choose("auto", g).impl == "reference":
+        return False
+    arrays = (g, m, v)
+    alike = all(a.dtype == g.dtype and a.shape == g.shape and a.flags.carray for a in arrays)
+    return alike and not np.may_share_memory(m, v)
+
+
+def _kernels() -> ModuleType:
+    return import_module("softgrad.kernels.numba.adam")
 
 
 def _gradient(name: str, parameter: Array, gradient: Any) -> Array:

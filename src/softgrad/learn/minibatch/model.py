@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from softgrad.arrays import Array
+from softgrad.arrays import Array, quiet
 from softgrad.heads.plan import cuts
+from softgrad.kernels.threads import over_rows
 from softgrad.learn.linear_loss import MEMORY, linear_loss, linear_loss_value
 from softgrad.learn.minibatch.batches import Batch
 from softgrad.nn import AbstractLayer, Linear
@@ -81,7 +82,7 @@ class Model:
         gradients = {**pull(bars.x), "W": bars.W, "b": bars.bias}
         parameters = self.parameters
         for name, factor in self.penalties.items():
-            gradients[name] += (factor * ridge) * parameters[name]
+            _add(factor * ridge, parameters[name], gradients[name])
         return loss * n, gradients
 
     def penalty(self, ridge: float) -> float:
@@ -93,6 +94,19 @@ class Model:
     def centred(self) -> Model:
         """Return one whose classes have nothing in common: that changes the penalty alone."""
         return replace(self, W=self.W - self.W.mean(axis=0), b=self.b - self.b.mean())
+
+    def moved(self, shift: Array, sign: float) -> Model:
+        """Return one that says of rows x − sign·shift what this one says of x: a bias differs."""
+        if not shift.any():
+            return self
+        first = self.hidden[0] if self.hidden else self
+        assert isinstance(first, (Linear, Model))
+        assert first.b is not None
+        b = first.b + sign * (first.W.astype(np.float64) @ shift)
+        b = b.astype(first.W.dtype)
+        if not self.hidden:
+            return replace(self, b=b)
+        return replace(self, hidden=(Linear.of(first.W, b), *self.hidden[1:]))
 
     def grown(self, places: Array, K: int) -> Model:
         """Return one of K classes: those that there are at these places, and zeros elsewhere."""
@@ -136,6 +150,16 @@ def spread(array: Array, places: Array, K: int) -> Array:
     wide = np.zeros((K, *array.shape[1:]), array.dtype)
     wide[places] = array
     return wide
+
+
+def _add(factor: float, terms: Array, out: Array) -> None:
+    """Add a multiple to an array in place, in all threads: it is as large as all coefficients."""
+
+    def add(first: int, last: int) -> None:
+        with quiet():  # every thread has its own settings for warnings
+            out[first:last] += factor * terms[first:last]
+
+    over_rows(add, *out.shape)
 
 
 def _by_place(of_layers: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
