@@ -5,23 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from softgrad.arrays import as_integer
+from softgrad.arrays import as_integer, is_on_gpu
 from softgrad.errors import mismatch
 from softgrad.heads.arguments import linear_layer
 from softgrad.kernels import Choice, Impl
 
 __all__ = ["AbstractHead"]
 
+_MEMORY, _MEMORY_OF_GPU = 64 * 2**20, 512 * 2**20
+"""Where nothing is said. A GPU's products want a thousand rows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AbstractHead:
     """A function of the logits x Wᵀ + b, which are made and forgotten in chunks."""
 
-    memory: int = 64 * 2**20
+    memory: int | None = None
 
     def __post_init__(self) -> None:
-        if as_integer("memory", self.memory) < 1:
+        if self.memory is not None and as_integer("memory", self.memory) < 1:
             raise ValueError(mismatch("memory", "a positive number of bytes", self.memory))
+
+    def budget(self, x: Any) -> int:
+        """Return the bytes that buffers may take beside x."""
+        if self.memory is not None:
+            return self.memory
+        return _MEMORY_OF_GPU if is_on_gpu(x) else _MEMORY
 
     def choice(
         self,
@@ -38,4 +47,4 @@ class AbstractHead:
         It is the same for every verb but argmax, which has no kernel. Targets or ids, here
         `classes`, and other options have no say.
         """
-        return linear_layer(x, W, bias, self.memory, {"impl": impl}).choice
+        return linear_layer(x, W, bias, self.budget(x), {"impl": impl}).choice

@@ -54,9 +54,9 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         As in every loss.
     label_smoothing, ignore_index, z_loss, temperature, soft_cap, rest, validate
         As in `CrossEntropy`. Ignored rows and rows of weight 0 cost nothing.
-    memory : int
-        The bytes that buffers may take, 64 MiB. Some hundred logits, or one row where the loss
-        needs whole rows, are stored in any case.
+    memory : int, optional
+        The bytes that buffers may take: 64 MiB, or 512 MiB on a GPU. Some hundred logits, or one
+        row where the loss needs whole rows, are stored in any case.
 
     Derivative
     ----------
@@ -137,7 +137,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         class_weights : array [K], optional
         row_weights : array [...], optional
             One weight a row; a row of weight 0 costs nothing.
-        impl : {"auto", "reference", "numba"}
+        impl : {"auto", "reference", "numba", "triton"}
             What works on the logits; "auto" looks at how many there are, and
             `softgrad.explain_impl` says what it chooses.
         loss_bar : number, or array [...] for the reduction "none", optional
@@ -267,13 +267,13 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         There is no kernel for it, and `impl` "numba" is refused.
         """
         no_kernel = "there is no kernel for argmax"
-        return argmax(linear_layer(x, W, bias, self.memory, options, no_kernel=no_kernel))
+        return argmax(linear_layer(x, W, bias, self.budget(x), options, no_kernel=no_kernel))
 
     def top_k(
         self, x: Any, W: Any, k: int, bias: Any = None, **options: Unpack[Options]
     ) -> TopClasses:
         """Return the k likeliest classes of every row, falling, and their log-probabilities."""
-        layer = linear_layer(x, W, bias, self.memory, options)
+        layer = linear_layer(x, W, bias, self.budget(x), options)
         return top_k(layer, k, self.temperature, self.soft_cap)
 
     def log_probs(
@@ -284,7 +284,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
 
     def entropy(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
         """Return −Σ p log p of every row: [...]."""
-        layer = linear_layer(x, W, bias, self.memory, options)
+        layer = linear_layer(x, W, bias, self.budget(x), options)
         none = layer.products.zeros((*layer.batch, 0), indices(layer.like).dtype, layer.x)
         return self._selected.value(x, W, none, bias, **options).entropy
 
@@ -313,7 +313,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         self, x: Any, W: Any, targets: Any, bias: Any, options: Mapping[str, Any], kind: type
     ) -> ReducedHead:
         """Check the arguments; the loss of each row is known but for its logits."""
-        layer = linear_layer(x, W, bias, self.memory, options, kind)
+        layer = linear_layer(x, W, bias, self.budget(x), options, kind)
         return ReducedHead.of(self.loss, layer, targets, options)
 
 

@@ -29,6 +29,9 @@ __all__ = [
     "softmax_product",
 ]
 
+DOES_ALL = True
+"""Cross-entropy with a soft cap and smoothed labels is one kernel."""
+
 
 def softmax(x: Array, temperature: float = 1.0, out: Array | None = None) -> Array:
     """Return softmax(x/T)."""
@@ -87,23 +90,23 @@ def cross_entropy(
     with_gradient: bool,
     out: Array | None = None,
     soft_cap: float | None = None,
-    share: float | None = None,
-    class_weights: Array | None = None,
+    spread: tuple[float, Array | None] | None = None,
 ) -> tuple[Array, Array | None]:
     """Return factor times loss [...], and its gradient where that is wanted.
 
     `ids` and `masses` are [..., k]: the classes of each row that have a target, and the target,
-    which is 1 where masses are None. Where there is a `share`, k is 1, and the target of all other
-    classes is the share times their weight.
+    which is 1 where masses are None. Smoothed labels `spread` a share, times the weight of a class
+    [K] where it has one, over all other classes.
     """
     k = ids.shape[-1]
     ids = ids.contiguous()
     masses = None if masses is None else masses.contiguous()
     fixed = x.new_empty(ids.shape if with_gradient else (0,), dtype=torch.float32)
-    targets = (ids, masses, fixed, k, class_weights, 0.0 if share is None else share)
+    share, class_weights = (0.0, None) if spread is None else spread
+    targets = (ids, masses, fixed, k, class_weights, share)
     flags = {
         "ONES": masses is None,
-        "SMOOTHED": share is not None,
+        "SMOOTHED": spread is not None,
         "WEIGHTED": class_weights is not None,
     }
     kernel, sources = losses.cross_entropy, (x,)
