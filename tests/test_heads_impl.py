@@ -141,7 +141,9 @@ def test_explain_impl_takes_what_the_head_takes(head: str) -> None:
     assert str(asked) == "numba: asked for"
     with pytest.raises(ValueError, match="`W` must be of shape"):
         sg.explain_impl(f, x, W[:, 1:], labels)
-    with pytest.raises(ValueError, match="`impl` must be 'auto' or 'reference' or 'numba'"):
+    with pytest.raises(
+        ValueError, match="`impl` must be 'auto' or 'reference' or 'numba' or 'triton'"
+    ):
         sg.explain_impl(f, x, W, labels, impl="fast")  # type: ignore[arg-type]
 
 

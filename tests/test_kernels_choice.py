@@ -129,7 +129,7 @@ def test_the_choice_depends_on_the_shape_and_not_on_the_values() -> None:
 
 @pytest.mark.parametrize("name", ["", "cuda", "NUMBA", None, 1])
 def test_an_unknown_name_is_refused_by_every_verb(name: Any) -> None:
-    message = "`impl` must be 'auto' or 'reference' or 'numba', got"
+    message = "`impl` must be 'auto' or 'reference' or 'numba' or 'triton', got"
     x = probe((2, 3))
     for call in (
         lambda: choose(name, x),

@@ -231,6 +231,20 @@ def test_masked_entries_and_minus_infinity_count_nothing(call: Any, dtype: Any, 
 
 @dtypes
 @classes
+def test_a_masked_class_counts_nothing_under_a_cap(dtype: Any, k: int) -> None:
+    x, _, labels = arguments(k, dtype)
+    keep, labels[:] = np.arange(k) % 3 != 1, 0
+    capped = Compiled(sg.CrossEntropy(reduction="none", soft_cap=2.0))
+    found = capped.value_and_gradient(x, labels, where=keep)
+    packed = capped.value_and_gradient(np.ascontiguousarray(x[:, keep]), labels)
+    u = np.finfo(dtype).eps
+    assert np.all(np.abs(found[0] - packed[0]) <= 8 * u * packed[0])
+    assert np.all(np.abs(found[1][:, keep] - packed[1]) <= 8 * u)
+    assert not found[1][:, ~keep].any()
+
+
+@dtypes
+@classes
 def test_subnormal_probabilities_underflow_gradually(dtype: Any, k: int) -> None:
     x = np.zeros((ROWS, k), dtype)
     x[:, 1:] = np.log(np.finfo(dtype).smallest_subnormal, dtype=np.float64) + 3

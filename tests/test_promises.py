@@ -30,9 +30,12 @@ class Where:
     impl: str = "reference"
 
     def __str__(self) -> str:
-        return f"{self.library}-{self.dtype}" + ("-compiled" if self.impl == "numba" else "")
+        suffix = {"reference": "", "numba": "-compiled", "triton": "-triton"}[self.impl]
+        return f"{self.library}-{self.dtype}{suffix}"
 
     def array(self, x: Any) -> Any:
+        if self.impl == "triton":
+            return pytest.importorskip("triton_rows").tensor(x)
         if self.library == "torch":
             return pytest.importorskip("torch").tensor(x)
         if self.library == "jax":
@@ -41,6 +44,8 @@ class Where:
 
     def by(self, f: Any) -> Any:
         """Return a map or a loss as this implementation has it."""
+        if self.impl == "triton":
+            return pytest.importorskip("triton_rows").OnGPU(f)
         return Compiled(f) if self.impl == "numba" else f
 
 
@@ -51,6 +56,7 @@ WHERE = [
     Where("jax", "float32"),
     Where("numpy", "float32", "numba"),
     Where("numpy", "float64", "numba"),
+    Where("torch", "float32", "triton"),
 ]
 everywhere = pytest.mark.parametrize("place", WHERE, ids=str)
 in_numpy = pytest.mark.parametrize("place", [p for p in WHERE if p.library == "numpy"], ids=str)

@@ -31,7 +31,9 @@ __all__ = [
     "describe",
     "dtype_name",
     "indices",
+    "is_at_hand",
     "is_concrete",
+    "is_on_gpu",
     "namespace",
     "quiet",
     "real_array",
@@ -139,6 +141,8 @@ def same_kind(name: str, x: Any, like: Array) -> Array:
     ------
     TypeError
         `x` comes from another library: nothing is converted silently.
+    ValueError
+        One of them is a GPU's, and one is not: nothing is moved silently.
     """
     x = as_array(name, x)
     try:
@@ -146,6 +150,9 @@ def same_kind(name: str, x: Any, like: Array) -> Array:
     except TypeError:
         expected, got = type(like).__module__.split(".")[0], type(x).__module__.split(".")[0]
         raise TypeError(mismatch(name, f"of the same kind ({expected})", got)) from None
+    if x.ndim and is_on_gpu(x) != is_on_gpu(like):
+        expected = f"on the device {str(like.device)!r} like the others"
+        raise ValueError(mismatch(name, expected, f"one on {str(x.device)!r}"))
     return x
 
 
@@ -193,6 +200,19 @@ _loaded._dynamo_marked_constant = True  # type: ignore[attr-defined]
 def is_concrete(x: Array) -> bool:
     """Tell whether values can be looked at: False inside `jax.jit` and its like."""
     return not (array_api_compat.is_jax_array(x) and type(x).__name__.endswith("Tracer"))
+
+
+def is_on_gpu(x: Array) -> bool:
+    """Tell a tensor of a GPU that Triton compiles for."""
+    return array_api_compat.is_torch_array(x) and x.device.type in _GPUS
+
+
+_GPUS = {"cuda"}
+
+
+def is_at_hand(x: Array) -> bool:
+    """Tell whether looking at values costs nothing: a GPU's would have to be waited for."""
+    return is_concrete(x) and not is_on_gpu(x)
 
 
 def indices(x: Array) -> Array:

@@ -40,7 +40,7 @@ class Cotangents:
         terms: list[tuple[Array, Array | None, Array | None]] = [(z_bar, chunk.x, self.layer.W)]
         if gradient is not None:
             dots = self.layer.dots
-            x_dot = None if dots.x is None else self.layer.cast(dots.x[chunk.rows])
+            x_dot = None if dots.x is None else self.layer.operand(dots.x[chunk.rows])
             terms.append((gradient, x_dot, dots.W))
         x_bar = self.room(chunk)
         tiles, some_first = list(cuts(z_bar.shape[1], plan.tile)), self.skipping is None
@@ -85,7 +85,7 @@ class Cotangents:
     ) -> None:
         if x_bar is not None and W is not None:
             put = self.layer.products.write if first else self.layer.products.add
-            put(g, self.layer.cast(W[tile]), x_bar)
+            put(g, self.layer.operand(W[tile]), x_bar)
 
     def _into_W(self, g: Array, x: Array | None, tile: slice, first: bool) -> None:
         if self.W is not None and x is not None:
@@ -118,11 +118,12 @@ class ColumnSums:
     def add(self, z_bar: Array, start: int = 0) -> None:
         """Add the sums of columns [n, k] that begin at class `start`."""
         n, k = z_bar.shape
-        if self.how.compiled(z_bar) is not None:
+        if self.how.impl == "numba" and self.how.compiled(z_bar) is not None:
             high, low = (namespace(z_bar).asarray(v) for v in tile_kernels().column_sums(z_bar))
             self._add(slice(start, start + k), high, low)
             return
-        for cut in cuts(k, max(1, _COLUMNS // max(1, n))):
+        step = k if self.how.impl == "triton" else max(1, _COLUMNS // max(1, n))
+        for cut in cuts(k, step):
             self._add(slice(start + cut.start, start + cut.stop), self._sums(z_bar[:, cut]), 0.0)
 
     def _sums(self, z_bar: Array) -> Array:

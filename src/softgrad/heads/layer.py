@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from softgrad.arrays import Array, namespace
+from softgrad.arrays import Array, is_on_gpu, namespace
 from softgrad.heads.plan import Plan, Size, TiledPlan, cuts
 from softgrad.heads.products import AbstractProducts
 from softgrad.kernels import Choice, How
@@ -34,10 +34,14 @@ STILL = Tangents(None, None, None)
 
 
 class Chunk(NamedTuple):
-    """Some rows, in the dtype that is computed in."""
+    """Some rows, in the dtype that they are multiplied in."""
 
     rows: Any  # a slice or positions among all rows
     x: Array  # [n, D]
+
+
+_ANY = 2**62
+"""A GPU's products are only begun here: they may be as large as they like."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,9 @@ class LinearLayer:
     dots: Tangents = STILL
     """The direction in which it moves."""
 
+    counts: Array | None = None
+    """False for rows whose x is taken as 0, [N]; None where all count."""
+
     @property
     def how(self) -> How:
         return How(self.choice.impl)
@@ -84,17 +91,27 @@ class LinearLayer:
 
     def tiled_plan(self, rows: int) -> TiledPlan | None:
         """Cut the classes as well, where there are so many that this is faster."""
-        return TiledPlan.of(self._size(rows))
+        return None if is_on_gpu(self.x) else TiledPlan.of(self._size(rows))
 
     def _size(self, rows: int) -> Size:
         K, D = self.W.shape
-        return Size(rows, D, K, self.itemsize, self.W.dtype != self.dtype, self.memory)
+        converted = self.products.operand(self.W[:0], self.dtype).dtype != self.W.dtype
+        size = Size(rows, D, K, self.itemsize, converted, self.memory)
+        return size._replace(flops=_ANY) if self.choice.impl == "triton" else size
 
     def empty(self, shape: tuple[int, ...]) -> Array:
         return self.products.empty(shape, self.dtype, self.x)
 
     def zeros(self, shape: tuple[int, ...]) -> Array:
         return self.products.zeros(shape, self.dtype, self.x)
+
+    def operand(self, v: Array) -> Array:
+        """Return an array in the dtype that it is multiplied in."""
+        return self.products.operand(v, self.dtype)
+
+    def room_for_gradient(self, z: Array) -> Array:
+        """Return where the gradient in logits z [n, K] goes: to their own memory."""
+        return self.products.operand_at(z, self.x.dtype)
 
     def cast(self, v: Array) -> Array:
         """Return an array in the dtype that is computed in."""
@@ -105,7 +122,11 @@ class LinearLayer:
         count = self.x.shape[0] if used is None else used.shape[0]
         for cut in cuts(count, plan.chunk):
             rows = cut if used is None else used[cut]
-            yield Chunk(rows, self.cast(self.x[rows]))
+            x = self.operand(self.x[rows])
+            if self.counts is not None:
+                xp = namespace(x)
+                x = xp.where(self.counts[rows][:, None], x, xp.zeros_like(x))
+            yield Chunk(rows, x)
 
     def logits(self, chunk: Chunk, plan: Plan, out: Array) -> Array:
         """Write x Wᵀ + b to the first rows of a buffer, and return them."""  # [n, K]
@@ -123,7 +144,7 @@ class LinearLayer:
 
     def _write_logits(self, chunk: Chunk, tile: slice, z: Array) -> None:
         bias = None if self.bias is None else self.cast(self.bias[tile])
-        self.products.write_affine(chunk.x, self.cast(self.W[tile]).T, bias, z)
+        self.products.write_affine(chunk.x, self.operand(self.W[tile]).T, bias, z)
 
     def logits_dot(self, chunk: Chunk, plan: Plan, out: Array) -> Array:
         """Write x_dot Wᵀ + x W_dotᵀ + b_dot to the first rows of a buffer, and return them."""
@@ -145,6 +166,6 @@ class LinearLayer:
         for x, W in pairs:
             if x is None or W is None:
                 continue
-            rows = chunk.x if x is self.x else self.cast(x[chunk.rows])
+            rows = chunk.x if x is self.x else self.operand(x[chunk.rows])
             for tile in cuts(W.shape[0], plan.tile):
-                self.products.add(rows, self.cast(W[tile]).T, out[:, tile])
+                self.products.add(rows, self.operand(W[tile]).T, out[:, tile])

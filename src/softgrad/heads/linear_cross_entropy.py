@@ -56,9 +56,9 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         As in every loss.
     label_smoothing, ignore_index, z_loss, temperature, soft_cap, rest, validate
         As in `CrossEntropy`. Ignored rows and rows of weight 0 cost nothing.
-    memory : int
-        The bytes that buffers may take, 64 MiB. Some hundred logits, or one row where the loss
-        needs whole rows, are stored in any case.
+    memory : int, optional
+        The bytes that buffers may take: 64 MiB, or 512 MiB on a GPU. Some hundred logits, or one
+        row where the loss needs whole rows, are stored in any case.
 
     Derivative
     ----------
@@ -139,7 +139,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         class_weights : array [K], optional
         row_weights : array [...], optional
             One weight a row; a row of weight 0 costs nothing.
-        impl : {"auto", "reference", "numba"}
+        impl : {"auto", "reference", "numba", "triton"}
             What works on the logits; "auto" looks at how many there are, and
             `softgrad.explain_impl` says what it chooses.
         loss_bar : number, or array [...] for the reduction "none", optional
@@ -269,18 +269,18 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         There is no kernel for it, and `impl` "numba" is refused.
         """
         if array_api_compat.is_jax_array(x):
-            return top_ids_of_jax(x, W, bias, 1, self.memory, options)[..., 0]
+            return top_ids_of_jax(x, W, bias, 1, self.budget(x), options)[..., 0]
         no_kernel = "there is no kernel for argmax"
-        return argmax(linear_layer(x, W, bias, self.memory, options, no_kernel=no_kernel))
+        return argmax(linear_layer(x, W, bias, self.budget(x), options, no_kernel=no_kernel))
 
     def top_k(
         self, x: Any, W: Any, k: int, bias: Any = None, **options: Unpack[Options]
     ) -> TopClasses:
         """Return the k likeliest classes of every row, falling, and their log-probabilities."""
         if array_api_compat.is_jax_array(x):
-            ids = top_ids_of_jax(x, W, bias, k, self.memory, options)
+            ids = top_ids_of_jax(x, W, bias, k, self.budget(x), options)
             return TopClasses(ids, self.log_probs(x, W, ids, bias, **options))
-        layer = linear_layer(x, W, bias, self.memory, options)
+        layer = linear_layer(x, W, bias, self.budget(x), options)
         return top_k(layer, k, self.temperature, self.soft_cap)
 
     def log_probs(
@@ -320,7 +320,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         self, x: Any, W: Any, targets: Any, bias: Any, options: Mapping[str, Any], kind: type
     ) -> ReducedHead:
         """Check the arguments; the loss of each row is known but for its logits."""
-        layer = linear_layer(x, W, bias, self.memory, options, kind)
+        layer = linear_layer(x, W, bias, self.budget(x), options, kind)
         return ReducedHead.of(self.loss, layer, targets, options)
 
 

@@ -109,15 +109,16 @@ def losses_and_cotangents(loss: LossOfLogits, bar: Array | None, into: Cotangent
         values = layer.zeros((layer.x.shape[0],))
         for chunk in layer.chunks(plan, loss.used):
             z = layer.logits(chunk, plan, buffer)
+            z_bar = layer.room_for_gradient(z)  # the same memory
             for cut in cuts(z.shape[0], step):
                 rows = part_of(chunk.rows, cut)
                 at, factor = loss.at(z[cut], rows), loss.factor[rows]
                 if bar is None:
-                    values[rows], _ = at.value_and_gradient(factor, z[cut])
+                    values[rows], _ = at.value_and_gradient(factor, z_bar[cut])
                 else:
                     values[rows] = at.value(factor)
-                    at.value_and_gradient(factor * bar[rows], z[cut])
-            into.add(chunk, plan, z)  # z holds its gradient now
+                    at.value_and_gradient(factor * bar[rows], z_bar[cut])
+            into.add(chunk, plan, z_bar)
         return values
 
 
@@ -180,7 +181,7 @@ def _buffer(layer: LinearLayer, plan: Plan) -> Array:
 
 def _step(layer: LinearLayer, plan: Plan, light: bool = False) -> int:
     """Return the rows that the formulas see at a time."""
-    row, compiled = layer.itemsize * layer.W.shape[0], layer.choice.impl == "numba"
+    row, compiled = layer.itemsize * layer.W.shape[0], layer.choice.impl != "reference"
     return block_of(row, layer.memory, compiled=compiled, light=light, chunk=plan.chunk)
 
 

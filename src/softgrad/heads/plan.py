@@ -45,6 +45,9 @@ class Size(NamedTuple):
     memory: int
     """Bytes that there are for buffers."""
 
+    flops: int = _FLOPS
+    """The most of one product."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -62,7 +65,7 @@ class Plan:
 
         `light` says that the formulas need no temporaries.
         """
-        N, D, K, itemsize, narrow, memory = size
+        N, D, K, itemsize, narrow, memory, flops = size
         rest = memory // 8 if light else memory // 4  # for formulas and tiles
         fitting = (memory - rest) // (itemsize * (buffers * K + 3 * D))
         chunk = max(1, min(N, fitting))
@@ -70,7 +73,7 @@ class Plan:
             step = _STEP if chunk >= _STEP else 1
             number = -(-N // (chunk - chunk % step))
             chunk = -(-N // (number * step)) * step  # chunks of about one size
-        tile = _FLOPS // (2 * chunk * max(1, D))
+        tile = flops // (2 * chunk * max(1, D))
         if narrow:
             tile = min(tile, (memory // 16) // (itemsize * max(1, D)))
         return cls(chunk, max(1, min(tile, K)))
@@ -87,13 +90,13 @@ class TiledPlan:
     @classmethod
     def of(cls, size: Size) -> TiledPlan | None:
         """Return the sizes, or None where whole rows of logits are as good."""
-        N, D, K, itemsize, narrow, memory = size
+        N, D, K, itemsize, narrow, memory, flops = size
         whole = Plan.of(size, buffers=1)
         if whole.chunk >= min(N, FEW_ROWS):
             return None
         fitting = (memory // 4) // (3 * itemsize * max(1, D))
         chunk = min(N, max(_LEAST_ROWS, min(fitting, _MANY_ROWS)))
-        tile = min((memory // 2) // (itemsize * chunk), _FLOPS // (2 * chunk * max(1, D)), K)
+        tile = min((memory // 2) // (itemsize * chunk), flops // (2 * chunk * max(1, D)), K)
         if narrow:
             tile = min(tile, (memory // 16) // (itemsize * max(1, D)))
         return cls(chunk, min(K, max(_LEAST_CLASSES, tile)))

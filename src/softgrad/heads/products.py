@@ -11,11 +11,11 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from softgrad.arrays import Array, namespace, quiet
+from softgrad.arrays import Array, dtype_name, namespace, quiet
 from softgrad.errors import mismatch
 from softgrad.kernels.threads import over_rows
 
-__all__ = ["AbstractProducts", "NumPyProducts", "TorchProducts", "products_for"]
+__all__ = ["AbstractProducts", "MixedProducts", "NumPyProducts", "TorchProducts", "products_for"]
 
 _TILE = 1 << 20
 """Entries of the small product that NumPy adds by: 4 MiB in float32 keep a bare product's speed."""
@@ -35,6 +35,14 @@ class AbstractProducts(ABC):
     @abstractmethod
     def write_affine(self, a: Array, b: Array, c: Array | None, out: Array) -> None:
         """Write a @ b + c, for c [k] and `out` [n, k]; None is a c of zeros."""
+
+    def operand(self, v: Array, dtype: Any) -> Array:
+        """Return an array in the dtype that it is multiplied in, for results of a dtype."""
+        return namespace(v).astype(v, dtype, copy=False)
+
+    def operand_at(self, z: Array, dtype: Any) -> Array:
+        """Return memory for an operand like z [n, K] in the memory of z, for arrays of a dtype."""
+        return z
 
     def empty(self, shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
         """Return fresh memory on the device of `like`, with nothing sensible in it.
@@ -102,7 +110,45 @@ class TorchProducts(AbstractProducts):
             self.add(a, b, out)
 
 
-def products_for(x: Array) -> AbstractProducts:
+class MixedProducts(TorchProducts):
+    """A GPU multiplies half precision and adds in float32, tens of times as fast as float32.
+
+    Logits, x_bar and W_bar are float32 then; what is multiplied is rounded to half precision.
+    """
+
+    def operand(self, v: Array, dtype: Any) -> Array:
+        return v
+
+    def operand_at(self, z: Array, dtype: Any) -> Array:
+        return z.view(dtype)[:, : z.shape[1]]
+
+    def write(self, a: Array, b: Array, out: Array) -> None:
+        a, b = _alike(a, b)
+        if _adds_in_float32(out.device.type):
+            namespace(out).mm(a, b, out_dtype=out.dtype, out=out)
+        else:
+            super().write(a.to(out.dtype), b.to(out.dtype), out)
+
+    def add(self, a: Array, b: Array, out: Array) -> None:
+        a, b = _alike(a, b)
+        if _adds_in_float32(out.device.type):
+            namespace(out).addmm(out, a, b, out_dtype=out.dtype, out=out)
+        else:
+            super().add(a.to(out.dtype), b.to(out.dtype), out)
+
+
+def _adds_in_float32(device: str) -> bool:
+    """Tell whether PyTorch has products of half precision with a result of float32 there."""
+    return device == "cuda"
+
+
+def _alike(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return two operands in the shorter of their dtypes."""
+    dtype = min(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)
+    return a.to(dtype), b.to(dtype)
+
+
+def products_for(x: Array, impl: str = "reference") -> AbstractProducts:
     """Return the products of the library that an array is from.
 
     Raises
@@ -113,7 +159,8 @@ def products_for(x: Array) -> AbstractProducts:
     if isinstance(x, np.ndarray):
         return NumPyProducts()
     if array_api_compat.is_torch_array(x):
-        return TorchProducts()
+        mixed = impl == "triton" and dtype_name(x) == "bfloat16"
+        return MixedProducts() if mixed else TorchProducts()
     expected = "a NumPy array or a PyTorch tensor for this verb of a head"
     if array_api_compat.is_jax_array(x):
         expected += " (jax.grad, jax.jvp and jax.vjp differentiate its value)"

@@ -11,7 +11,7 @@ from typing import Any
 
 import array_api_compat
 
-from softgrad.arrays import Array, describe, namespace, quiet, real_array, same_kind
+from softgrad.arrays import Array, describe, is_on_gpu, namespace, quiet, real_array, same_kind
 from softgrad.errors import mismatch
 from softgrad.heads.arguments import detached
 from softgrad.heads.layer import LinearLayer
@@ -22,7 +22,12 @@ from softgrad.kernels import How
 from softgrad.losses import CrossEntropy, TopK
 from softgrad.losses.cross_entropy import CrossEntropyRows
 from softgrad.losses.reduced import RowFactors
-from softgrad.losses.row_targets import AbstractTargets, DenseTargets, targets_of
+from softgrad.losses.row_targets import (
+    AbstractTargets,
+    DenseTargets,
+    LabelTargets,
+    targets_of,
+)
 from softgrad.losses.targets import check_targets, lay_out_weights
 
 __all__ = ["ReducedHead"]
@@ -53,9 +58,17 @@ class ReducedHead:
             weights, masses = _weigh(loss, given, w, c, max(1, layer.memory // (128 * 8 * K)))
             factors = RowFactors.of(weights, masses, loss)
         at = partial(_at, loss, given, weights, masses, c, layer.how)
-        used, plain = positions_used(weights), loss.soft_cap is None and not loss.label_smoothing
-        listed = _listed(loss, given, layer, c) if plain else None
-        light = listed is not None and layer.choice.impl == "numba"
+        on_gpu = is_on_gpu(layer.x)
+        used = None if on_gpu else positions_used(weights)  # whose number would be waited for
+        if on_gpu and (loss.ignore_index is not None or options.get("row_weights") is not None):
+            layer = replace(layer, counts=weights != 0)
+        few, fused = _listed(loss, given, layer, c), layer.choice.impl == "triton"
+        spread = bool(loss.label_smoothing)
+        listed = few if loss.soft_cap is None and not spread else None
+        if fused:  # a soft cap and smoothed labels as well
+            light = few is not None and (not spread or isinstance(given, LabelTargets))
+        else:
+            light = listed is not None and layer.choice.impl == "numba"
         bar = _loss_bar(options.get("loss_bar"), layer, () if factors.reduced else layer.batch)
         return cls(LossOfLogits(layer, at, factors.factor, used, light, listed), factors, bar)
 
@@ -91,7 +104,8 @@ def _targets(loss: CrossEntropy, layer: LinearLayer, targets: Any) -> AbstractTa
     if isinstance(checked, TopK):
         checked = TopK(checked.ids, layer.cast(checked.probabilities))
     like = xp.reshape(layer.x[:, :0].sum(-1), batch)
-    return targets_of(checked, like, K, loss.ignore_index, loss.rest).flat()
+    rules = loss.ignore_index, loss.rest
+    return targets_of(checked, like, K, *rules, look=loss.validate).flat()
 
 
 def _weigh(

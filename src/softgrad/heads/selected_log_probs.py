@@ -70,8 +70,9 @@ class SelectedLogProbs(AbstractHead):
         T from 1e-30 to 1e30.
     soft_cap : float, optional
         c > 0.
-    memory : int
-        The bytes that buffers may take, 64 MiB. One row of logits is stored in any case.
+    memory : int, optional
+        The bytes that buffers may take: 64 MiB, or 512 MiB on a GPU. One row of logits is stored in
+        any case.
 
     Derivative
     ----------
@@ -126,7 +127,7 @@ class SelectedLogProbs(AbstractHead):
         ids : integer array [...] or [..., k]
             One class of every row, or k.
         bias : array [K], optional
-        impl : {"auto", "reference", "numba"}
+        impl : {"auto", "reference", "numba", "triton"}
             What works on the logits; "auto" looks at how many there are, and
             `softgrad.explain_impl` says what it chooses.
 
@@ -196,7 +197,7 @@ class SelectedLogProbs(AbstractHead):
         self, x: Any, W: Any, ids: Any, bias: Any, options: Mapping[str, Any], kind: type
     ) -> Given:
         """Check the arguments; ids get one batch axis and one axis of classes."""
-        layer = linear_layer(x, W, bias, self.memory, options, kind)
+        layer = linear_layer(x, W, bias, self.budget(x), options, kind)
         ids = same_kind("ids", ids, layer.x)
         shape, batch = tuple(ids.shape), layer.batch
         if "int" not in dtype_name(ids) or batch not in (shape, shape[:-1]):

@@ -11,6 +11,7 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from math import prod
 from types import ModuleType
 from typing import Any, Literal, get_args
@@ -18,12 +19,12 @@ from typing import Any, Literal, get_args
 import array_api_compat
 import numpy as np
 
-from softgrad.arrays import Array, adapter_for, dtype_name
+from softgrad.arrays import Array, adapter_for, dtype_name, is_on_gpu
 from softgrad.errors import mismatch
 
 __all__ = ["Choice", "Impl", "check_impl", "choose", "explain_impl", "kernels"]
 
-Impl = Literal["auto", "reference", "numba"]
+Impl = Literal["auto", "reference", "numba", "triton"]
 
 LEAST_SIZE = 2**17
 """Elements from which `"auto"` takes the kernels: the reference needs milliseconds for fewer, and
@@ -36,7 +37,7 @@ LACKS = "this processor has no instructions for float16"
 class Choice:
     """An implementation, and why it was chosen."""
 
-    impl: Literal["reference", "numba"]
+    impl: Literal["reference", "numba", "triton"]
     reason: str
 
     def __str__(self) -> str:
@@ -56,7 +57,7 @@ def explain_impl(f: Any, *args: Any, **options: Any) -> Choice:
     Returns
     -------
     Choice
-        ``impl``, "reference" or "numba", and the ``reason`` in words.
+        ``impl``, "reference", "numba" or "triton", and the ``reason`` in words.
 
     Raises
     ------
@@ -85,20 +86,27 @@ def check_impl(impl: str) -> None:
         raise ValueError(mismatch("impl", " or ".join(map(repr, get_args(Impl))), repr(impl)))
 
 
-def choose(impl: str, x: Array, obstacle: str = "") -> Choice:
-    """Return which implementation works on rows x, unless there is another obstacle to kernels.
+def choose(impl: str, x: Array, obstacle: str = "", on_gpu: str = "") -> Choice:
+    """Return which implementation works on rows x.
+
+    There may be another obstacle to kernels, or one to a GPU's.
 
     Raises
     ------
     ValueError
         `impl` is unknown, or was asked for and cannot work on such an array.
     ImportError
-        `impl` is "numba", and Numba cannot be loaded.
+        `impl` is "numba" or "triton", and Numba or Triton cannot be loaded.
     """
     check_impl(impl)
     if impl == "reference":
         return Choice("reference", "asked for")
     obstacle = obstacle or _obstacle(x)
+    if is_on_gpu(x):
+        return _choose_on_gpu(impl, x, obstacle or on_gpu)
+    if impl == "triton":
+        got = "'triton': it works on tensors of a GPU"
+        raise ValueError(mismatch("impl", "'auto', 'reference' or 'numba' here", got))
     if impl == "numba":
         if obstacle:
             raise ValueError(mismatch("impl", "'auto' or 'reference' here", f"'numba': {obstacle}"))
@@ -118,9 +126,28 @@ def choose(impl: str, x: Array, obstacle: str = "") -> Choice:
     return Choice("numba", f"{size} elements are at least {LEAST_SIZE}")
 
 
-def kernels() -> ModuleType:
-    """Return the compiled operations; import Numba if this is the first call."""
-    return import_module("softgrad.kernels.numba.operations")
+def _choose_on_gpu(impl: str, x: Array, obstacle: str) -> Choice:
+    """Choose for a tensor on a GPU: however small it is, its kernel is one launch."""
+    if dtype_name(x) == "float64":
+        obstacle = obstacle or "kernels for GPUs have no float64"
+    if impl == "numba":
+        obstacle = obstacle or "it works on the CPU"
+    if obstacle:
+        if impl != "auto":
+            got = f"{impl!r}: {obstacle}"
+            raise ValueError(mismatch("impl", "'auto' or 'reference' here", got))
+        return Choice("reference", obstacle)
+    if impl == "triton":
+        kernels("triton")
+        return Choice("triton", "asked for")
+    if find_spec("triton") is None:
+        return Choice("reference", "Triton is not installed")
+    return Choice("triton", "tensors on a GPU have kernels of their own")
+
+
+def kernels(impl: str = "numba") -> ModuleType:
+    """Return the compiled operations; import Numba or Triton if this is the first call."""
+    return import_module(f"softgrad.kernels.{impl}.operations")
 
 
 @cache
@@ -143,7 +170,7 @@ def _works() -> bool:
 def _obstacle(x: Array) -> str:
     """Return why kernels cannot work on an array, or nothing."""
     if array_api_compat.is_torch_array(x):
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" and not is_on_gpu(x):
             return f"PyTorch tensors on {x.device.type!r} go through the reference"
         if adapter_for(x) is not None:
             return "PyTorch differentiates what is done to the tensor"

@@ -42,7 +42,7 @@ class AbstractLinearMap(ABC):
     def reads_half(self) -> bool:
         """Whether `apply` and `apply_transpose` take half precision as it is, since kernels do."""
         how = getattr(self, "how", None)
-        return how is not None and how.impl == "numba"
+        return how is not None and how.impl in ("numba", "triton")
 
     def writing_to(self, out: Array | None) -> AbstractLinearMap:
         """Return the map with memory for its results, if it has kernels that can write there."""

@@ -77,6 +77,9 @@ class AbstractLoss(AbstractReduction, ABC):
     no_kernel: ClassVar[str] = "there is no kernel for it"
     """Why the reference computes it, whatever the input; empty where there are kernels."""
 
+    no_gpu_kernel: ClassVar[str] = "there is no kernel for it on a GPU"
+    """The same of tensors on a GPU."""
+
     @abstractmethod
     def at_rows(self, rows: Rows) -> AbstractRowLosses:
         """Return the loss at checked arguments; raise for what the formula does not take."""
@@ -136,7 +139,7 @@ class AbstractLoss(AbstractReduction, ABC):
         class_weights : array [K], optional
         row_weights : array [...], optional
             One weight a row; 0 is the same as leaving the row out.
-        impl : {"auto", "reference", "numba"}
+        impl : {"auto", "reference", "numba", "triton"}
             What does the work; `softgrad.explain_impl` says what "auto" chooses.
         out : array, optional
             Takes the gradient: an array like `x`, or `x` itself, which is then overwritten. No
@@ -170,7 +173,7 @@ class AbstractLoss(AbstractReduction, ABC):
         """Return which implementation a verb takes for `x`, and why."""
         x = real_array("x", x)
         Layout.of(x, options.get("axis", -1))  # which raises for a wrong axis
-        return choose(options.get("impl", "auto"), x, self.no_kernel)
+        return choose(options.get("impl", "auto"), x, self.no_kernel, self.no_gpu_kernel)
 
     def reduced(self, x: Any, targets: Any, options: Options) -> ReducedLoss:
         """Check the arguments, lay the rows out, and take the loss there."""
@@ -184,8 +187,8 @@ class AbstractLoss(AbstractReduction, ABC):
         if x.ndim == 0 and not self.takes_numbers:
             raise ValueError(mismatch("x", "an array with a class axis", "a single number"))
         layout = Layout.of(x, options.get("axis", -1))
-        impl = choose(options.get("impl", "auto"), x, self.no_kernel).impl
-        x_rows = layout.to_rows(x, stored=impl == "numba")
+        impl = choose(options.get("impl", "auto"), x, self.no_kernel, self.no_gpu_kernel).impl
+        x_rows = layout.to_rows(x, stored=impl != "reference")
         if x_rows.shape[-1] == 0:
             raise ValueError(mismatch("x", "of at least one class", f"shape {tuple(x.shape)}"))
         batch, classes = tuple(x_rows.shape[:-1]), tuple(x_rows.shape[-1:])
@@ -195,7 +198,7 @@ class AbstractLoss(AbstractReduction, ABC):
         with quiet():
             rows = Rows(
                 x_rows,
-                lay_out_targets(checked, layout, stored=impl == "numba"),
+                lay_out_targets(checked, layout, stored=impl != "reference"),
                 None if where is None else layout.to_rows(boolean_mask("where", where, x)),
                 lay_out_weights("class_weights", options.get("class_weights"), x_rows, classes),
                 lay_out_weights("row_weights", options.get("row_weights"), x_rows, batch),

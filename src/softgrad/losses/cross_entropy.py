@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from softgrad.arithmetic import accurate_sum, log1p
 from softgrad.arrays import Array, computed, namespace
@@ -88,11 +88,14 @@ class CrossEntropy(AbstractCrossEntropySettings, AbstractLoss):
     takes_indices: ClassVar[bool] = True
     takes_top_k: ClassVar[bool] = True
     no_kernel: ClassVar[str] = ""
+    no_gpu_kernel: ClassVar[str] = ""
 
     def at_rows(self, rows: Rows) -> AbstractRowLosses:
         xp = namespace(rows.x)
         like = rows.x[..., 0]
-        targets = targets_of(rows.targets, like, rows.x.shape[-1], self.ignore_index, self.rest)
+        rules = self.ignore_index, self.rest
+        classes = rows.x.shape[-1]
+        targets = targets_of(rows.targets, like, classes, *rules, look=self.validate)
         weights = row_weights(rows)
         if rows.where is not None:
             some = xp.any(rows.where, axis=-1)
@@ -189,15 +192,20 @@ class CrossEntropyRows(AbstractRowLosses):
         compiled = self.how.compiled(self.x)
         if compiled is None:
             return None
-        x, slopes, few = mask_out(self.x, self.where), None, self._few
-        if self.settings.soft_cap is not None:
-            x, slopes, _ = SoftCap(self.settings.soft_cap).slopes(computed(x))
-        options = {
+        x, slopes, few = self.x, None, self._few
+        options: dict[str, Any] = {
             "z_loss": self.settings.z_loss,
             "temperature": self.settings.temperature,
             "with_gradient": with_gradient,
-            "out": out if slopes is None else None,
         }
+        if compiled.DOES_ALL and self.where is None:
+            options["soft_cap"] = self.settings.soft_cap
+            if few is None and isinstance(self.targets, LabelTargets):
+                few, options["spread"] = self._smoothed(self.targets)
+        elif self.settings.soft_cap is not None:
+            x, slopes, _ = SoftCap(self.settings.soft_cap).slopes(computed(x))
+        x = mask_out(x, self.where)
+        options["out"] = out if slopes is None else None
         if few is None:
             value, gradient = compiled.cross_entropy_dense(x, self.t, factor, **options)
         else:
@@ -262,6 +270,17 @@ class CrossEntropyRows(AbstractRowLosses):
         if self.settings.label_smoothing:
             return None
         return self.targets.listed(self.class_weights)
+
+    def _smoothed(
+        self, labels: LabelTargets
+    ) -> tuple[tuple[Array, Array], tuple[float, Array | None]]:
+        """Return labels and their targets, [..., 1]; what each other class has, and its weight."""
+        share = self.settings.label_smoothing / self.x.shape[-1]
+        ids, weights = labels.listed(self.class_weights)
+        if weights is None:
+            weights = namespace(self.x).ones_like(ids, dtype=self.weights.dtype)
+        own = weights * (1 - self.settings.label_smoothing + share)
+        return (ids, own), (share, self.class_weights)
 
     @property
     def _mass(self) -> Array:

@@ -105,7 +105,7 @@ class LabelTargets(AbstractTargets):
         fine = fine if labels.counts is None else fine & labels.counts
         return _at(class_weights, labels.index, fine)
 
-    def listed(self, class_weights: Array | None) -> tuple[Array, Array | None] | None:
+    def listed(self, class_weights: Array | None) -> tuple[Array, Array | None]:
         ids = self.labels.index[..., None]
         if class_weights is None:
             return ids, None
@@ -243,9 +243,17 @@ class SparseTargets(AbstractTargets):
 
 
 def targets_of(
-    targets: Array | TopK, like: Array, classes: int, ignore_index: int | None, rest: Rest
+    targets: Array | TopK,
+    like: Array,
+    classes: int,
+    ignore_index: int | None,
+    rest: Rest,
+    *,
+    look: bool = False,
 ) -> AbstractTargets:
     """Return laid out targets as an object; `like` [...] has the shape of the rows.
+
+    Class indices on a GPU are looked at only if that is said.
 
     Raises
     ------
@@ -253,10 +261,10 @@ def targets_of(
         A class index is out of range: the message has the first position and its value.
     """
     if isinstance(targets, TopK):
-        ids = check_labels(targets.ids, targets.ids, classes, None, "targets.ids")
+        ids = check_labels(targets.ids, targets.ids, classes, None, "targets.ids", look=look)
         return SparseTargets(ids, targets.probabilities, rest, classes)
     if targets.ndim == like.ndim:
-        return LabelTargets(check_labels(targets, like, classes, ignore_index))
+        return LabelTargets(check_labels(targets, like, classes, ignore_index, look=look))
     return DenseTargets(targets)
 
 

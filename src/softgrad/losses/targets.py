@@ -15,6 +15,7 @@ from softgrad.arrays import (
     describe,
     dtype_name,
     indices,
+    is_at_hand,
     is_concrete,
     namespace,
     quiet,
@@ -116,7 +117,7 @@ def lay_out_weights(name: str, weights: Any, x_rows: Array, shape: Shape) -> Arr
         # What is too large becomes infinite.
         cast = xp.astype(weights, compute_dtype(x_rows))
     fine = (cast >= 0) & xp.isfinite(cast)
-    if is_concrete(weights) and not bool(xp.all(fine)):
+    if is_at_hand(weights) and not bool(xp.all(fine)):
         position, value = _first_bad(fine, weights)
         expected = f"not negative and finite in {dtype_name(cast)}"
         raise ValueError(mismatch(name, expected, f"{value} at {position}"))
@@ -137,9 +138,17 @@ class Labels(NamedTuple):
 
 
 def check_labels(
-    labels: Array, like: Array, classes: int, ignore_index: int | None, name: str = "targets"
+    labels: Array,
+    like: Array,
+    classes: int,
+    ignore_index: int | None,
+    name: str = "targets",
+    *,
+    look: bool = False,
 ) -> Labels:
     """Return labels for a number of classes; `like` is an array on their device.
+
+    Those on a GPU are looked at if that is said: it waits for all that is under way there.
 
     Raises
     ------
@@ -154,7 +163,7 @@ def check_labels(
         wrapped = (index < 0) & (labels >= 0)  # too large for the index dtype
         counts = wrapped | (index != ignore_index)
         in_range = in_range | ~counts
-    if is_concrete(in_range) and not bool(xp.all(in_range)):
+    if (is_at_hand(in_range) or (look and is_concrete(in_range))) and not bool(xp.all(in_range)):
         position, value = _first_bad(in_range, labels)
         expected = f"class indices from 0 to {classes - 1}"
         raise IndexError(mismatch(name, expected, f"{value} at position {position}"))

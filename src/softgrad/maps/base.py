@@ -34,7 +34,7 @@ class AbstractMap(ABC):
     API; numbers and nested lists become NumPy arrays; results are of the same kind as `x`.
 
     Every derivative takes ``axis`` (an integer, −1), ``where`` (a mask that broadcasts to `x`;
-    False entries take no part) and ``impl`` ("auto", "reference" or "numba": what
+    False entries take no part) and ``impl`` ("auto", "reference", "numba" or "triton": what
     `softgrad.explain_impl` says is chosen). Those that return an array of x's or y's shape take
     ``out``, an array that the result is written to. All of them raise TypeError for what is not
     real numbers, an axis that is not an integer, or arrays of different libraries, and ValueError
@@ -46,6 +46,9 @@ class AbstractMap(ABC):
 
     no_kernel: ClassVar[str] = "there is no kernel for it"
     """Why the reference computes it, whatever the input; empty where there are kernels."""
+
+    no_gpu_kernel: ClassVar[str] = "there is no kernel for it on a GPU"
+    """The same of tensors on a GPU."""
 
     @abstractmethod
     def linearize_rows(
@@ -166,7 +169,7 @@ class AbstractMap(ABC):
         """Return which implementation a verb takes for `x`, and why."""
         x = real_array("x", x)
         Layout.of(x, axis)  # which raises for a wrong axis
-        return choose(impl, x, self.no_kernel)
+        return choose(impl, x, self.no_kernel, self.no_gpu_kernel)
 
     def _at(
         self,
@@ -191,8 +194,8 @@ class AbstractMap(ABC):
         mask = None if where is None else layout.to_rows(boolean_mask("where", where, x))
         wanted: Wanted = "product" if direction is not None else "value" if of_value else "all"
         with quiet():
-            chosen, room = choose(impl, x, self.no_kernel).impl, None
-            rows = layout.to_rows(x, stored=chosen == "numba")
+            chosen, room = choose(impl, x, self.no_kernel, self.no_gpu_kernel).impl, None
+            rows = layout.to_rows(x, stored=chosen != "reference")
             fits = is_row_buffer(out, layout) and tuple(out.shape) == tuple(x.shape)
             if fits and (wanted == "value" or layout.is_rows):
                 read = () if direction is None else (x, direction)

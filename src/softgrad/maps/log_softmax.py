@@ -47,6 +47,7 @@ class LogSoftmax(AbstractMap):
     temperature: float = 1.0
 
     no_kernel: ClassVar[str] = ""
+    no_gpu_kernel: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         settle_real(self, "temperature", least=1e-30, most=1e30)  # 1/T is finite

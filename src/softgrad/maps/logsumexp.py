@@ -39,6 +39,7 @@ class LogSumExp(AbstractMap):
     """
 
     no_kernel: ClassVar[str] = ""
+    no_gpu_kernel: ClassVar[str] = ""
 
     def linearize_rows(
         self, x: Array, where: Array | None, how: How = AUTO

@@ -75,6 +75,7 @@ class Softmax(AbstractSimplexMap):
     empty_row: EmptyRow = "nan"
 
     no_kernel: ClassVar[str] = ""
+    no_gpu_kernel: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         settle_real(self, "temperature", least=1e-30, most=1e30)  # 1/T is finite

@@ -189,7 +189,7 @@ class _HeadRule(AbstractScalarRule):
         refuse_derivatives(constants_dot)
 
     def layer(self, x: Arrays) -> Layer:
-        return Layer(x[0], x[1], x[2], self.head.memory, self.axis)
+        return Layer(x[0], x[1], x[2], self.head.budget(x[0]), self.axis)
 
     def _rows(self, x: Arrays, constants: Tree) -> _Rows:
         like = jnp.zeros(x[0].shape[:-1], compute_dtype(x[0]))

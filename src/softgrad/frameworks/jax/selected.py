@@ -115,7 +115,7 @@ class _SelectedRule(AbstractRule):
         """Ids are never differentiated."""
 
     def _layer(self, x: Arrays) -> Layer:
-        return Layer(x[0], x[1], x[2], self.head.memory)
+        return Layer(x[0], x[1], x[2], self.head.budget(x[0]))
 
 
 @dataclass(frozen=True, eq=False)

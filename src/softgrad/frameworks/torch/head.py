@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from softgrad.arrays import Array, compute_dtype, real_array, same_kind
+from softgrad.arrays import Array, compute_dtype, is_on_gpu, real_array, same_kind
 from softgrad.frameworks.torch.constants import Constants
 from softgrad.frameworks.torch.modes import is_plain, is_shape_alone
 from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
@@ -138,16 +138,23 @@ class _Kept(torch.autograd.Function):  # type: ignore[misc]
         ctx.rule, ctx.count = rule, len(arrays)
         ctx.wanted = tuple(ctx.needs_input_grad[1 : 1 + rule.parts])
         y, *gradients = compute(_OnePass(rule, ctx.wanted), arrays)
-        ctx.save_for_backward(*arrays, *gradients)
+        # On a GPU they are the largest arrays of all, and y_bar is not looked at: the backward pass
+        # scales these themselves, once.
+        ctx.own = gradients if is_on_gpu(y) and not is_shape_alone(y) else None
+        ctx.save_for_backward(*arrays, *(gradients if ctx.own is None else ()))
         return y
 
     @staticmethod
     def backward(ctx: Any, y_bar: Array) -> Arrays:
         rule, saved = ctx.rule, ctx.saved_tensors
         x, constants = saved[: rule.parts], saved[rule.parts : ctx.count]
-        gradients = saved[ctx.count :]
-        if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated
+        gradients, own, ctx.own = saved[ctx.count :], ctx.own, None
+        # create_graph: the gradient is to be differentiated; or the pass is the second one.
+        if torch.is_grad_enabled() or not (gradients or own):
             gradients = Pullback(rule, ctx.wanted)(*x, y_bar, *constants)
+        elif own:
+            scaled = torch.Tensor.mul_ if is_plain(y_bar) else torch.mul
+            gradients = [scaled(gradient, y_bar) for gradient in own]
         elif not _is_one(y_bar):
             gradients = [gradient * y_bar for gradient in gradients]
         return None, *spread(ctx.wanted, gradients), *(None for _ in constants)

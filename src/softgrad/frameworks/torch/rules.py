@@ -80,7 +80,7 @@ class _MapRule(AbstractRule):
         layout, (mask,) = Layout.of(x[0], self.axis), constants
         with quiet():
             rows = None if mask is None else layout.to_rows(mask)
-            how = How(self.impl)
+            how = How(self.map.choice(x[0], axis=self.axis, impl=self.impl).impl)
             jacobian = self.map.linearize_rows(layout.to_rows(x[0]), rows, how)[1]
             return (OnAxis(jacobian.derivative(layout.to_rows(v[0])), layout).apply(u[0]),)
 

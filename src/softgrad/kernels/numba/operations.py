@@ -46,6 +46,9 @@ __all__ = [
     "sparsemax",
 ]
 
+DOES_ALL = False
+"""Cross-entropy with a soft cap, or smoothed labels, takes array operations beside its kernel."""
+
 
 def softmax(x: Array, temperature: float = 1.0, out: Array | None = None) -> Array:
     """Return softmax(x/T)."""

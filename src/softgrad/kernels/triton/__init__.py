@@ -1,0 +1,1 @@
+"""Kernels for CUDA tensors: imported when the first one is wanted."""

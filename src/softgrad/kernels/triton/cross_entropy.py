@@ -1,0 +1,268 @@
+"""Cross-entropy of rows of logits: loss and gradient in one kernel, the gradient in place.
+
+A row's target t has the mass T = Σ t. Its loss is f(T·L + Σ t_j β(m − z_j)) with L = log1p(r), plus
+f·ζ·logsumexp² for a z-loss. Its gradient is f(T·p_j − t_j) + 2fζ·logsumexp·p_j, times β and the
+slope of a soft cap. Where the maximum holds more than half of the probability, r < 1, its entry is
+f(Σ_{j≠k} t_j − T·r/S) instead: two numbers close to each other are never subtracted.
+
+A row with the factor f = 0 counts nothing, whatever it holds, and its gradient is 0. A class index
+that is out of range makes its row NaN: nobody has looked at it before.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from softgrad.kernels.triton.arithmetic import capped, in_two_parts, log1p, scaled_by
+from softgrad.kernels.triton.centred import (
+    centred_exp,
+    entry,
+    first_visit,
+    gap,
+    in_float64,
+    load_tile,
+    logits,
+    others_of,
+    row_numbers,
+    store_tile,
+    total,
+)
+
+__all__ = ["cross_entropy", "cross_entropy_dense"]
+
+
+@triton.jit
+def finish(m, r, T, distance, f, zeta, beta):
+    """Return the loss, what multiplies every E of the gradient, and the z-loss's part; float64."""
+    logarithm = log1p(r)
+    logsumexp = tl.where(zeta == 0.0, 0.0, m * beta + logarithm)
+    pull = 2.0 * zeta * logsumexp
+    loss = f * (T * logarithm + distance + zeta * logsumexp * logsumexp)
+    slope = f * beta * (T + pull) / (1.0 + r)
+    counts = f != 0.0
+    return tl.where(counts, loss, 0.0), tl.where(counts, slope, 0.0), pull
+
+
+@triton.jit
+def at_maximum(others, T, r, f, pull, beta):
+    """Return the gradient at a maximum with r < 1, whose target is T − others."""
+    return f * beta * (others + (pull - T * r) / (1.0 + r))
+
+
+@triton.jit
+def load_factor(factors, rows, N):
+    """Return the factor of every row in float64, 0 where there is no row: [R, 1]."""
+    return tl.load(factors + rows, mask=rows < N, other=0.0).to(tl.float64)
+
+
+@triton.jit
+def load_id(ids, masses, q, k, f, rows, N, K, ONES: tl.constexpr):
+    """Return a class of each row and its mass: [R, 1]; a bad class in a row that counts has NaN."""
+    column = tl.load(ids + rows * k + q, mask=rows < N, other=0)
+    mass = tl.full(column.shape, 1.0, tl.float64)
+    if not ONES:
+        mass = tl.load(masses + rows * k + q, mask=rows < N, other=0.0).to(tl.float64)
+    fine = (column >= 0) & (column < K)
+    return tl.where(fine, column, 0), tl.where(fine | (f == 0.0), mass, float("nan"))
+
+
+@triton.jit
+def share_out(ids, masses, k, f, rows, N, K, column):
+    """Return the mass of a class, which may stand several times, and that of all others: [R, 1]."""
+    own, others = tl.zeros(f.shape, tl.float64), tl.zeros(f.shape, tl.float64)
+    for q in range(k):
+        other, mass = load_id(ids, masses, q, k, f, rows, N, K, False)
+        own += tl.where(other == column, mass, 0.0)
+        others += tl.where(other == column, 0.0, mass)
+    return own, others
+
+
+@triton.jit
+def smoothed(class_weights, share, label, at, K, B: tl.constexpr, WEIGHTED: tl.constexpr):
+    """Return the target of all classes but the label: [R, B]."""
+    columns = at + tl.arange(0, B)[None, :]
+    t = tl.where((columns < K) & (columns != label), share, 0.0)
+    if WEIGHTED:
+        t = t * tl.load(class_weights + columns, mask=columns < K, other=0.0)
+    return t
+
+
+@triton.jit
+def cross_entropy(
+    x,
+    x_stride,
+    out,
+    out_stride,
+    ids,
+    masses,
+    fixed,
+    k,
+    class_weights,
+    share,
+    factors,
+    losses,
+    N,
+    K,
+    zeta,
+    zeta_low,
+    beta,
+    beta_low,
+    cap,
+    R: tl.constexpr,
+    B: tl.constexpr,
+    WHOLE: tl.constexpr,
+    TEMPERED: tl.constexpr,
+    CAPPED: tl.constexpr,
+    ONES: tl.constexpr,
+    SMOOTHED: tl.constexpr,
+    WEIGHTED: tl.constexpr,
+    GRADIENT: tl.constexpr,
+    ALIASED: tl.constexpr,
+):
+    """Targets are k class indices a row with a mass each; k = 1 for labels.
+
+    SMOOTHED labels leave `share`, times the class weight, to every other class. `fixed` [N, k] is
+    room for the entries that have a target: they are found before the logits are overwritten, and
+    written last.
+    """
+    rows = row_numbers(R)
+    f = load_factor(factors, rows, N)
+    z, E, m, r = first_visit(
+        x, x_stride, rows, N, K, beta, beta_low, cap, B, WHOLE, TEMPERED, CAPPED
+    )
+    r = others_of(m, r)
+    wide = in_float64(beta, beta_low)
+
+    T, distance = tl.zeros((R, 1), tl.float64), tl.zeros((R, 1), tl.float64)
+    for q in range(k):
+        column, mass = load_id(ids, masses, q, k, f, rows, N, K, ONES)
+        picked = entry(x, x_stride, rows, column, N, K)
+        if CAPPED:
+            picked, _bend = capped(picked, cap)
+        T += mass
+        far = gap(picked, m, beta, beta_low, TEMPERED).to(tl.float64)
+        distance += tl.where(mass == 0.0, 0.0, mass * far)
+    spread = tl.zeros((R, 1), tl.float64)
+    spread_top = tl.zeros((R, 1), tl.float64)
+    if SMOOTHED:
+        label, _mass = load_id(ids, masses, 0, k, f, rows, N, K, ONES)
+        for at in range(0, K, B):
+            if not WHOLE:
+                z, _slope = logits(x, x_stride, rows, at, N, K, cap, B, CAPPED)
+            t = smoothed(class_weights, share, label, at, K, B, WEIGHTED)
+            spread += total(t)
+            spread_top += total(tl.where(z == m, t, 0.0))
+            far = gap(z, m, beta, beta_low, TEMPERED)
+            distance += total(tl.where(t == 0.0, 0.0, t * far))
+        T += spread
+    loss, slope, pull = finish(m, r, T, distance, f, in_float64(zeta, zeta_low), wide)
+    tl.store(losses + rows, loss.to(tl.float32), mask=rows < N)
+
+    if GRADIENT:
+        for q in range(k):
+            column, mass = load_id(ids, masses, q, k, f, rows, N, K, ONES)
+            others = spread
+            own = mass
+            if not ONES:
+                own, others = share_out(ids, masses, k, f, rows, N, K, column)
+                others += spread
+            picked = entry(x, x_stride, rows, column, N, K)
+            bend = 1.0
+            if CAPPED:
+                picked, bend = capped(picked, cap)
+            p = centred_exp(picked, m, beta, beta_low, TEMPERED).to(tl.float64) / (1.0 + r)
+            g = f * wide * ((T * p - own) + pull * p)
+            top = (picked == m) & (r < 1.0)
+            g = tl.where(top, at_maximum(others, T, r, f, pull, wide), g) * bend
+            g = tl.where(f == 0.0, 0.0, g)
+            tl.store(fixed + rows * k + q, g.to(tl.float32), mask=rows < N)
+        tl.debug_barrier()  # every entry was read before any is written
+
+        high, low = in_two_parts(slope)
+        weight = (f * wide).to(tl.float32)
+        at_top = at_maximum(T - spread_top, T, r, f, pull, wide).to(tl.float32)
+        for at in range(0, K, B):
+            bend = 1.0
+            if CAPPED or not WHOLE:
+                z, bend = logits(x, x_stride, rows, at, N, K, cap, B, CAPPED)
+                E = centred_exp(z, m, beta, beta_low, TEMPERED)
+            g = scaled_by(high, low, E)
+            if SMOOTHED:
+                t = smoothed(class_weights, share, label, at, K, B, WEIGHTED)
+                g = tl.where((z == m) & (r < 1.0), at_top, g - weight * t)
+            g = tl.where(f == 0.0, 0.0, g * bend)
+            if ALIASED:
+                tl.debug_barrier()  # a short number may stand where a long one was
+            store_tile(out, out_stride, rows, at, N, K, g, B)
+        tl.debug_barrier()
+        for q in range(k):
+            column, _mass = load_id(ids, masses, q, k, f, rows, N, K, ONES)
+            g = tl.load(fixed + rows * k + q, mask=rows < N, other=0.0)
+            tl.store(out + rows * out_stride + column, g.to(out.dtype.element_ty), mask=rows < N)
+
+
+@triton.jit
+def cross_entropy_dense(
+    x,
+    x_stride,
+    out,
+    out_stride,
+    t,
+    t_stride,
+    factors,
+    losses,
+    N,
+    K,
+    zeta,
+    zeta_low,
+    beta,
+    beta_low,
+    cap,
+    R: tl.constexpr,
+    B: tl.constexpr,
+    WHOLE: tl.constexpr,
+    TEMPERED: tl.constexpr,
+    CAPPED: tl.constexpr,
+    GRADIENT: tl.constexpr,
+    ALIASED: tl.constexpr,
+):
+    """Targets are a number a class."""
+    rows = row_numbers(R)
+    f = load_factor(factors, rows, N)
+    z, E, m, r = first_visit(
+        x, x_stride, rows, N, K, beta, beta_low, cap, B, WHOLE, TEMPERED, CAPPED
+    )
+    r = others_of(m, r)
+    wide = in_float64(beta, beta_low)
+
+    top, others = tl.zeros((R, 1), tl.float64), tl.zeros((R, 1), tl.float64)
+    distance = tl.zeros((R, 1), tl.float64)
+    for at in range(0, K, B):
+        if not WHOLE:
+            z, _slope = logits(x, x_stride, rows, at, N, K, cap, B, CAPPED)
+        mass = load_tile(t, t_stride, rows, at, N, K, 0.0, B)
+        top += total(tl.where(z == m, mass, 0.0))
+        others += total(tl.where(z == m, 0.0, mass))
+        far = gap(z, m, beta, beta_low, TEMPERED)
+        distance += total(tl.where(mass == 0.0, 0.0, mass * far))
+    T = top + others
+    loss, slope, pull = finish(m, r, T, distance, f, in_float64(zeta, zeta_low), wide)
+    tl.store(losses + rows, loss.to(tl.float32), mask=rows < N)
+
+    if GRADIENT:
+        high, low = in_two_parts(slope)
+        weight = (f * wide).to(tl.float32)
+        at_top = at_maximum(others, T, r, f, pull, wide).to(tl.float32)
+        for at in range(0, K, B):
+            bend = 1.0
+            if CAPPED or not WHOLE:
+                z, bend = logits(x, x_stride, rows, at, N, K, cap, B, CAPPED)
+                E = centred_exp(z, m, beta, beta_low, TEMPERED)
+            mass = load_tile(t, t_stride, rows, at, N, K, 0.0, B)
+            g = scaled_by(high, low, E) - weight * mass
+            g = tl.where((z == m) & (r < 1.0), at_top, g)
+            g = tl.where(f == 0.0, 0.0, g * bend)
+            if ALIASED:
+                tl.debug_barrier()  # a short number may stand where a long one was
+            store_tile(out, out_stride, rows, at, N, K, g, B)

@@ -1,0 +1,282 @@
+"""The head on a GPU: its numbers, its memory, no wait for the device, one operator of a graph."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("triton_rows")
+
+import torch
+
+import softgrad as sg
+import softgrad.torch as st
+from asserts import as_numpy, assert_close, assert_same_bits
+from softgrad.heads.plan import Plan, Size
+from specs import probe
+from triton_rows import DEVICE, OnGPU, no_wait, on_gpu, tensor
+
+N, D, K = 9, 8, 130
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+ALLOWED = {torch.float32: 2.0**-19, torch.bfloat16: 2.0**-6, torch.float16: 2.0**-9}
+"""Of the largest entry: the rounding of the products, of operands and of results."""
+
+dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=["float32", "bfloat16", "float16"])
+SETTINGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "sum": {"reduction": "sum"},
+    "none": {"reduction": "none"},
+    "all": {"label_smoothing": 0.1, "soft_cap": 10.0, "z_loss": 1e-3, "temperature": 1.3},
+}
+
+
+def arguments(dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
+    """Return x, W, labels and a bias."""
+    x, W, bias = (tensor(probe(s, i)).to(dtype) for i, s in enumerate(((N, D), (K, D), (K,))))
+    return x, W, tensor(np.arange(N) * 11 % K), bias
+
+
+def targets(kind: str, labels: torch.Tensor) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """Return targets, settings and options."""
+    if kind == "ignored":
+        return torch.where(labels % 3 == 0, -1, labels), {"ignore_index": -1}, {}
+    if kind == "dense":
+        return tensor(probe((N, K), 7, np.float32) ** 2), {}, {}
+    if kind == "top-k":
+        ids = torch.stack([labels, (labels + 5) % K, labels], -1)
+        return sg.TopK(ids, tensor(np.resize([0.5, 0.25, 0.125], (N, 3)), torch.float32)), {}, {}
+    if kind == "weighted":
+        weights = {"class_weights": tensor(probe((K,), 8, np.float32) ** 2)}
+        return labels, {}, weights | {"row_weights": tensor(probe((N,), 9, np.float32) ** 2)}
+    return labels, {}, {}
+
+
+def flat(answer: Any) -> list[Any]:
+    """Return a loss and its gradients in one list."""
+    loss, gradients = answer
+    return [loss, *(part for part in gradients if part is not None)]
+
+
+CASES = [
+    *product(["labels"], SETTINGS),
+    *product(["ignored", "weighted", "top-k"], ["plain", "all"]),
+]
+CASES += [("dense", "plain")]
+
+
+@dtypes
+@pytest.mark.parametrize(("kind", "setting"), CASES)
+def test_the_head_s_numbers(kind: str, setting: str, dtype: torch.dtype) -> None:
+    memory = 2**12 if setting == "plain" else None  # a few rows at a time, or all
+    x, W, labels, bias = arguments(dtype)
+    y, more, options = targets(kind, labels)
+    head = sg.LinearCrossEntropy(**SETTINGS[setting], **more, memory=memory)
+    found = flat(OnGPU(head).value_and_gradient(x, W, y, bias, **options))
+    wide = x.double(), W.double(), y, bias.double()
+    expected = flat(head.value_and_gradient(*wide, **options, impl="reference"))
+    assert_close(found[0], as_numpy(expected[0]), u=40)
+    for part, exact in zip(found[1:], expected[1:], strict=True):
+        assert part.dtype == dtype
+        torch.testing.assert_close(
+            part.double(), exact, rtol=0, atol=ALLOWED[dtype] * float(exact.abs().max())
+        )
+
+
+@dtypes
+@pytest.mark.parametrize("verb", ["jvp", "hvp", "ggn"])
+def test_products_of_the_head(verb: str, dtype: torch.dtype) -> None:
+    x, W, labels, bias = arguments(dtype)
+    dots = {"x_dot": x.flip(0), "W_dot": 0.5 * W}
+    head = sg.LinearCrossEntropy(memory=2**15)
+    found = getattr(OnGPU(head), verb)(x, W, labels, bias, **dots)
+    wide = {name: dot.double() for name, dot in dots.items()}
+    expected = getattr(head, verb)(
+        x.double(), W.double(), labels, bias.double(), **wide, impl="reference"
+    )
+    pairs = [(found, expected)] if verb == "jvp" else zip(found, expected, strict=True)
+    for part, exact in pairs:
+        allowed = 4 * ALLOWED[dtype] * float(exact.abs().max())
+        torch.testing.assert_close(part.double(), exact, rtol=0, atol=allowed)
+
+
+def test_bfloat16_logits_are_float32_and_their_gradient_is_in_their_memory() -> None:
+    """A confident row keeps its digits: its logits are no bfloat16 numbers."""
+    x = tensor([[1.0, 1.0]], torch.bfloat16)
+    W = tensor([[12.0, 0.0625], [0.03125, 0.0]], torch.bfloat16)  # logits 12.0625 and 0.03125
+    labels = tensor([0])
+    loss, bars = OnGPU(sg.linear_cross_entropy).value_and_gradient(x, W, labels)
+    expected = np.log1p(np.exp(0.03125 - 12.0625))
+    assert_close(loss, expected, u=4)
+    slope = float(tensor(1 / (1 + np.exp(12.03125)), torch.float32).bfloat16())
+    assert_same_bits(bars.W, tensor([[-slope, -slope], [slope, slope]], torch.bfloat16))
+
+
+def test_rows_that_do_not_count_may_hold_anything() -> None:
+    x, W, labels, bias = arguments(torch.float32)
+    labels[[0, 7]] = -1
+    head = OnGPU(sg.LinearCrossEntropy(ignore_index=-1))
+    clean = flat(head.value_and_gradient(x, W, labels, bias))
+    x[0], x[7] = torch.nan, torch.inf
+    dirty = flat(head.value_and_gradient(x, W, labels, bias))
+    for a, b in zip(clean, dirty, strict=True):
+        assert_same_bits(a, b)
+    assert not dirty[1][[0, 7]].any()
+
+
+def test_a_bad_label_is_a_row_of_nan_unless_somebody_looks() -> None:
+    x, W, labels, _ = arguments(torch.float32)
+    labels[5] = K
+    each = sg.LinearCrossEntropy(reduction="none")
+    losses, bars = OnGPU(each).value_and_gradient(x, W, labels)
+    assert torch.isnan(losses).nonzero().tolist() == [[5]]
+    assert torch.isnan(bars.x).any(1).nonzero().tolist() == [[5]]
+    with pytest.raises(IndexError, match=f"from 0 to {K - 1}, got {K} at position 5"):
+        OnGPU(sg.LinearCrossEntropy(validate=True)).value(x, W, labels)
+
+
+# --- no wait -----------------------------------------------------------------------------------
+
+
+def step(head: Any, x: Any, W: Any, y: Any, bias: Any, **options: Any) -> None:
+    x, W, bias = (v.clone().requires_grad_() for v in (x, W, bias))
+    loss = head.value(x, W, y, bias, **options)
+    (2 * loss.sum()).backward()
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("kind", "setting"), [case for case in CASES if case[1] in ("plain", "all")]
+)
+def test_nothing_waits_for_the_gpu(kind: str, setting: str, dtype: torch.dtype) -> None:
+    x, W, labels, bias = arguments(dtype)
+    y, more, options = targets(kind, labels)
+    head = sg.LinearCrossEntropy(**SETTINGS[setting], **more)
+    with on_gpu(), no_wait():
+        head.value_and_gradient(x, W, y, bias, **options)
+        head.jvp(x, W, y, bias, x_dot=x, **options)
+        head.hvp(x, W, y, bias, x_dot=x, **options)
+        step(head, x, W, y, bias, **options)
+
+
+def test_losses_and_maps_do_not_wait_either() -> None:
+    x, labels = tensor(probe((N, K), 1, np.float32)), arguments(torch.float32)[2]
+    loss = sg.CrossEntropy(ignore_index=-1, label_smoothing=0.1)
+    with on_gpu(), no_wait():
+        loss.value_and_gradient(x, labels, row_weights=x[:, 0] ** 2)
+        sg.softmax.vjp(x, x**2)
+        sg.log_softmax.vjp(x, x**2)
+        z = x.clone().requires_grad_()
+        loss(z, labels).backward()
+
+
+def test_the_mode_that_forbids_waiting_sees_it() -> None:
+    x = tensor([1.0, 2.0])
+    for wait in (lambda: bool(x.sum() > 0), lambda: x.nonzero(), lambda: x[0].item()):
+        with pytest.raises(AssertionError, match="waits for the GPU"), no_wait():
+            wait()
+
+
+# --- PyTorch -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=["float32", "bfloat16"])
+def test_autograd_scales_the_gradients_it_was_given(dtype: torch.dtype) -> None:
+    x, W, labels, bias = arguments(dtype)
+    given = [v.clone().requires_grad_() for v in (x, W, bias)]
+    with on_gpu():
+        loss, bars = sg.linear_cross_entropy.value_and_gradient(x, W, labels, bias)
+        y = st.linear_cross_entropy(given[0], given[1], labels, linear_bias=given[2])
+        first = torch.autograd.grad(3 * y, given, retain_graph=True)
+        second = torch.autograd.grad(3 * y, given)  # computed anew
+    assert_same_bits(y, loss.to(y.dtype))
+    for bar, a, b in zip(bars, first, second, strict=True):
+        assert_same_bits(a, 3 * bar)
+        allowed = ALLOWED[dtype] * float(a.abs().max())
+        torch.testing.assert_close(a, b, rtol=0, atol=allowed)
+
+
+def test_a_second_derivative_on_a_gpu() -> None:
+    x, W, labels, bias = arguments(torch.float32)
+    x.requires_grad_()
+    with on_gpu():
+        y = sg.linear_cross_entropy(x, W, labels, bias)
+        (slope,) = torch.autograd.grad(y, x, create_graph=True)
+        (bend,) = torch.autograd.grad((slope * x.detach()).sum(), x)
+        expected = sg.linear_cross_entropy.hvp(
+            x.detach(), W, labels, bias, x_dot=x.detach(), frozen=("W", "bias")
+        )
+    torch.testing.assert_close(bend, expected.x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=["float32", "bfloat16"])
+def test_one_operator_of_a_graph(dtype: torch.dtype) -> None:
+    x, W, labels, bias = arguments(dtype)
+    head = sg.LinearCrossEntropy(soft_cap=20.0)
+
+    def loss(x: Any, W: Any, bias: Any) -> Any:
+        return 2 * head(x, W, labels, bias)
+
+    answers = []
+    with on_gpu():
+        for f in (loss, torch.compile(loss, fullgraph=True, backend="aot_eager")):
+            given = [v.clone().requires_grad_() for v in (x, W, bias)]
+            y = f(*given)
+            y.backward()
+            answers.append((y, *(v.grad for v in given)))
+    for a, b in zip(*answers, strict=True):
+        assert_same_bits(a, b)
+
+
+# --- how the work is cut -----------------------------------------------------------------------
+
+
+def test_a_gpu_s_chunks_are_large_and_their_products_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[Size] = []
+    of = Plan.of
+    monkeypatch.setattr(Plan, "of", lambda size, **how: sizes.append(size) or of(size, **how))
+    OnGPU(sg.linear_cross_entropy).value_and_gradient(*arguments(torch.bfloat16)[:3])
+    large = sizes[-1]._replace(N=8192, D=4096, K=131072)
+    plan = of(large, buffers=1, light=True)
+    assert 768 <= plan.chunk <= 512 * 2**20 // (4 * large.K)
+    assert plan.tile == large.K
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
+def test_the_head_is_captured_in_a_cuda_graph() -> None:
+    x, W, labels, _ = arguments(torch.bfloat16)
+    sg.linear_cross_entropy.value_and_gradient(x, W, labels)  # compiles
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss, bars = sg.linear_cross_entropy.value_and_gradient(x, W, labels)
+    x.mul_(2)
+    graph.replay()
+    expected = sg.linear_cross_entropy.value_and_gradient(x, W, labels)
+    assert_same_bits(loss, expected[0])
+    assert_same_bits(bars.W, expected[1].W)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
+def test_the_peak_of_memory() -> None:
+    """dX, dW, the sums of W in float32, and the buffers."""
+    rows, features, classes = 4096, 1024, 64000
+    x = torch.randn(rows, features, device=DEVICE, dtype=torch.bfloat16)
+    W = torch.randn(classes, features, device=DEVICE, dtype=torch.bfloat16)
+    labels = torch.randint(classes, (rows,), device=DEVICE)
+    head = sg.LinearCrossEntropy(memory=128 * 2**20)
+    head.value_and_gradient(x, W, labels)
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    head.value_and_gradient(x, W, labels)
+    torch.cuda.synchronize()
+    peak = torch.cuda.max_memory_allocated() - before
+    results = 2 * (rows + classes) * features
+    assert peak <= results + 4 * classes * features + 160 * 2**20
