@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from softgrad.arrays import Array, namespace
 from softgrad.heads.plan import Plan, Size, TiledPlan, cuts
 from softgrad.heads.products import AbstractProducts
+from softgrad.heads.shards import Shards
 from softgrad.kernels import Choice, How
 
 __all__ = ["Chunk", "Gradients", "LinearLayer", "Tangents"]
@@ -64,6 +65,9 @@ class LinearLayer:
     dots: Tangents = STILL
     """The direction in which it moves."""
 
+    shards: Shards | None = None
+    """Where W and bias are the own part of those of several ranks: which part."""
+
     @property
     def how(self) -> How:
         return How(self.choice.impl)
@@ -86,8 +90,15 @@ class LinearLayer:
         """Cut the classes as well, where there are so many that this is faster."""
         return TiledPlan.of(self._size(rows))
 
+    @property
+    def classes(self) -> int:
+        """The number of classes, those of other ranks included."""
+        return int(self.W.shape[0]) if self.shards is None else self.shards.classes
+
     def _size(self, rows: int) -> Size:
         K, D = self.W.shape
+        if self.shards is not None:
+            K = max(self.shards.sizes)  # all ranks go through the rows in the same chunks
         return Size(rows, D, K, self.itemsize, self.W.dtype != self.dtype, self.memory)
 
     def empty(self, shape: tuple[int, ...]) -> Array:
@@ -99,6 +110,16 @@ class LinearLayer:
     def cast(self, v: Array) -> Array:
         """Return an array in the dtype that is computed in."""
         return namespace(v).astype(v, self.dtype, copy=False)
+
+    def begin_sum(self, v: Array | None) -> Callable[[], Array | None]:
+        """Begin to sum what every rank's classes give; what is returned waits for the sum."""
+        if self.shards is None or v is None:
+            return lambda: v
+        return self.shards.ranks.begin_sum(v)
+
+    def summed(self, v: Array) -> Array:
+        """Sum what every rank's classes give."""
+        return v if self.shards is None else self.shards.summed(v)
 
     def chunks(self, plan: Plan | TiledPlan, used: Array | None) -> Iterator[Chunk]:
         """Go through the rows, or through those alone that are used."""

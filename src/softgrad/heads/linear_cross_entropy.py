@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Unpack
 
-from softgrad.arrays import Array, adapter_for, indices
+from softgrad.arrays import Array, adapter_for, describe, indices
 from softgrad.errors import mismatch
 from softgrad.heads.arguments import linear_layer, tangents
 from softgrad.heads.base import AbstractHead
@@ -34,6 +34,7 @@ from softgrad.heads.options import (
 from softgrad.heads.predictions import TopClasses, argmax, top_k
 from softgrad.heads.reduced import ReducedHead
 from softgrad.heads.selected_log_probs import SelectedLogProbs
+from softgrad.heads.shards import all_or_none, content_of
 from softgrad.heads.skipping import ErrorBound, Skipping
 from softgrad.losses import CrossEntropy
 from softgrad.losses.cross_entropy_settings import AbstractCrossEntropySettings
@@ -313,8 +314,23 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         self, x: Any, W: Any, targets: Any, bias: Any, options: Mapping[str, Any], kind: type
     ) -> ReducedHead:
         """Check the arguments; the loss of each row is known but for its logits."""
-        layer = linear_layer(x, W, bias, self.memory, options, kind)
-        return ReducedHead.of(self.loss, layer, targets, options)
+        with all_or_none(options.get("group")) as ranks:
+            call = {} if ranks is None else self._call(targets, options, kind)
+            layer = linear_layer(x, W, bias, self.memory, options, kind, ranks=ranks, call=call)
+            return ReducedHead.of(self.loss, layer, targets, options)
+
+    def _call(self, targets: Any, options: Mapping[str, Any], kind: type) -> dict[str, str]:
+        """Return what must be the same on all ranks, as texts."""
+        weights = options.get("class_weights")
+        return {
+            "call": kind.__name__.removesuffix("Options"),
+            "head": repr(self),
+            "impl": options.get("impl", "auto"),
+            "targets": content_of(targets),
+            "row_weights": content_of(options.get("row_weights")),
+            "class_weights": "None" if weights is None else describe(weights),
+            "loss_bar": "None" if options.get("loss_bar") is None else "given",
+        }
 
 
 linear_cross_entropy = LinearCrossEntropy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -17,12 +17,16 @@ from softgrad.heads.arguments import detached
 from softgrad.heads.layer import LinearLayer
 from softgrad.heads.loop import LossOfLogits, positions_used
 from softgrad.heads.plan import cuts
+from softgrad.heads.sharded_rows import Few, ShardedRows
+from softgrad.heads.shards import Shards
 from softgrad.heads.tiled import ListedLoss
 from softgrad.kernels import How
+from softgrad.linear.rows import weighted
 from softgrad.losses import CrossEntropy, TopK
 from softgrad.losses.cross_entropy import CrossEntropyRows
-from softgrad.losses.reduced import RowFactors
+from softgrad.losses.reduced import AbstractRowLosses, RowFactors
 from softgrad.losses.row_targets import AbstractTargets, DenseTargets, targets_of
+from softgrad.losses.simplex import check_probabilities
 from softgrad.losses.targets import check_targets, lay_out_weights
 
 __all__ = ["ReducedHead"]
@@ -43,18 +47,27 @@ class ReducedHead:
     ) -> ReducedHead:
         """Check targets and options, and weigh every row."""
         like = layer.like
-        K, N = layer.W.shape[0], prod(layer.batch)
+        K, N, shards = layer.classes, prod(layer.batch), layer.shards
         given = _targets(loss, layer, targets)
         c = lay_out_weights("class_weights", options.get("class_weights"), like, (K,))
         w = lay_out_weights("row_weights", options.get("row_weights"), like, layer.batch)
         xp = namespace(like)
         w = layer.zeros((N,)) + 1 if w is None else xp.reshape(w, (N,))
         with quiet():
-            weights, masses = _weigh(loss, given, w, c, max(1, layer.memory // (128 * 8 * K)))
+            step = max(1, layer.memory // (128 * 8 * K))
+            if shards is not None and isinstance(given, DenseTargets):
+                weights, masses = _weigh_parts(loss, given, w, c, step, shards)
+            else:
+                weights, masses = _weigh(loss, given, w, c, step)
             factors = RowFactors.of(weights, masses, loss)
-        at = partial(_at, loss, given, weights, masses, c, layer.how)
-        used, plain = positions_used(weights), loss.soft_cap is None and not loss.label_smoothing
-        listed = _listed(loss, given, layer, c) if plain else None
+        listed = None if loss.label_smoothing else _listed(loss, given, layer, c)
+        at: Callable[[Array, Any], AbstractRowLosses]
+        if shards is None:
+            at = partial(_at, loss, given, weights, masses, c, layer.how)
+        else:
+            at = partial(_at_part, loss, given, listed, weights, masses, c, layer)
+        used = positions_used(weights)
+        listed = listed if loss.soft_cap is None else None
         light = listed is not None and layer.choice.impl == "numba"
         bar = _loss_bar(options.get("loss_bar"), layer, () if factors.reduced else layer.batch)
         return cls(LossOfLogits(layer, at, factors.factor, used, light, listed), factors, bar)
@@ -86,12 +99,42 @@ def _loss_bar(bar: Any, layer: LinearLayer, shape: tuple[int, ...]) -> Array | N
 
 def _targets(loss: CrossEntropy, layer: LinearLayer, targets: Any) -> AbstractTargets:
     """Check targets for logits [..., K], and give them one batch axis."""
-    K, batch, xp = layer.W.shape[0], layer.batch, namespace(layer.x)
-    checked = check_targets(targets, layer.x, (*batch, K), batch, loss.takes_top_k)
+    K, batch, xp = layer.classes, layer.batch, namespace(layer.x)
+    own = None if layer.shards is None else layer.shards.own
+    if own is not None and _is_part(targets, layer):
+        checked = real_array("targets", targets)
+    else:
+        checked = check_targets(targets, layer.x, (*batch, K), batch, loss.takes_top_k)
+        if own is not None and not isinstance(checked, TopK) and checked.ndim > len(batch):
+            checked = checked[..., own]
     if isinstance(checked, TopK):
         checked = TopK(checked.ids, layer.cast(checked.probabilities))
     like = xp.reshape(layer.x[:, :0].sum(-1), batch)
     return targets_of(checked, like, K, loss.ignore_index, loss.rest).flat()
+
+
+def _is_part(targets: Any, layer: LinearLayer) -> bool:
+    """Tell whether targets are numbers for the own classes alone."""
+    shape = tuple(getattr(targets, "shape", ()))
+    return shape == (*layer.batch, layer.W.shape[0]) and array_api_compat.is_torch_array(targets)
+
+
+def _weigh_parts(
+    loss: CrossEntropy, targets: DenseTargets, w: Array, c: Array | None, step: int, shards: Shards
+) -> tuple[Array, Array]:
+    """Do what `_weigh` does, where every rank has the targets of its own classes."""
+    xp = namespace(w)
+
+    def sums(c: Array) -> Array:
+        parts = [targets.take(cut).mass(c) for cut in cuts(w.shape[0], step)]
+        return shards.summed(xp.concat(parts) if parts else w)
+
+    masses = w if c is None else weighted(w, sums(c[shards.own]))
+    if loss.validate:
+        total = sums(xp.ones_like(targets.t[:1], dtype=w.dtype)[0])
+        negative = xp.any(targets.t < 0, axis=-1)
+        check_probabilities(xp.where(negative, -total, total)[:, None], w != 0)
+    return w, masses
 
 
 def _weigh(
@@ -114,15 +157,36 @@ def _listed(
     if listed is None:
         return None
     all_ids, all_masses = listed
+    first = 0 if layer.shards is None else layer.shards.start
 
     def at(rows: Any) -> tuple[Array, Array]:
         ids, masses = all_ids[rows], None if all_masses is None else all_masses[rows]
         xp = namespace(layer.x)
         if masses is None:
             masses = xp.ones(ids.shape, dtype=layer.dtype, device=array_api_compat.device(ids))
-        return ids, masses
+        return ids - first, masses
 
     return ListedLoss(at, loss.z_loss, loss.temperature)
+
+
+def _at_part(
+    loss: CrossEntropy,
+    targets: AbstractTargets,
+    listed: ListedLoss | None,
+    weights: Array,
+    masses: Array,
+    class_weights: Array | None,
+    layer: LinearLayer,
+    logits: Array,
+    rows: Any,
+) -> ShardedRows:
+    """Return the losses at the own logits of some rows."""
+    shards = layer.shards
+    assert shards is not None
+    few = None if listed is None else Few(*listed.at(rows))
+    c = None if class_weights is None else class_weights[shards.own]
+    some = targets.take(rows)
+    return ShardedRows(weights[rows], masses[rows], logits, some, few, c, loss, layer.how, shards)
 
 
 def _at(
