@@ -9,12 +9,14 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Unpack
 
-from softgrad.arrays import Array, adapter_for, describe, indices
+import array_api_compat
+
+from softgrad.arrays import Array, adapter_for, describe, namespace, real_array
 from softgrad.errors import mismatch
 from softgrad.heads.arguments import linear_layer, tangents
 from softgrad.heads.base import AbstractHead
 from softgrad.heads.cotangents import Cotangents
-from softgrad.heads.layer import Gradients
+from softgrad.heads.layer import Gradients, LinearLayer
 from softgrad.heads.loop import (
     losses,
     losses_and_cotangents,
@@ -268,13 +270,13 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         There is no kernel for it, and `impl` "numba" is refused.
         """
         no_kernel = "there is no kernel for argmax"
-        return argmax(linear_layer(x, W, bias, self.memory, options, no_kernel=no_kernel))
+        return argmax(self._layer(x, W, bias, options, "argmax", no_kernel))
 
     def top_k(
         self, x: Any, W: Any, k: int, bias: Any = None, **options: Unpack[Options]
     ) -> TopClasses:
         """Return the k likeliest classes of every row, falling, and their log-probabilities."""
-        layer = linear_layer(x, W, bias, self.memory, options)
+        layer = self._layer(x, W, bias, options, f"top_k of {k}")
         return top_k(layer, k, self.temperature, self.soft_cap)
 
     def log_probs(
@@ -285,9 +287,20 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
 
     def entropy(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
         """Return −Σ p log p of every row: [...]."""
-        layer = linear_layer(x, W, bias, self.memory, options)
-        none = layer.products.zeros((*layer.batch, 0), indices(layer.like).dtype, layer.x)
+        x = real_array("x", x)
+        xp, device = namespace(x), array_api_compat.device(x)
+        none = xp.zeros((*x.shape[:-1], 0), dtype=xp.int64, device=device)
         return self._selected.value(x, W, none, bias, **options).entropy
+
+    def _layer(
+        self, x: Any, W: Any, bias: Any, options: Options, call: str, no_kernel: str = ""
+    ) -> LinearLayer:
+        """Check the arguments of a prediction."""
+        with all_or_none(options.get("group")) as ranks:
+            said = {"call": call, "head": repr(self), "impl": options.get("impl", "auto")}
+            return linear_layer(
+                x, W, bias, self.memory, options, no_kernel=no_kernel, ranks=ranks, call=said
+            )
 
     @property
     def _selected(self) -> SelectedLogProbs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import array_api_compat
 import numpy as np
 
 from softgrad.arrays import Array, as_integer, indices, namespace, quiet
@@ -11,6 +12,8 @@ from softgrad.errors import mismatch
 from softgrad.heads.layer import LinearLayer
 from softgrad.heads.loop import blocks
 from softgrad.heads.selected_rows import SelectedRows
+from softgrad.heads.sharded_selected import selected_part
+from softgrad.heads.shards import Shards
 
 __all__ = ["TopClasses", "argmax", "top_k"]
 
@@ -28,13 +31,16 @@ def argmax(layer: LinearLayer) -> Array:
     xp = namespace(ids)
     with quiet():
         for rows, z in blocks(layer, [layer.logits], light=True):
-            ids[rows] = xp.argmax(z, axis=-1, keepdims=True)
+            if layer.shards is None:
+                ids[rows] = xp.argmax(z, axis=-1, keepdims=True)
+            else:
+                ids[rows] = first_largest_of_ranks(z, 1, layer.shards)
     return xp.reshape(ids, layer.batch)
 
 
 def top_k(layer: LinearLayer, k: Any, temperature: float, soft_cap: float | None) -> TopClasses:
     """Return the k likeliest classes; NaN counts as the largest."""
-    k, K = as_integer("k", k), layer.W.shape[0]
+    k, K, shards = as_integer("k", k), layer.classes, layer.shards
     if not 0 < k <= K:
         raise ValueError(mismatch("k", f"from 1 to the {K} classes", k))
     ids, log_probs = _ids(layer, k), layer.empty((layer.x.shape[0], k))
@@ -42,10 +48,13 @@ def top_k(layer: LinearLayer, k: Any, temperature: float, soft_cap: float | None
     with quiet():
         for rows, z in blocks(layer, [layer.logits]):
             # A cap may round two logits to one, so that logits as they are decide.
-            best = first_largest(z, k)
-            ids[rows] = best
-            at = SelectedRows(z, best, temperature, soft_cap, layer.how)
-            log_probs[rows] = at.value().log_probs
+            if shards is None:
+                best = first_largest(z, k)
+                at = SelectedRows(z, best, temperature, soft_cap, layer.how).value()
+            else:
+                best = first_largest_of_ranks(z, k, shards)
+                at = selected_part(layer, z, best, temperature, soft_cap).value()
+            ids[rows], log_probs[rows] = best, at.log_probs
     shape = (*layer.batch, k)
     return TopClasses(xp.reshape(ids, shape), xp.reshape(log_probs, shape))
 
@@ -65,6 +74,25 @@ def first_largest(z: Array, k: int) -> Array:
     values = xp.take_along_axis(z, ids, axis=-1)
     order = xp.argsort(values, axis=-1, descending=True, stable=True)
     return xp.take_along_axis(ids, order, axis=-1)
+
+
+def first_largest_of_ranks(z: Array, k: int, shards: Shards) -> Array:
+    """Return the same for logits of which every rank has a part: each rank's best, compared."""
+    xp, own = namespace(z), min(k, z.shape[1])
+    ids = first_largest(z, own) if own else xp.astype(z[:, :0], indices(z).dtype)
+    values = _padded(xp.take_along_axis(z, ids, axis=-1) if own else z[:, :0], k)
+    all_values, all_ids = shards.ranks.gathered(values, _padded(ids + shards.start, k))
+    best = [slice(0, min(k, size)) for size in shards.sizes]  # others are padding
+    z = xp.concat([all_values[rank][:, some] for rank, some in enumerate(best)], axis=-1)
+    ids = xp.concat([all_ids[rank][:, some] for rank, some in enumerate(best)], axis=-1)
+    return xp.take_along_axis(ids, first_largest(z, k), axis=-1)
+
+
+def _padded(v: Array, k: int) -> Array:
+    """Return rows [n, k] that begin with those of an array."""
+    xp = namespace(v)
+    rest = xp.zeros((v.shape[0], k - v.shape[1]), dtype=v.dtype, device=array_api_compat.device(v))
+    return xp.concat([v, rest], axis=-1)
 
 
 def _kth_largest(z: Array, k: int) -> Array:

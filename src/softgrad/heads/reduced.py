@@ -183,10 +183,9 @@ def _at_part(
     """Return the losses at the own logits of some rows."""
     shards = layer.shards
     assert shards is not None
-    few = None if listed is None else Few(*listed.at(rows))
     c = None if class_weights is None else class_weights[shards.own]
-    some = targets.take(rows)
-    return ShardedRows(weights[rows], masses[rows], logits, some, few, c, loss, layer.how, shards)
+    some = targets.take(rows) if listed is None else Few(*listed.at(rows))
+    return ShardedRows(weights[rows], masses[rows], logits, some, c, loss, layer.how, shards)
 
 
 def _at(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import array_api_compat
+
 from softgrad.arithmetic import accurate_sum, first_max
 from softgrad.arrays import Array, computed, indices, namespace, wider_dtype
 from softgrad.heads.parts import (
@@ -44,6 +46,9 @@ class Few(NamedTuple):
     ids: Array  # [n, k]
     masses: Array  # [n, k]
 
+    def take(self, rows: slice) -> Few:
+        return Few(self.ids[rows], self.masses[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class _Visit:
@@ -62,17 +67,14 @@ class ShardedRows(AbstractRowLosses):
     """The formulas for the own classes; values are those of whole rows, on every rank."""
 
     x: Array  # [n, k], the own logits
-    targets: AbstractTargets
-    few: Few | None
-    """The targets where they are few, else None."""
-
+    targets: AbstractTargets | Few
     class_weights: Array | None  # [k], of the own classes
     settings: AbstractCrossEntropySettings
     how: How
     shards: Shards
 
     def value(self, factor: Array) -> Array:
-        return self._narrow(self._whole.value(self._wide(factor)))
+        return self.narrow(self.whole.value(self.wide(factor)))
 
     def gradient(self, factor: Array) -> Array:
         out = computed(self.x) + 0  # a copy
@@ -92,33 +94,35 @@ class ShardedRows(AbstractRowLosses):
         return _Hessian(self, factor)
 
     @cached_property
-    def _parts(self) -> Parts:
-        visit = self._visit
+    def parts(self) -> Parts:
+        visit = self.visit
         return self.shards.parts(visit.m, visit.r, visit.total, visit.distance)
 
     @cached_property
-    def _whole(self) -> MergedRows:
-        return self._parts.merged(self.settings.temperature, self.settings.z_loss)
+    def whole(self) -> MergedRows:
+        return self.parts.merged(self.settings.temperature, self.settings.z_loss)
 
     @cached_property
-    def _visit(self) -> _Visit:
+    def visit(self) -> _Visit:
         """Look at the own logits, some rows at a time."""
-        found = [self._visit_some(cut) for cut in self._cuts()]
+        found = [self._visit_some(cut) for cut in self._cuts]
         return _Visit(*(namespace(self.x).concat(list(v)) for v in zip(*found, strict=True)))
 
     def _visit_some(self, cut: slice) -> tuple[Array, ...]:
-        y, temperature = self._chain(cut).y, self.settings.temperature
+        y, temperature = self.chain(cut).y, self.settings.temperature
         xp = namespace(y)
         m, r = self._maxima(y)
         others, top = xp.zeros_like(m), xp.zeros_like(m, dtype=indices(y).dtype)
-        if self.few is not None:
-            masses, z = self._picked(y, cut)
+        if isinstance(self.targets, Few):
+            few = self.targets.take(cut)
+            own, z = self.picked(few, y)
+            masses = weighted(xp.astype(own, few.masses.dtype), few.masses)
         else:
-            masses, z, top = self._t(cut, y), y, _top(y)
+            masses, z, top = self._t(self.targets, cut, y), y, _top(y)
             here = indices(y) == top[:, None]
             others = accurate_sum(xp.where(here, xp.zeros_like(masses), masses))
         total, distance = targets_of_part(m, masses, z, temperature)
-        return m, self._wide(r), total, self._wide(distance), others, top
+        return m, self.wide(r), total, self.wide(distance), others, top
 
     def _maxima(self, y: Array) -> tuple[Array, Array]:
         n, k = y.shape
@@ -128,21 +132,19 @@ class ShardedRows(AbstractRowLosses):
         nothing = xp.zeros_like(self.weights[:n])
         return nothing - xp.inf, nothing - 1
 
-    def _picked(self, y: Array, cut: slice) -> tuple[Array, Array]:
-        """Return the masses of the ids that are own, 0 for others, and their logits."""  # [n, k]
-        assert self.few is not None
-        xp, k = namespace(y), y.shape[1]
-        ids, masses = self.few.ids[cut], self.few.masses[cut]
-        own = (ids >= 0) & (ids < k)
-        masses = xp.where(own, masses, xp.zeros_like(masses))
+    def picked(self, few: Few, y: Array) -> tuple[Array, Array]:
+        """Tell which ids are own, and return what y [n, k] has there; else 0."""  # [n, few]
+        xp, k, zeros = namespace(y), y.shape[1], namespace(y).zeros_like(few.masses)
+        own = (few.ids >= 0) & (few.ids < k)
         if not k:
-            return masses, xp.zeros_like(masses)
-        return masses, xp.take_along_axis(y, xp.where(own, ids, xp.zeros_like(ids)), axis=-1)
+            return own, zeros
+        places = xp.where(own, few.ids, xp.zeros_like(few.ids))
+        return own, xp.where(own, xp.take_along_axis(y, places, axis=-1), zeros)
 
-    def _t(self, cut: slice, like: Array) -> Array:
+    def _t(self, targets: AbstractTargets, cut: slice, like: Array) -> Array:
         """Return the targets of the own classes, with smoothing and class weights: [n, k]."""
         xp, smoothing = namespace(like), self.settings.label_smoothing
-        t = computed(self.targets.take(cut).dense(like, self.shards.start))
+        t = computed(targets.take(cut).dense(like, self.shards.start))
         t = xp.where((self.weights[cut] == 0)[:, None], xp.zeros_like(t), t)
         if smoothing:
             t = (1 - smoothing) * t + smoothing / self.shards.classes
@@ -150,56 +152,78 @@ class ShardedRows(AbstractRowLosses):
 
     def _into(self, z: Array, factor: Array) -> None:
         """Turn the own logits into the gradient of factor times loss, in place."""
-        _ = self._whole  # a rank without classes answers as well
-        for cut in self._cuts():
-            chain = self._chain(cut)
+        _ = self.whole  # a rank without classes answers as well
+        for cut in self._cuts:
+            chain = self.chain(cut)
             if chain.first is not None:
                 z[cut] = chain.y
-            self._into_some(z[cut], cut, factor[cut])
+            self.gradient_in_y(z[cut], cut, factor[cut])
             if chain.first is not None:
                 z[cut] = weighted(z[cut], chain.first)
 
-    def _into_some(self, z: Array, cut: slice, factor: Array) -> None:
+    def gradient_in_y(self, z: Array, cut: slice, factor: Array) -> None:
         """Turn capped logits into the gradient in them."""
         if not z.shape[1] or not z.shape[0]:
             return
-        xp, whole, narrow = namespace(z), self._rows(cut), self._narrow
-        temperature, wide = self.settings.temperature, self._wide(factor)[:, None]
-        if self.few is not None:
-            ids, (_, picked) = self.few.ids[cut], self._picked(z, cut)
-            g = whole.at_targets(wide, ids, self._wide(self.few.masses[cut]), self._wide(picked))
+        xp, whole, narrow = namespace(z), self.some(cut), self.narrow
+        temperature, wide = self.settings.temperature, self.wide(factor)[:, None]
+        if isinstance(self.targets, Few):
+            few = self.targets.take(cut)
+            own, picked = self.picked(few, z)
+            g = whole.at_targets(wide, few.ids, self.wide(few.masses), self.wide(picked))
             scale(z, narrow(whole.m), narrow(whole.slope(wide)), temperature, self.how)
-            row, which = xp.nonzero((ids >= 0) & (ids < z.shape[1]))
-            z[row, ids[row, which]] = narrow(g)[row, which]
+            row, which = xp.nonzero(own)
+            z[row, few.ids[row, which]] = narrow(g)[row, which]
             return
-        t, visit = self._t(cut, z), self._visit
+        t, visit = self._t(self.targets, cut, z), self.visit
         top = visit.top[cut][:, None]
         t_top = xp.take_along_axis(t, top, axis=-1)
-        g = whole.at_top(wide, self._wide(t_top), self._others[cut][:, None])
+        g = whole.at_top(wide, self.wide(t_top), self._others[cut][:, None])
         scale(z, narrow(whole.m), narrow(whole.slope(wide)), temperature, self.how)
         z -= weighted(factor[:, None] / temperature, t)
         here = self._is_owner[cut][:, None] & (indices(z) == top)
         z[...] = xp.where(here, narrow(g), z)
 
+    def mean(self, x_dot: Array) -> tuple[Array, Array]:
+        """Return a direction u in z at the maximum, and Σ p·(u − that): [n, 1]."""
+        xp, tops, sums = namespace(x_dot), [], []
+        for cut in self.blocks:
+            chain, m = self.chain(cut), self.visit.m[cut][:, None]
+            u, u_top = chain.tangent(x_dot[cut]), xp.zeros_like(m)
+            if u.shape[1]:
+                u_top = xp.take_along_axis(u, _top(chain.y)[:, None], axis=-1)
+            E = centred_on(m, chain.y, chain.temperature).E
+            tops.append(u_top[:, 0])
+            sums.append(self.wide(accurate_sum(weighted(E, u - u_top))))
+        parts = self.parts
+        gathered = self.shards.ranks.gathered(xp.concat(tops), xp.concat(sums))
+        u_tops, u_sums = (xp.astype(v, parts.r.dtype).T for v in gathered)  # [n, ranks]
+        here = first_max(parts.m).here
+        u_top = xp.sum(xp.where(here, u_tops, xp.zeros_like(u_tops)), axis=-1, keepdims=True)
+        E = centre(parts.m, None, self.settings.temperature).E
+        moved = weighted(E, u_sums + (1 + parts.r) * (u_tops - u_top))
+        total = accurate_sum(xp.where(here, u_sums, moved))[:, None]
+        return u_top, total / (1 + self.whole.r)
+
     @cached_property
     def _is_owner(self) -> Array:
         """True where the maximum of the whole row stands here."""  # [n]
-        return first_max(self._parts.m).here[:, self.shards.ranks.rank]
+        return first_max(self.parts.m).here[:, self.shards.ranks.rank]
 
     @cached_property
     def _others(self) -> Array:
         """Σ t of all classes but the own maximum."""  # [n]
-        xp, totals = namespace(self.x), self._parts.total
+        xp, totals = namespace(self.x), self.parts.total
         rank = self.shards.ranks.rank
         elsewhere = xp.concat([totals[:, :rank], totals[:, rank + 1 :]], axis=-1)
-        return accurate_sum(elsewhere) + self._wide(self._visit.others)
+        return accurate_sum(elsewhere) + self.wide(self.visit.others)
 
-    def _rows(self, cut: slice) -> MergedRows:
-        whole = self._whole
+    def some(self, cut: slice) -> MergedRows:
+        whole = self.whole
         m, r, total, distance = (v[cut] for v in (whole.m, whole.r, whole.total, whole.distance))
         return MergedRows(m, r, total, distance, whole.temperature, whole.z_loss)
 
-    def _chain(self, cut: slice) -> Chain:
+    def chain(self, cut: slice) -> Chain:
         x = self.x[cut]
         if self._some_unused:
             xp = namespace(x)
@@ -211,18 +235,27 @@ class ShardedRows(AbstractRowLosses):
         """Whether a row has no weight: heads leave it out before."""
         return bool(namespace(self.weights).any(self.weights == 0))
 
+    @property
     def _cuts(self) -> list[slice]:
-        """Cut the rows where formulas need arrays as large as the logits."""
-        n, k = self.x.shape
-        if self.few is not None and self.settings.soft_cap is None:
-            return [slice(0, n)]
-        return list(cuts(n, max(1, _BLOCK // max(1, k)))) or [slice(0, 0)]
+        """All rows at once, or blocks where formulas need arrays as large as their logits."""
+        light = isinstance(self.targets, Few) and self.settings.soft_cap is None
+        return [self.all] if light else self.blocks
 
-    def _wide(self, v: Array) -> Array:
+    @property
+    def blocks(self) -> list[slice]:
+        """Some rows each: temporaries are as large as their logits."""
+        n, k = self.x.shape
+        return list(cuts(n, max(1, _BLOCK // max(1, k)))) or [self.all]
+
+    @property
+    def all(self) -> slice:
+        return slice(0, self.x.shape[0])
+
+    def wide(self, v: Array) -> Array:
         xp = namespace(v)
         return xp.astype(v, wider_dtype(computed(v)) or v.dtype, copy=False)
 
-    def _narrow(self, v: Array) -> Array:
+    def narrow(self, v: Array) -> Array:
         return namespace(v).astype(v, self.weights.dtype, copy=False)
 
 
@@ -239,9 +272,9 @@ class _Hessian(AbstractLinearMap):
         return shape, shape
 
     def apply(self, x_dot: Array) -> Array:
-        u_top, mean = self._mean(x_dot)
+        u_top, mean = self.rows.mean(x_dot)
         out = namespace(x_dot).zeros_like(x_dot)
-        for cut in self.rows._cuts():
+        for cut in self.rows.blocks:
             out[cut] = self._some(x_dot[cut], cut, u_top[cut], mean[cut])
         return out
 
@@ -251,33 +284,9 @@ class _Hessian(AbstractLinearMap):
     def as_matrix(self) -> Array:
         raise NotImplementedError("the matrix of a Hessian whose classes are spread over ranks")
 
-    def _mean(self, x_dot: Array) -> tuple[Array, Array]:
-        """Return the direction at the maximum, and Σ p of its differences to that: [n, 1]."""
-        rows, xp = self.rows, namespace(x_dot)
-        tops, sums = [], []
-        for cut in rows._cuts():
-            chain = rows._chain(cut)
-            u, m = chain.tangent(x_dot[cut]), rows._visit.m[cut][:, None]
-            E = centred_on(m, chain.y, chain.temperature).E
-            nothing = xp.zeros_like(m[:, 0])
-            u_top = xp.take_along_axis(u, _top(chain.y)[:, None], axis=-1) if u.shape[1] else m * 0
-            tops.append(u_top[:, 0] if u.shape[1] else nothing)
-            sums.append(rows._wide(accurate_sum(weighted(E, u - u_top))) if u.shape[1] else nothing)
-        parts = rows._parts
-        u_tops, u_sums = (
-            xp.astype(v, parts.r.dtype).T
-            for v in rows.shards.ranks.gathered(xp.concat(tops), rows._wide(xp.concat(sums)))
-        )
-        here = first_max(parts.m).here
-        u_top = xp.sum(xp.where(here, u_tops, xp.zeros_like(u_tops)), axis=-1, keepdims=True)
-        E = centre(parts.m, None, rows.settings.temperature).E
-        moved = weighted(E, u_sums + (1 + parts.r) * (u_tops - u_top))
-        total = accurate_sum(xp.where(here, u_sums, moved))[:, None]
-        return u_top, total / (1 + rows._whole.r)
-
     def _some(self, x_dot: Array, cut: slice, u_top: Array, mean: Array) -> Array:
-        rows, chain, whole = self.rows, self.rows._chain(cut), self.rows._rows(cut)
-        factor, narrow = rows._wide(self.factor[cut])[:, None], rows._narrow
+        rows, chain, whole = self.rows, self.rows.chain(cut), self.rows.some(cut)
+        factor, narrow = rows.wide(self.factor[cut])[:, None], rows.narrow
         p = centred_on(narrow(whole.m), chain.y, chain.temperature).E / narrow(1 + whole.r)
         w = (chain.tangent(x_dot) - narrow(u_top)) - narrow(mean)
         z_loss = rows.settings.z_loss
@@ -289,7 +298,7 @@ class _Hessian(AbstractLinearMap):
         if chain.second is None:
             return curved
         gradient = chain.y + 0  # a copy
-        rows._into_some(gradient, cut, self.factor[cut])
+        rows.gradient_in_y(gradient, cut, self.factor[cut])
         return curved + weighted(gradient, chain.second) * x_dot
 
 
@@ -298,4 +307,4 @@ def _top(y: Array) -> Array:
     xp = namespace(y)
     if y.shape[1]:
         return xp.argmax(y, axis=-1)
-    return xp.zeros(y.shape[:1], dtype=indices(y).dtype)
+    return xp.zeros(y.shape[:1], dtype=indices(y).dtype, device=array_api_compat.device(y))
