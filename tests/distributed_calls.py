@@ -11,14 +11,17 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
+from softgrad import promises
 from softgrad.heads import LinearCrossEntropy, SelectedLogProbs
 from softgrad.losses import TopK
 from softgrad.torch import SoftmaxHead
 
 __all__ = [
     "autograd",
+    "conformance",
     "differently",
     "dtensors",
+    "forward_mode",
     "fully_sharded",
     "gradients",
     "own",
@@ -113,6 +116,24 @@ def autograd(
     first = to_numpy(tuple(bars))
     sum((b**3).sum() for b in bars).backward()
     return to_numpy((loss, *first)), to_numpy(tuple(part.grad for part in parts))
+
+
+def forward_mode(
+    group: Any, sizes: tuple[int, ...], arguments: Any, directions: dict[str, Any]
+) -> Any:
+    """Return the loss's rate of change, and that of its gradients, by torch.func."""
+    mine = own(group, sizes)
+    x, W, targets, bias = (to_tensors(v, torch.float64) for v in arguments)
+    moves = shard(to_tensors(directions, torch.float64), mine)
+    parts = (x, W[mine].clone(), bias[mine].clone())
+    dots = tuple(moves[name] for name in ("x_dot", "W_dot", "bias_dot"))
+
+    def loss(x: Any, W: Any, bias: Any) -> Any:
+        return LinearCrossEntropy()(x, W, targets, bias, group=group)
+
+    rate = torch.func.jvp(loss, parts, dots)[1]
+    rates = torch.func.jvp(torch.func.grad(loss, argnums=(0, 1, 2)), parts, dots)[1]
+    return to_numpy((rate, *rates))
 
 
 def gradients(
@@ -226,3 +247,32 @@ def fully_sharded(group: Any, x: Any, W: Any, targets: Any) -> Any:
     loss = head(torch.from_numpy(x[mine]), torch.from_numpy(targets[mine]))
     loss.backward()
     return to_numpy((loss, head.weight.grad.full_tensor()))
+
+
+def conformance(group: Any) -> dict[str, tuple[str, str]]:
+    """Return what the battery says of the head whose classes are spread: verdicts and figures."""
+    mesh = _mesh(group)
+
+    def spread(
+        x: Any,
+        W: Any,
+        targets: Any,
+        bias: Any = None,
+        *,
+        reduction: Any = "mean",
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+        weight: Any = None,
+    ) -> Any:
+        W = DTensor.from_local(W, mesh, [Replicate()], run_check=False)
+        head = LinearCrossEntropy(
+            reduction=reduction, ignore_index=ignore_index, label_smoothing=label_smoothing
+        )
+        W = W.redistribute(placements=[Shard(0)])
+        return head(x, W, targets, bias, class_weights=weight).to_local()
+
+    found = promises.conformance("linear_cross_entropy", spread, framework="torch")
+    return {
+        o.promise: (o.verdict, f"{o.figure} where {o.at_most} is allowed, at {o.at}")
+        for o in found.outcomes
+    }

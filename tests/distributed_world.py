@@ -75,6 +75,8 @@ def _serve(rank: int, store: str, pipe: Any) -> None:
 
     faulthandler.enable()
     warnings.simplefilter("error")
+    # PyTorch compiles its own decompositions on the way.
+    warnings.filterwarnings("ignore", ".*torch.jit.script", DeprecationWarning)
     torch.set_num_threads(1)
     patience = datetime.timedelta(seconds=SECONDS)
     dist.init_process_group(

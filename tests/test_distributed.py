@@ -146,6 +146,16 @@ def test_pytorch_differentiates_twice(world: World, sizes: Any, reduction: str) 
 
 
 @each_split
+def test_pytorch_differentiates_forward(world: World, sizes: Any) -> None:
+    call = (X, W, LABELS % K, BIAS)
+    found = world.results(len(sizes), calls.forward_mode, sizes, call, DOTS)
+    for answer in found:
+        assert_close(answer[0], LinearCrossEntropy().jvp(*call, **DOTS), u=64)
+    expected = LinearCrossEntropy().hvp(*call, **DOTS)
+    assert_parts([answer[1:] for answer in found], expected, sizes, u=256)
+
+
+@each_split
 @pytest.mark.parametrize("settings", [{}, {"temperature": 0.6}, {"soft_cap": 1.5}], ids=str)
 def test_selected_log_probs_and_predictions(world: World, sizes: Any, settings: Any) -> None:
     ids = np.array([[0, 6], [2, 2], [3, 1], [6, 5], [4, 4], [5, 0]])
@@ -381,6 +391,16 @@ def test_classes_need_no_common_divisor(world: World) -> None:
     for sizes in ((5, 2), (1, 6), (2, 2, 3), (1, 1, 1, 4)):
         found = world.results(len(sizes), calls.gradients, sizes, {}, call, "float64", {})
         assert_parts([answer[1:] for answer in found], expected, sizes, u=64)
+
+
+def test_every_promise_is_kept(world: World) -> None:
+    """The battery behind sg.conformance, on two ranks; DTensors know no torch.func."""
+    mine, theirs = world.results(2, calls.conformance)
+    assert mine == theirs
+    assert len(mine) > 25
+    others = {name: found for name, found in mine.items() if found[0] != "kept"}
+    assert set(others) == {"forward-mode"}
+    assert others["forward-mode"][0] == "could not run"
 
 
 # What ranks must agree on.

@@ -50,14 +50,10 @@ def linear_layer(
     """
     check_options(options, kind)
     frozen = _names(options.get("frozen", ()))
-    if options.get("group") is not None and ranks is None:
-        raise TypeError(mismatch("group", "None for this verb", "a group"))
-    x, W, bias = parts_of_layer(x, W, bias, some=0 if ranks else 1)
-    shards = (
-        None
-        if ranks is None
-        else _shards(ranks, x, W, bias, {"frozen": "x" if "x" in frozen else "not x", **call})
-    )
+    x, W, bias = parts_of_layer(x, W, bias, some=1 if ranks is None else 0)
+    shards = None
+    if ranks is not None:
+        shards = _shards(ranks, x, W, bias, {"x frozen": str("x" in frozen), **call})
     bias = None if bias is None else detached(bias)
     products, batch = products_for(x), tuple(x.shape[:-1])
     dtype, xp = Layout.of(x, -1).compute_dtype, namespace(x)

@@ -72,7 +72,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
     --------
     The logits are as good as the BLAS; what follows is `CrossEntropy` itself, so that a confident
     row keeps its digits. Half precision is computed in float32, sums included. Losses and b_bar
-    are summed with twice the working precision (tests/test_heads.py).
+    are summed with twice the working precision (tests/test_heads.py). Ranks of a group merge what
+    they know of a row in their order, and keep its digits (tests/test_distributed.py).
 
     References
     ----------
@@ -143,6 +144,11 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         impl : {"auto", "reference", "numba"}
             What works on the logits; "auto" looks at how many there are, and
             `softgrad.explain_impl` says what it chooses.
+        group : process group of torch.distributed or DeviceMesh of one dimension, optional
+            Whose ranks have some of the classes each: W and bias are then this rank's part [k, D]
+            and [k], of which there may be none. All else is the same on every rank, and so are the
+            loss and the gradient in x; indices count among all K classes, and probabilities may be
+            [..., K] or the own part [..., k].
         loss_bar : number, or array [...] for the reduction "none", optional
             What the gradients are multiplied by: the gradient that comes from above.
         frozen : collection of "x", "W" and "bias"
@@ -159,7 +165,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         Raises
         ------
         TypeError, ValueError
-            An argument has another kind, shape or dtype than it must have, or there are no classes.
+            An argument has another kind, shape or dtype than it must have, or there are no classes;
+            or it is not the same on all ranks of a group.
         IndexError
             A class index is out of range; the message has the first position.
         MemoryError
@@ -205,6 +212,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
             raise TypeError(mismatch("skip_below", "a number", repr(skip_below)))
         if not 0 <= skip_below < math.inf:
             raise ValueError(mismatch("skip_below", "not negative and finite", skip_below))
+        if options.get("group") is not None:
+            raise TypeError(mismatch("group", "None for this verb", "a group"))
         head = self._at(x, W, targets, bias, options, GradientOptions)
         loss = replace(head.loss, listed=None)  # whole rows: a chunk says what is small
         skipping = Skipping(loss.layer, float(skip_below))

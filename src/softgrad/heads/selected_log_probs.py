@@ -136,6 +136,9 @@ class SelectedLogProbs(AbstractHead):
         impl : {"auto", "reference", "numba"}
             What works on the logits; "auto" looks at how many there are, and
             `softgrad.explain_impl` says what it chooses.
+        group : process group of torch.distributed or DeviceMesh of one dimension, optional
+            Whose ranks have some of the classes each, as in `linear_cross_entropy`; ids count
+            among all classes.
 
         Returns
         -------
