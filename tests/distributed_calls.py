@@ -13,12 +13,13 @@ from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tenso
 
 from softgrad import promises
 from softgrad.heads import LinearCrossEntropy, SelectedLogProbs
-from softgrad.losses import TopK
+from softgrad.losses import CrossEntropy, TopK
 from softgrad.torch import SoftmaxHead
 
 __all__ = [
     "autograd",
     "conformance",
+    "cross_entropy",
     "differently",
     "dtensors",
     "forward_mode",
@@ -26,6 +27,7 @@ __all__ = [
     "gradients",
     "own",
     "selected",
+    "spread_logits",
     "tied",
     "to_numpy",
     "to_tensors",
@@ -276,3 +278,54 @@ def conformance(group: Any) -> dict[str, tuple[str, str]]:
         o.promise: (o.verdict, f"{o.figure} where {o.at_most} is allowed, at {o.at}")
         for o in found.outcomes
     }
+
+
+def cross_entropy(
+    group: Any,
+    sizes: tuple[int, ...],
+    settings: dict[str, Any],
+    z: Any,
+    targets: Any,
+    weights: dict[str, Any],
+    bar: Any,
+    z_dot: Any,
+    axis: int,
+) -> Any:
+    """Return what the loss of logits gives that are spread over their classes."""
+    mine = own(group, sizes)
+    z, targets, z_dot, bar = (to_tensors(v, torch.float64) for v in (z, targets, z_dot, bar))
+    z, z_dot = (v.narrow(axis, mine.start, mine.stop - mine.start).clone() for v in (z, z_dot))
+    given = {**to_tensors(weights, torch.float64), "group": group, "axis": axis}
+    loss = CrossEntropy(**settings)
+    value, gradient = loss.value_and_gradient(z, targets, **given)
+    leaf = z.clone().requires_grad_()
+    (taped,) = torch.autograd.grad(loss(leaf, targets, **given), leaf, bar, create_graph=True)
+    (curved,) = torch.autograd.grad(taped, leaf, z_dot)
+
+    def of(z: Any) -> Any:
+        return loss(z, targets, **given)
+
+    def rate(z: Any) -> Any:
+        return torch.func.jvp(of, (z,), (z_dot,))[1]
+
+    found = {
+        "value": value,
+        "gradient": gradient,
+        "vjp": loss.vjp(z, targets, bar, **given),
+        "autograd": taped,
+        "curved": curved,
+        "rate": torch.func.jvp(of, (z,), (z_dot,))[1],
+        "second": torch.func.jvp(lambda z: torch.func.jvp(of, (z,), (z_dot,))[1], (z,), (z_dot,))[
+            1
+        ],
+    }
+    return {name: to_numpy(v) for name, v in found.items()}
+
+
+def spread_logits(group: Any, z: Any, targets: Any, axis: int) -> Any:
+    """Return loss and gradient of logits that are a DTensor."""
+    mesh = _mesh(group)
+    z = distribute_tensor(to_tensors(z, torch.float64), mesh, [Shard(axis)]).requires_grad_()
+    loss = CrossEntropy()(z, to_tensors(targets, torch.float64))
+    loss.backward()
+    return to_numpy((loss.full_tensor(), z.grad.full_tensor()))

@@ -13,7 +13,7 @@ import pytest
 import heads_primal as primal
 from asserts import assert_close
 from softgrad.heads import LinearCrossEntropy, SelectedLogProbs
-from softgrad.losses import CrossEntropy, TopK
+from softgrad.losses import CrossEntropy, SquaredError, TopK
 from specs import probe
 
 torch = pytest.importorskip("torch")
@@ -283,6 +283,18 @@ def test_classes_at_minus_infinity_count_nothing(world: World, sizes: Any) -> No
         assert all(np.isinf(answer[0]) for answer in lost)
 
 
+@pytest.mark.parametrize("memory", [2**26, 200], ids=["whole rows", "tiles"])
+@pytest.mark.parametrize("offset", [-50.0, 50.0])
+def test_logits_far_from_zero(world: World, memory: int, offset: float) -> None:
+    """A target that is another rank's is no logit of 0 here."""
+    call, settings = (X, W, TARGETS["top k"], BIAS + offset), {"memory": memory}
+    expected = LinearCrossEntropy().value_and_gradient(X, W, TARGETS["top k"], BIAS)
+    for sizes in ((3, 4), (2, 0, 5)):
+        found = world.results(len(sizes), calls.gradients, sizes, settings, call, "float64", {})
+        assert_close(found[0][0], expected[0], u=512)
+        assert_parts([answer[1:] for answer in found], expected[1], sizes, u=1024)
+
+
 def test_the_same_bits_for_the_same_shards_whatever_else(world: World) -> None:
     """What one rank has does not depend on how often, or in which order, others are asked."""
     call = (X, W, LABELS, BIAS)
@@ -293,6 +305,69 @@ def test_the_same_bits_for_the_same_shards_whatever_else(world: World) -> None:
     for a, b in zip(once, again, strict=True):
         for one, other in zip(a, b, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@each_split
+@pytest.mark.parametrize("targets", TARGETS)
+@pytest.mark.parametrize("settings", ["plain", "none", "validate", "all"])
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_logits_that_are_spread_over_their_classes(
+    world: World, sizes: Any, targets: str, settings: str, axis: int
+) -> None:
+    """The loss of logits [2, 3, K], or [2, K, 3] with the classes on axis 1."""
+    given: dict[str, Any] = {"validate": True} if settings == "validate" else SETTINGS[settings]
+    z, z_dot, t = probe((2, 3, K), 1), probe((2, 3, K), 2), TARGETS[targets]
+    if targets == "soft":
+        t = (t / t.sum(-1, keepdims=True)).reshape(2, 3, K)
+    elif targets == "top k":
+        if settings == "validate":
+            given = {}
+        t = TopK(*(part.reshape(2, 3, 2) for part in t))
+    else:
+        given, t = given | {"ignore_index": -100}, t.reshape(2, 3)
+    if axis == 1:
+        z, z_dot = (np.moveaxis(v, -1, 1).copy() for v in (z, z_dot))
+        t = np.moveaxis(t, -1, 1).copy() if targets == "soft" else t
+    weights = {
+        "class_weights": np.linspace(0.5, 2, K),
+        "row_weights": np.array([[1.0, 0.0, 0.3], [2.0, 1.0, 0.7]]),
+    }
+    bar = probe((2, 3), 8) if settings == "none" else np.array(-0.7)
+    found = world.results(
+        len(sizes), calls.cross_entropy, sizes, given, z, t, weights, bar, z_dot, axis
+    )
+    loss, options = CrossEntropy(**given), {**weights, "axis": axis}
+    value, gradient = loss.value_and_gradient(z, t, **options)
+    reduced = loss.reduced(z, t, options)  # type: ignore[arg-type]
+    vjp = loss.vjp(z, t, bar, **options)
+    expected = {
+        "value": value,
+        "rate": reduced.jvp(z_dot),
+        "second": reduced.second_derivative(z_dot, z_dot),
+    }
+    for answer in found:
+        for name, e in expected.items():
+            assert_close(answer[name], e, u=256)
+    curved = reduced.hvp(bar, z_dot)
+    for name, e in {"gradient": gradient, "vjp": vjp, "autograd": vjp, "curved": curved}.items():
+        whole = np.concatenate([answer[name] for answer in found], axis=axis)
+        assert_close(whole, e, u=256)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_logits_that_are_a_dtensor(world: World, axis: int) -> None:
+    z, t = probe((N, K), 1), LABELS % K
+    value, gradient = CrossEntropy().value_and_gradient(z, t)
+    for ranks in (1, 2, 3):
+        for answer in world.results(ranks, calls.spread_logits, z, t, axis):
+            assert_close(answer[0], value, u=64)
+            assert_close(answer[1], gradient, u=64)
+
+
+def test_other_losses_and_masks_have_no_group() -> None:
+    z = torch.zeros(2, 3)
+    with pytest.raises(TypeError, match="`group` must be None for this loss"):
+        SquaredError()(z, z, group="world")
 
 
 each_count = pytest.mark.parametrize("ranks", [1, 2, 3, 4])

@@ -15,8 +15,8 @@ from softgrad.errors import mismatch
 from softgrad.heads.layer import LinearLayer, Tangents
 from softgrad.heads.options import Options, check_options
 from softgrad.heads.products import products_for
-from softgrad.heads.shards import AbstractRanks, Shards
 from softgrad.kernels import choose
+from softgrad.losses.spread.shards import AbstractRanks, Shards
 
 __all__ = ["detached", "linear_layer", "parts_of_layer", "tangents"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from softgrad.arithmetic import accurate_sum, two_sum
 from softgrad.arrays import Array, namespace, wider_dtype
 from softgrad.heads.layer import Chunk, Gradients, LinearLayer
-from softgrad.heads.parts import tile_kernels
 from softgrad.heads.plan import Plan, cuts
 from softgrad.heads.skipping import Skipping
+from softgrad.losses.spread.parts import tile_kernels
 
 __all__ = ["Cotangents"]
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from softgrad.arrays import Array, namespace
 from softgrad.heads.plan import Plan, Size, TiledPlan, cuts
 from softgrad.heads.products import AbstractProducts
-from softgrad.heads.shards import Shards
 from softgrad.kernels import Choice, How
+from softgrad.losses.spread.shards import Shards
 
 __all__ = ["Chunk", "Gradients", "LinearLayer", "Tangents"]
 

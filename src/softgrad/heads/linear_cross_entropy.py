@@ -36,10 +36,10 @@ from softgrad.heads.options import (
 from softgrad.heads.predictions import TopClasses, argmax, top_k
 from softgrad.heads.reduced import ReducedHead
 from softgrad.heads.selected_log_probs import SelectedLogProbs
-from softgrad.heads.shards import all_or_none, content_of
 from softgrad.heads.skipping import ErrorBound, Skipping
 from softgrad.losses import CrossEntropy
 from softgrad.losses.cross_entropy_settings import AbstractCrossEntropySettings
+from softgrad.losses.spread.shards import all_or_none, content_of
 from softgrad.losses.targets import arrays_of
 
 __all__ = ["LinearCrossEntropy", "linear_cross_entropy"]

@@ -13,7 +13,7 @@ from softgrad.heads.layer import LinearLayer
 from softgrad.heads.loop import blocks
 from softgrad.heads.selected_rows import SelectedRows
 from softgrad.heads.sharded_selected import selected_part
-from softgrad.heads.shards import Shards
+from softgrad.losses.spread.shards import Shards
 
 __all__ = ["TopClasses", "argmax", "top_k"]
 

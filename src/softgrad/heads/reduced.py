@@ -17,16 +17,14 @@ from softgrad.heads.arguments import detached
 from softgrad.heads.layer import LinearLayer
 from softgrad.heads.loop import LossOfLogits, positions_used
 from softgrad.heads.plan import cuts
-from softgrad.heads.sharded_rows import Few, ShardedRows
-from softgrad.heads.shards import Shards
 from softgrad.heads.tiled import ListedLoss
 from softgrad.kernels import How
-from softgrad.linear.rows import weighted
 from softgrad.losses import CrossEntropy, TopK
 from softgrad.losses.cross_entropy import CrossEntropyRows
 from softgrad.losses.reduced import AbstractRowLosses, RowFactors
 from softgrad.losses.row_targets import AbstractTargets, DenseTargets, targets_of
-from softgrad.losses.simplex import check_probabilities
+from softgrad.losses.spread.loss import check_targets_of_part, weigh_parts
+from softgrad.losses.spread.rows import Few, ShardedRows
 from softgrad.losses.targets import check_targets, lay_out_weights
 
 __all__ = ["ReducedHead"]
@@ -56,7 +54,7 @@ class ReducedHead:
         with quiet():
             step = max(1, layer.memory // (128 * 8 * K))
             if shards is not None and isinstance(given, DenseTargets):
-                weights, masses = _weigh_parts(loss, given, w, c, step, shards)
+                weights, masses = weigh_parts(loss, given, w, c, step, shards)
             else:
                 weights, masses = _weigh(loss, given, w, c, step)
             factors = RowFactors.of(weights, masses, loss)
@@ -100,41 +98,14 @@ def _loss_bar(bar: Any, layer: LinearLayer, shape: tuple[int, ...]) -> Array | N
 def _targets(loss: CrossEntropy, layer: LinearLayer, targets: Any) -> AbstractTargets:
     """Check targets for logits [..., K], and give them one batch axis."""
     K, batch, xp = layer.classes, layer.batch, namespace(layer.x)
-    own = None if layer.shards is None else layer.shards.own
-    if own is not None and _is_part(targets, layer):
-        checked = real_array("targets", targets)
-    else:
+    if layer.shards is None:
         checked = check_targets(targets, layer.x, (*batch, K), batch, loss.takes_top_k)
-        if own is not None and not isinstance(checked, TopK) and checked.ndim > len(batch):
-            checked = checked[..., own]
+    else:
+        checked = check_targets_of_part(targets, layer.x, batch, -1, layer.shards)
     if isinstance(checked, TopK):
         checked = TopK(checked.ids, layer.cast(checked.probabilities))
     like = xp.reshape(layer.x[:, :0].sum(-1), batch)
     return targets_of(checked, like, K, loss.ignore_index, loss.rest).flat()
-
-
-def _is_part(targets: Any, layer: LinearLayer) -> bool:
-    """Tell whether targets are numbers for the own classes alone."""
-    shape = tuple(getattr(targets, "shape", ()))
-    return shape == (*layer.batch, layer.W.shape[0]) and array_api_compat.is_torch_array(targets)
-
-
-def _weigh_parts(
-    loss: CrossEntropy, targets: DenseTargets, w: Array, c: Array | None, step: int, shards: Shards
-) -> tuple[Array, Array]:
-    """Do what `_weigh` does, where every rank has the targets of its own classes."""
-    xp = namespace(w)
-
-    def sums(c: Array) -> Array:
-        parts = [targets.take(cut).mass(c) for cut in cuts(w.shape[0], step)]
-        return shards.summed(xp.concat(parts) if parts else w)
-
-    masses = w if c is None else weighted(w, sums(c[shards.own]))
-    if loss.validate:
-        total = sums(xp.ones_like(targets.t[:1], dtype=w.dtype)[0])
-        negative = xp.any(targets.t < 0, axis=-1)
-        check_probabilities(xp.where(negative, -total, total)[:, None], w != 0)
-    return w, masses
 
 
 def _weigh(

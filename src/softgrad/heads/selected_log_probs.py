@@ -47,8 +47,8 @@ from softgrad.heads.sharded_selected import (
     ShardedSelectedRows,
     selected_part,
 )
-from softgrad.heads.shards import all_or_none, content_of
 from softgrad.losses.reduced import AbstractRowLosses
+from softgrad.losses.spread.shards import all_or_none, content_of
 from softgrad.losses.targets import check_labels
 from softgrad.maps.rows import settle_real
 

@@ -11,14 +11,14 @@ from functools import cached_property
 from softgrad.arithmetic import accurate_sum, first_max, log1p
 from softgrad.arrays import Array, namespace
 from softgrad.heads.layer import LinearLayer
-from softgrad.heads.parts import centred_on
 from softgrad.heads.selected_rows import Selected, SelectedCotangents
-from softgrad.heads.sharded_rows import Few, ShardedRows
 from softgrad.linear import AbstractLinearMap
 from softgrad.linear.base import Shapes
 from softgrad.linear.rows import weighted
 from softgrad.losses import CrossEntropy
 from softgrad.losses.reduced import AbstractTwoStepLosses
+from softgrad.losses.spread.parts import centred_on
+from softgrad.losses.spread.rows import Few, ShardedRows
 from softgrad.maps.centred import centre
 
 __all__ = ["ShardedSelectedFunction", "ShardedSelectedRows", "selected_part"]

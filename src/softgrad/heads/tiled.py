@@ -1,7 +1,8 @@
 """So many classes that a chunk of whole rows would be a few rows: tiles of classes, visited twice.
 
-The first visit keeps, of every row, what each tile says (`softgrad.heads.parts`), and the logits
-that have a target. The second visit makes the logits again and turns them into their gradient.
+The first visit keeps, of every row, what each tile says (`softgrad.losses.spread.parts`), and the
+logits that have a target. The second visit makes the logits again and turns them into their
+gradient.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, NamedTuple
 from softgrad.arrays import Array, namespace, wider_dtype
 from softgrad.heads.cotangents import Cotangents
 from softgrad.heads.layer import Chunk, LinearLayer
-from softgrad.heads.parts import (
+from softgrad.heads.plan import TiledPlan, cuts
+from softgrad.losses.spread.parts import (
     MergedRows,
     Parts,
     maxima_and_others,
@@ -21,7 +23,6 @@ from softgrad.heads.parts import (
     scale,
     targets_of_part,
 )
-from softgrad.heads.plan import TiledPlan, cuts
 
 __all__ = ["ListedLoss", "tiled_losses", "tiled_losses_and_cotangents"]
 
@@ -56,7 +57,7 @@ class _Found(NamedTuple):
     rows: MergedRows
     ids: Array  # [n, k]
     masses: Array  # [n, k]
-    picked: Array  # [n, k], the logits at the ids
+    picked: Array  # [n, k], the logits at the ids, −inf where those are other ranks'
 
 
 def tiled_losses(
@@ -104,7 +105,7 @@ def _first_visit(tiles: _Tiles, loss: ListedLoss) -> _Found:
     layer, xp = tiles.layer, namespace(tiles.buffer)
     wide = wider_dtype(layer.like) or layer.dtype
     ids, masses = loss.at(tiles.chunk.rows)
-    picked, tops, others = xp.zeros_like(masses), [], []
+    picked, tops, others = xp.zeros_like(masses) - xp.inf, [], []
     for tile, z in tiles:
         m, r = maxima_and_others(z, loss.temperature, layer.how)
         tops.append(xp.astype(m, wide))

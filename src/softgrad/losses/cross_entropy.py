@@ -81,6 +81,7 @@ class CrossEntropy(AbstractCrossEntropySettings, AbstractLoss):
 
     takes_indices: ClassVar[bool] = True
     takes_top_k: ClassVar[bool] = True
+    takes_group: ClassVar[bool] = True
     no_kernel: ClassVar[str] = ""
 
     def at_rows(self, rows: Rows) -> AbstractRowLosses:

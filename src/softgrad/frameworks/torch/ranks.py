@@ -12,7 +12,7 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from softgrad.arrays import Array, wider_dtype
 from softgrad.errors import mismatch
-from softgrad.heads.shards import AbstractRanks
+from softgrad.losses.spread.shards import AbstractRanks
 
 __all__ = ["Ranks", "ranks_of"]
 

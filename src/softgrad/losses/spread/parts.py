@@ -15,8 +15,7 @@ from importlib import import_module
 from types import ModuleType
 
 from softgrad.arithmetic import accurate_sum, first_max, log1p
-from softgrad.arrays import Array, namespace
-from softgrad.heads.plan import cuts
+from softgrad.arrays import Array, cuts, namespace
 from softgrad.kernels import How
 from softgrad.linear.rows import weighted
 from softgrad.maps.centred import CentredRows, centre

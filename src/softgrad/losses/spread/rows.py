@@ -1,7 +1,8 @@
 """Cross-entropy of logits whose classes are spread over processes: the own part of every row.
 
-One message tells the ranks what each knows of its part (`softgrad.heads.parts`); what follows from
-it, value and gradient, every rank computes for itself. A product with the Hessian needs one more.
+One message tells the ranks what each knows of its part (`softgrad.losses.spread.parts`); what
+follows from it, value and gradient, every rank computes for itself. A product with the Hessian
+needs one more.
 """
 
 from __future__ import annotations
@@ -13,17 +14,7 @@ from typing import NamedTuple
 import array_api_compat
 
 from softgrad.arithmetic import accurate_sum, first_max
-from softgrad.arrays import Array, computed, indices, namespace, wider_dtype
-from softgrad.heads.parts import (
-    MergedRows,
-    Parts,
-    centred_on,
-    maxima_and_others,
-    scale,
-    targets_of_part,
-)
-from softgrad.heads.plan import cuts
-from softgrad.heads.shards import Shards
+from softgrad.arrays import Array, computed, cuts, indices, namespace, wider_dtype
 from softgrad.kernels import How
 from softgrad.linear import AbstractLinearMap
 from softgrad.linear.base import Shapes
@@ -32,6 +23,15 @@ from softgrad.losses.chain import Chain
 from softgrad.losses.cross_entropy_settings import AbstractCrossEntropySettings
 from softgrad.losses.reduced import AbstractRowLosses
 from softgrad.losses.row_targets import AbstractTargets
+from softgrad.losses.spread.parts import (
+    MergedRows,
+    Parts,
+    centred_on,
+    maxima_and_others,
+    scale,
+    targets_of_part,
+)
+from softgrad.losses.spread.shards import Shards
 from softgrad.maps.centred import centre
 
 __all__ = ["Few", "ShardedRows"]
@@ -133,13 +133,13 @@ class ShardedRows(AbstractRowLosses):
         return nothing - xp.inf, nothing - 1
 
     def picked(self, few: Few, y: Array) -> tuple[Array, Array]:
-        """Tell which ids are own, and return what y [n, k] has there; else 0."""  # [n, few]
-        xp, k, zeros = namespace(y), y.shape[1], namespace(y).zeros_like(few.masses)
-        own = (few.ids >= 0) & (few.ids < k)
+        """Tell which ids are own, and return what y [n, k] has there; else −inf."""  # [n, few]
+        xp, k = namespace(y), y.shape[1]
+        own, nothing = (few.ids >= 0) & (few.ids < k), xp.zeros_like(few.masses) - xp.inf
         if not k:
-            return own, zeros
+            return own, nothing
         places = xp.where(own, few.ids, xp.zeros_like(few.ids))
-        return own, xp.where(own, xp.take_along_axis(y, places, axis=-1), zeros)
+        return own, xp.where(own, xp.take_along_axis(y, places, axis=-1), nothing)
 
     def _t(self, targets: AbstractTargets, cut: slice, like: Array) -> Array:
         """Return the targets of the own classes, with smoothing and class weights: [n, k]."""

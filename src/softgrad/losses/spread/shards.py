@@ -19,8 +19,8 @@ import array_api_compat
 
 from softgrad.arrays import Array, as_array, dtype_name, namespace
 from softgrad.errors import mismatch
-from softgrad.heads.parts import Parts
-from softgrad.losses import TopK
+from softgrad.losses.spread.parts import Parts
+from softgrad.losses.targets import TopK
 
 __all__ = ["AbstractRanks", "Refused", "Shards", "all_or_none", "content_of", "ranks_of"]
 
