@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import mpmath
@@ -201,6 +202,12 @@ TILED = 1600
 """Bytes in which few rows fit: the classes of a rank come in tiles of 32."""
 
 
+@cache
+def exact_log_p(dtype: str) -> Any:
+    """Return the log-probabilities of the rows, as mpmath's numbers."""
+    return primal.log_softmax(primal.exact(np.stack(list(ROWS.values())).astype(dtype)))[0]
+
+
 @pytest.mark.parametrize("sizes", WIDE_SPLITS, ids=lambda sizes: "+".join(map(str, sizes)))
 @pytest.mark.parametrize("impl", ["reference", "numba"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -220,8 +227,7 @@ def test_shards_keep_the_digits_of_a_row(
         found = world.results(
             len(sizes), calls.gradients, sizes, settings, call, dtype, {"impl": impl}
         )
-        log_p, _ = primal.log_softmax(primal.exact(z))
-        one_hot = np.arange(WIDE) == label
+        log_p, one_hot = exact_log_p(dtype), np.arange(WIDE) == label
         g = np.frompyfunc(mpmath.exp, 1, 1)(log_p) - one_hot
         loss = -log_p[:, one_hot][:, 0]
         normal = np.abs(g).astype(float) > np.finfo(dtype).tiny * 4
@@ -513,6 +519,12 @@ DIFFERENT: dict[str, tuple[Any, Any, Any, str]] = {
         [PAIR[0], (X, W[3:], np.ones((N, K)))],
         [{}, {}],
         "`targets` must be the same on",
+    ),
+    "weights of rows in values": (
+        [{}, {}],
+        PAIR,
+        [{"row_weights": np.ones(N)}, {"row_weights": np.arange(6.0)}],
+        "`row_weights` must be the same on",
     ),
     "no classes at all": ([{}, {}], [(X, W[:0], LABELS)] * 2, [{}, {}], "at least one class on"),
 }

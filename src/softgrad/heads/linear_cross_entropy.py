@@ -349,7 +349,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
             "head": repr(self),
             "impl": options.get("impl", "auto"),
             "targets": content_of(targets),
-            "row_weights": content_of(options.get("row_weights")),
+            "row_weights": content_of(options.get("row_weights"), of_rows=True),
             "class_weights": "None" if weights is None else describe(weights),
             "loss_bar": "None" if options.get("loss_bar") is None else "given",
         }

@@ -67,7 +67,7 @@ def reduced_of_part(loss: Any, x: Any, targets: Any, options: Mapping[str, Any])
             "loss": repr(loss),
             "x": f"{dtype_name(x)} of {batch} rows",
             "targets": content_of(targets),
-            "row_weights": content_of(options.get("row_weights")),
+            "row_weights": content_of(options.get("row_weights"), of_rows=True),
             "class_weights": str(options.get("class_weights") is not None),
         }
         shards = Shards.agreed(ranks, k, call)

@@ -102,8 +102,7 @@ class Shards:
         Refused
             Another rank calls something else, or has raised.
         """
-        said = _agree(ranks, classes, dict(call))
-        return cls(ranks, said)
+        return cls(ranks, _agree(ranks, classes, dict(call)))
 
 
 _FINE, _FAILED = 0, 1
@@ -154,21 +153,22 @@ def _difference(ranks: AbstractRanks, call: dict[str, str]) -> str:
     return mismatch("group", "called alike on every rank", "different calls")
 
 
-def content_of(targets: Any) -> str:
-    """Describe targets or weights of rows such that others have another text.
+def content_of(targets: Any, *, of_rows: bool = False) -> str:
+    """Describe targets, or weights of rows, such that others have another text.
 
-    Targets with an axis of classes may be a rank's own part: they are told by their rows alone.
+    Numbers for each class may be a rank's own part: they are told by their rows alone.
     """
     if targets is None:
         return "None"
     if isinstance(targets, TopK):
         return f"TopK of {content_of(targets.ids)}"
     x = as_array("targets", targets)
-    name = dtype_name(x)
-    if "int" in name or x.ndim < 2:
-        x = x.detach().cpu().numpy() if array_api_compat.is_torch_array(x) else x
-        return f"{name} {tuple(x.shape)} with checksum {crc32(x.tobytes()):08x}"
-    return f"{name} {(*x.shape[:-1], 'classes')}".replace("'", "")
+    name, shape = dtype_name(x), tuple(x.shape)
+    if not (of_rows or "int" in name):
+        return f"{name} {(*shape[:-1], 'classes')}".replace("'", "")
+    if array_api_compat.is_torch_array(x):
+        x = x.detach().cpu().reshape(-1).contiguous().view(namespace(x).uint8).numpy()
+    return f"{name} {shape} with checksum {crc32(x.tobytes()):08x}"
 
 
 def ranks_of(group: Any) -> AbstractRanks:
