@@ -28,6 +28,7 @@ __all__ = [
     "boolean_mask",
     "compute_dtype",
     "computed",
+    "cuts",
     "describe",
     "dtype_name",
     "indices",
@@ -221,6 +222,12 @@ def indices(x: Array) -> Array:
     if array_api_compat.is_jax_array(x):  # a tracer has no device to ask for
         return xp.arange(x.shape[-1])
     return xp.arange(x.shape[-1], device=array_api_compat.device(x))
+
+
+def cuts(length: int, step: int) -> Iterator[slice]:
+    """Cut 0 … length into slices."""
+    for start in range(0, length, step):
+        yield slice(start, min(start + step, length))
 
 
 def wider_dtype(x: Array) -> Any:

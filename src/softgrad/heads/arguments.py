@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import array_api_compat
@@ -15,10 +16,13 @@ from softgrad.heads.layer import LinearLayer, Tangents
 from softgrad.heads.options import Options, check_options
 from softgrad.heads.products import products_for
 from softgrad.kernels import choose
+from softgrad.losses.spread.shards import AbstractRanks, Shards
 
 __all__ = ["detached", "linear_layer", "parts_of_layer", "tangents"]
 
 _PARTS = ("x", "W", "bias")
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def linear_layer(
@@ -30,8 +34,13 @@ def linear_layer(
     kind: type = Options,
     *,
     no_kernel: str = "",
+    ranks: AbstractRanks | None = None,
+    call: Mapping[str, str] = NOTHING,
 ) -> LinearLayer:
     """Return the layer of x [..., D], W [K, D] and bias [K], with the options that all heads have.
+
+    Where there are ranks, W and bias are the own part of theirs, and `call` is what must be the
+    same on all of them, beside what is seen here.
 
     Raises
     ------
@@ -41,26 +50,32 @@ def linear_layer(
     """
     check_options(options, kind)
     frozen = _names(options.get("frozen", ()))
-    x, W, bias = parts_of_layer(x, W, bias)
+    x, W, bias = parts_of_layer(x, W, bias, some=1 if ranks is None else 0)
+    shards = None
+    if ranks is not None:
+        shards = _shards(ranks, x, W, bias, {"x frozen": str("x" in frozen), **call})
     bias = None if bias is None else detached(bias)
-    K, batch = W.shape[0], tuple(x.shape[:-1])
-    dtype, xp = Layout.of(x, -1).compute_dtype, namespace(x)
+    batch, dtype, xp = tuple(x.shape[:-1]), Layout.of(x, -1).compute_dtype, namespace(x)
     # All logits decide, those of a chunk would not: no setting and no verb changes the choice.
+    K = W.shape[0] if shards is None else max(shards.sizes)
     logits = xp.broadcast_to(products_for(x).empty((1, 1), dtype, x), (prod(batch), K))
     choice = choose(options.get("impl", "auto"), logits, no_kernel)
     products = products_for(x, choice.impl)
     rows = xp.reshape(detached(x), (prod(batch), x.shape[-1]))
-    layer = LinearLayer(rows, detached(W), bias, batch, dtype, products, memory, choice, frozen)
+    layer = LinearLayer(
+        rows, detached(W), bias, batch, dtype, products, memory, choice, frozen, shards=shards
+    )
     return replace(layer, dots=tangents(layer, options))
 
 
-def parts_of_layer(x: Any, W: Any, bias: Any) -> tuple[Array, Array, Array | None]:
+def parts_of_layer(x: Any, W: Any, bias: Any, some: int = 1) -> tuple[Array, Array, Array | None]:
     """Return x [..., D], W [K, D] and bias [K] as arrays of one library and dtype.
 
     Raises
     ------
     TypeError, ValueError
-        One of them has another kind, shape or dtype than it must have, or there are no classes.
+        One of them has another kind, shape or dtype than it must have, or there are fewer classes
+        than `some`.
     """
     x = real_array("x", x)
     if x.ndim == 0:
@@ -72,7 +87,7 @@ def parts_of_layer(x: Any, W: Any, bias: Any) -> tuple[Array, Array, Array | Non
     if W.dtype != x.dtype:
         raise TypeError(mismatch("W", f"{dtype_name(x)} to match `x`", describe(W)))
     K = W.shape[0]
-    if K == 0:
+    if some > K:
         raise ValueError(mismatch("W", "of at least one class", f"shape {tuple(W.shape)}"))
     if bias is not None:
         bias = same_kind("bias", real_array("bias", bias), x)
@@ -99,6 +114,23 @@ def tangents(layer: LinearLayer, options: Mapping[str, Any]) -> Tangents:
         x_dot = namespace(x_dot).reshape(x_dot, tuple(layer.x.shape))
     W_dot = _like("W_dot", W_dot, layer.x, tuple(layer.W.shape))
     return Tangents(x_dot, W_dot, _like("bias_dot", bias_dot, layer.x, tuple(layer.W.shape[:1])))
+
+
+def _shards(
+    ranks: AbstractRanks, x: Array, W: Array, bias: Array | None, call: Mapping[str, str]
+) -> Shards:
+    """Agree with the other ranks on the call, and learn how many classes each has."""
+    if not array_api_compat.is_torch_array(x):
+        raise TypeError(mismatch("x", "a PyTorch tensor where there is a group", describe(x)))
+    said = {
+        "x": describe(x),
+        "W": f"{dtype_name(W)} (…, {W.shape[1]})",
+        "bias": "None" if bias is None else dtype_name(bias),
+    }
+    shards = Shards.agreed(ranks, int(W.shape[0]), said | dict(call))
+    if shards.classes == 0:
+        raise ValueError(mismatch("W", "of at least one class on some rank", "no class"))
+    return shards
 
 
 def _names(frozen: Any) -> frozenset[str]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from types import ModuleType
-
 from softgrad.arithmetic import accurate_sum, two_sum
 from softgrad.arrays import Array, namespace, wider_dtype
 from softgrad.heads.layer import Chunk, Gradients, LinearLayer
 from softgrad.heads.plan import Plan, cuts
 from softgrad.heads.skipping import Skipping
+from softgrad.losses.spread.parts import tile_kernels
 
-__all__ = ["Cotangents", "tile_kernels"]
+__all__ = ["Cotangents"]
 
 _COLUMNS = 2**16
 """Numbers of which sums of columns are made at a time, where temporaries are needed."""
@@ -48,12 +46,15 @@ class Cotangents:
             tiles = self.skipping.kept(z_bar, chunk.x, plan.tile)
             if x_bar is not None:
                 x_bar[...] = 0
-        for number, (g, x, W) in enumerate(terms):
+        for number, (g, _, W) in enumerate(terms):
             for tile in tiles:
                 first = some_first and number == 0 and tile.start == 0
                 self._into_x(x_bar, g[:, tile], W, tile, first)
+        summed = self.layer.begin_sum(x_bar)  # while W_bar is made
+        for number, (g, x, _) in enumerate(terms):
+            for tile in tiles:
                 self._into_W(g[:, tile], x, tile, self.nothing_yet and number == 0)
-        self.close(chunk, x_bar)
+        self._store(chunk, summed())
         if self.bias is not None:
             self.bias.add(z_bar)
 
@@ -68,16 +69,23 @@ class Cotangents:
         """Return memory for a chunk's x_bar, in the dtype that is computed in."""  # [n, D]
         if self.x is None:
             return None
-        if isinstance(chunk.rows, slice) and self.x.dtype == self.layer.dtype:
-            return self.x[chunk.rows]
-        return self.layer.empty(tuple(chunk.x.shape))
+        made_there = isinstance(chunk.rows, slice) and self.x.dtype == self.layer.dtype
+        x_bar = self.x[chunk.rows] if made_there else self.layer.empty(tuple(chunk.x.shape))
+        if not self.layer.W.shape[0]:  # a rank without classes adds nothing
+            x_bar[...] = 0
+        return x_bar
 
     def close(self, chunk: Chunk, x_bar: Array | None) -> None:
-        """End a chunk: x_bar goes where it belongs."""
+        """End a chunk of which all tiles were added."""
+        self._store(chunk, self.layer.begin_sum(x_bar)())
+
+    def _store(self, chunk: Chunk, x_bar: Array | None) -> None:
+        """Put x_bar where it belongs, unless it was made there."""
         self.nothing_yet = False
         if self.x is None or x_bar is None:
             return
-        if not (isinstance(chunk.rows, slice) and self.x.dtype == self.layer.dtype):
+        made_there = isinstance(chunk.rows, slice) and self.x.dtype == self.layer.dtype
+        if self.layer.shards is not None or not made_there:
             self.x[chunk.rows] = namespace(x_bar).astype(x_bar, self.x.dtype, copy=False)
 
     def _into_x(
@@ -140,8 +148,3 @@ class ColumnSums:
         xp = namespace(self.high)
         total = xp.where(xp.isfinite(self.low), self.high + self.low, self.high)
         return total if self.bias is None else xp.astype(total, self.bias.dtype)
-
-
-def tile_kernels() -> ModuleType:
-    """Return the compiled operations on tiles of logits."""
-    return import_module("softgrad.kernels.numba.tiles")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from softgrad.arrays import Array, is_on_gpu, namespace
 from softgrad.heads.plan import Plan, Size, TiledPlan, cuts
 from softgrad.heads.products import AbstractProducts
 from softgrad.kernels import Choice, How
+from softgrad.losses.spread.shards import Shards
 
 __all__ = ["Chunk", "Gradients", "LinearLayer", "Tangents"]
 
@@ -70,6 +71,8 @@ class LinearLayer:
 
     counts: Array | None = None
     """False for rows whose x is taken as 0, [N]; None where all count."""
+    shards: Shards | None = None
+    """Where W and bias are the own part of those of several ranks: which part."""
 
     @property
     def how(self) -> How:
@@ -93,8 +96,15 @@ class LinearLayer:
         """Cut the classes as well, where there are so many that this is faster."""
         return None if is_on_gpu(self.x) else TiledPlan.of(self._size(rows))
 
+    @property
+    def classes(self) -> int:
+        """The number of classes, those of other ranks included."""
+        return int(self.W.shape[0]) if self.shards is None else self.shards.classes
+
     def _size(self, rows: int) -> Size:
         K, D = self.W.shape
+        if self.shards is not None:
+            K = max(self.shards.sizes)  # all ranks go through the rows in the same chunks
         converted = self.products.operand(self.W[:0], self.dtype).dtype != self.W.dtype
         size = Size(rows, D, K, self.itemsize, converted, self.memory)
         return size._replace(flops=_ANY) if self.choice.impl == "triton" else size
@@ -116,6 +126,16 @@ class LinearLayer:
     def cast(self, v: Array) -> Array:
         """Return an array in the dtype that is computed in."""
         return namespace(v).astype(v, self.dtype, copy=False)
+
+    def begin_sum(self, v: Array | None) -> Callable[[], Array | None]:
+        """Begin to sum what every rank's classes give; what is returned waits for the sum."""
+        if self.shards is None or v is None:
+            return lambda: v
+        return self.shards.ranks.begin_sum(v)
+
+    def summed(self, v: Array) -> Array:
+        """Sum what every rank's classes give."""
+        return v if self.shards is None else self.shards.summed(v)
 
     def chunks(self, plan: Plan | TiledPlan, used: Array | None) -> Iterator[Chunk]:
         """Go through the rows, or through those alone that are used."""

@@ -11,12 +11,12 @@ from typing import Any, Unpack
 
 import array_api_compat
 
-from softgrad.arrays import Array, adapter_for, indices, namespace
+from softgrad.arrays import Array, adapter_for, describe, indices, namespace, real_array
 from softgrad.errors import mismatch
-from softgrad.heads.arguments import linear_layer, parts_of_layer, tangents
+from softgrad.heads.arguments import linear_layer, tangents
 from softgrad.heads.base import AbstractHead
 from softgrad.heads.cotangents import Cotangents
-from softgrad.heads.layer import Gradients
+from softgrad.heads.layer import Gradients, LinearLayer
 from softgrad.heads.loop import (
     losses,
     losses_and_cotangents,
@@ -39,6 +39,7 @@ from softgrad.heads.selected_log_probs import SelectedLogProbs
 from softgrad.heads.skipping import ErrorBound, Skipping
 from softgrad.losses import CrossEntropy
 from softgrad.losses.cross_entropy_settings import AbstractCrossEntropySettings
+from softgrad.losses.spread.shards import all_or_none, content_of
 from softgrad.losses.targets import arrays_of
 
 __all__ = ["LinearCrossEntropy", "linear_cross_entropy"]
@@ -71,7 +72,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
     --------
     The logits are as good as the BLAS; what follows is `CrossEntropy` itself, so that a confident
     row keeps its digits. Half precision is computed in float32, sums included. Losses and b_bar
-    are summed with twice the working precision (tests/test_heads.py).
+    are summed with twice the working precision (tests/test_heads.py). Ranks of a group merge what
+    they know of a row in their order, and keep its digits (tests/test_distributed.py).
 
     References
     ----------
@@ -142,6 +144,11 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         impl : {"auto", "reference", "numba", "triton"}
             What works on the logits; "auto" looks at how many there are, and
             `softgrad.explain_impl` says what it chooses.
+        group : process group of torch.distributed or DeviceMesh of one dimension, optional
+            Whose ranks have some of the classes each: W and bias are then this rank's part [k, D]
+            and [k], of which there may be none. All else is the same on every rank, and so are the
+            loss and the gradient in x; indices count among all K classes, and probabilities may be
+            [..., K] or the own part [..., k].
         loss_bar : number, or array [...] for the reduction "none", optional
             What the gradients are multiplied by: the gradient that comes from above.
         frozen : collection of "x", "W" and "bias"
@@ -158,7 +165,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         Raises
         ------
         TypeError, ValueError
-            An argument has another kind, shape or dtype than it must have, or there are no classes.
+            An argument has another kind, shape or dtype than it must have, or there are no classes;
+            or it is not the same on all ranks of a group.
         IndexError
             A class index is out of range; the message has the first position.
         MemoryError
@@ -204,6 +212,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
             raise TypeError(mismatch("skip_below", "a number", repr(skip_below)))
         if not 0 <= skip_below < math.inf:
             raise ValueError(mismatch("skip_below", "not negative and finite", skip_below))
+        if options.get("group") is not None:
+            raise TypeError(mismatch("group", "None for this verb", "a group"))
         head = self._at(x, W, targets, bias, options, GradientOptions)
         loss = replace(head.loss, listed=None)  # whole rows: a chunk says what is small
         skipping = Skipping(loss.layer, float(skip_below))
@@ -271,7 +281,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         if array_api_compat.is_jax_array(x):
             return top_ids_of_jax(x, W, bias, 1, self.budget(x), options)[..., 0]
         no_kernel = "there is no kernel for argmax"
-        return argmax(linear_layer(x, W, bias, self.budget(x), options, no_kernel=no_kernel))
+        return argmax(self._layer(x, W, bias, options, "argmax", no_kernel))
 
     def top_k(
         self, x: Any, W: Any, k: int, bias: Any = None, **options: Unpack[Options]
@@ -280,7 +290,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         if array_api_compat.is_jax_array(x):
             ids = top_ids_of_jax(x, W, bias, k, self.budget(x), options)
             return TopClasses(ids, self.log_probs(x, W, ids, bias, **options))
-        layer = linear_layer(x, W, bias, self.budget(x), options)
+        layer = self._layer(x, W, bias, options, f"top_k of {k}")
         return top_k(layer, k, self.temperature, self.soft_cap)
 
     def log_probs(
@@ -291,9 +301,19 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
 
     def entropy(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
         """Return −Σ p log p of every row: [...]."""
-        rows = parts_of_layer(x, W, bias)[0]
+        rows = real_array("x", x)
         none = namespace(rows).zeros_like(rows[..., :0], dtype=indices(rows).dtype)
         return self._selected.value(x, W, none, bias, **options).entropy
+
+    def _layer(
+        self, x: Any, W: Any, bias: Any, options: Options, call: str, no_kernel: str = ""
+    ) -> LinearLayer:
+        """Check the arguments of a prediction."""
+        with all_or_none(options.get("group")) as ranks:
+            said = {"call": call, "head": repr(self), "impl": options.get("impl", "auto")}
+            return linear_layer(
+                x, W, bias, self.budget(x), options, no_kernel=no_kernel, ranks=ranks, call=said
+            )
 
     @property
     def _selected(self) -> SelectedLogProbs:
@@ -320,8 +340,24 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         self, x: Any, W: Any, targets: Any, bias: Any, options: Mapping[str, Any], kind: type
     ) -> ReducedHead:
         """Check the arguments; the loss of each row is known but for its logits."""
-        layer = linear_layer(x, W, bias, self.budget(x), options, kind)
-        return ReducedHead.of(self.loss, layer, targets, options)
+        with all_or_none(options.get("group")) as ranks:
+            call = {} if ranks is None else self._call(targets, options, kind)
+            memory = self.budget(x)
+            layer = linear_layer(x, W, bias, memory, options, kind, ranks=ranks, call=call)
+            return ReducedHead.of(self.loss, layer, targets, options)
+
+    def _call(self, targets: Any, options: Mapping[str, Any], kind: type) -> dict[str, str]:
+        """Return what must be the same on all ranks, as texts."""
+        weights = options.get("class_weights")
+        return {
+            "call": kind.__name__.removesuffix("Options"),
+            "head": repr(self),
+            "impl": options.get("impl", "auto"),
+            "targets": content_of(targets),
+            "row_weights": content_of(options.get("row_weights"), of_rows=True),
+            "class_weights": "None" if weights is None else describe(weights),
+            "loss_bar": "None" if options.get("loss_bar") is None else "given",
+        }
 
 
 linear_cross_entropy = LinearCrossEntropy()

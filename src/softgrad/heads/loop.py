@@ -130,7 +130,7 @@ def losses_dot(loss: LossOfLogits) -> Array:
         for rows, z, z_dot in blocks(layer, [layer.logits, layer.logits_dot], loss.used):
             gradient = loss.at(z, rows).gradient(loss.factor[rows])
             values_dot[rows] = accurate_sum(weighted(gradient, z_dot))
-        return values_dot
+        return layer.summed(values_dot)
 
 
 def losses_bent(loss: LossOfLogits, dots: Tangents) -> Array:
@@ -147,7 +147,7 @@ def losses_bent(loss: LossOfLogits, dots: Tangents) -> Array:
             at, factor = loss.at(z, rows), loss.factor[rows]
             curved = accurate_sum(weighted(at.hessian(factor).apply(other_dot), z_dot))
             bent[rows] = curved + accurate_sum(weighted(at.gradient(factor), z_bent))
-        return bent
+        return layer.summed(bent)
 
 
 def second_products(
@@ -180,7 +180,9 @@ def _buffer(layer: LinearLayer, plan: Plan) -> Array:
 
 
 def _step(layer: LinearLayer, plan: Plan, light: bool = False) -> int:
-    """Return the rows that the formulas see at a time."""
+    """Return the rows that the formulas see at a time; ranks exchange one message for a chunk."""
+    if layer.shards is not None:
+        return plan.chunk
     row, compiled = layer.itemsize * layer.W.shape[0], layer.choice.impl != "reference"
     return block_of(row, layer.memory, compiled=compiled, light=light, chunk=plan.chunk)
 

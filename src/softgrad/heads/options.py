@@ -26,6 +26,7 @@ class Options(TypedDict, total=False):
     """Of every verb."""
 
     impl: Impl
+    group: Any
 
 
 class Directions(TypedDict, total=False):

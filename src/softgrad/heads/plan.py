@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from softgrad.arrays import cuts
 
 __all__ = ["Plan", "Size", "TiledPlan", "block_of", "cuts"]
 
@@ -111,9 +112,3 @@ def block_of(row: int, memory: int, *, compiled: bool, light: bool, chunk: int) 
     if light:
         return chunk
     return max(1, min(chunk, memory // (32 if compiled else 128) // row))
-
-
-def cuts(length: int, step: int) -> Iterator[slice]:
-    """Cut 0 … length into slices."""
-    for start in range(0, length, step):
-        yield slice(start, min(start + step, length))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -21,13 +21,15 @@ from softgrad.heads.tiled import ListedLoss
 from softgrad.kernels import How
 from softgrad.losses import CrossEntropy, TopK
 from softgrad.losses.cross_entropy import CrossEntropyRows
-from softgrad.losses.reduced import RowFactors
+from softgrad.losses.reduced import AbstractRowLosses, RowFactors
 from softgrad.losses.row_targets import (
     AbstractTargets,
     DenseTargets,
     LabelTargets,
     targets_of,
 )
+from softgrad.losses.spread.loss import check_targets_of_part, weigh_parts
+from softgrad.losses.spread.rows import Few, ShardedRows
 from softgrad.losses.targets import check_targets, lay_out_weights
 
 __all__ = ["ReducedHead"]
@@ -48,24 +50,32 @@ class ReducedHead:
     ) -> ReducedHead:
         """Check targets and options, and weigh every row."""
         like = layer.like
-        K, N = layer.W.shape[0], prod(layer.batch)
+        K, N, shards = layer.classes, prod(layer.batch), layer.shards
         given = _targets(loss, layer, targets)
         c = lay_out_weights("class_weights", options.get("class_weights"), like, (K,))
         w = lay_out_weights("row_weights", options.get("row_weights"), like, layer.batch)
         xp = namespace(like)
         w = layer.zeros((N,)) + 1 if w is None else xp.reshape(w, (N,))
         with quiet():
-            weights, masses = _weigh(loss, given, w, c, max(1, layer.memory // (128 * 8 * K)))
+            step = max(1, layer.memory // (128 * 8 * K))
+            if shards is not None and isinstance(given, DenseTargets):
+                weights, masses = weigh_parts(loss, given, w, c, step, shards)
+            else:
+                weights, masses = _weigh(loss, given, w, c, step)
             factors = RowFactors.of(weights, masses, loss)
-        at = partial(_at, loss, given, weights, masses, c, layer.how)
+        few, spread = _listed(loss, given, layer, c), bool(loss.label_smoothing)
+        at: Callable[[Array, Any], AbstractRowLosses]
+        if shards is None:
+            at = partial(_at, loss, given, weights, masses, c, layer.how)
+        else:
+            own = None if spread else few
+            at = partial(_at_part, loss, given, own, weights, masses, c, layer)
         on_gpu = is_on_gpu(layer.x)
         used = None if on_gpu else positions_used(weights)  # whose number would be waited for
         if on_gpu and (loss.ignore_index is not None or options.get("row_weights") is not None):
             layer = replace(layer, counts=weights != 0)
-        few, fused = _listed(loss, given, layer, c), layer.choice.impl == "triton"
-        spread = bool(loss.label_smoothing)
         listed = few if loss.soft_cap is None and not spread else None
-        if fused:  # a soft cap and smoothed labels as well
+        if shards is None and layer.choice.impl == "triton":  # a soft cap and smoothed labels too
             light = few is not None and (not spread or isinstance(given, LabelTargets))
         else:
             light = listed is not None and layer.choice.impl == "numba"
@@ -99,8 +109,11 @@ def _loss_bar(bar: Any, layer: LinearLayer, shape: tuple[int, ...]) -> Array | N
 
 def _targets(loss: CrossEntropy, layer: LinearLayer, targets: Any) -> AbstractTargets:
     """Check targets for logits [..., K], and give them one batch axis."""
-    K, batch, xp = layer.W.shape[0], layer.batch, namespace(layer.x)
-    checked = check_targets(targets, layer.x, (*batch, K), batch, loss.takes_top_k)
+    K, batch, xp = layer.classes, layer.batch, namespace(layer.x)
+    if layer.shards is None:
+        checked = check_targets(targets, layer.x, (*batch, K), batch, loss.takes_top_k)
+    else:
+        checked = check_targets_of_part(targets, layer.x, batch, -1, layer.shards)
     if isinstance(checked, TopK):
         checked = TopK(checked.ids, layer.cast(checked.probabilities))
     like = xp.reshape(layer.x[:, :0].sum(-1), batch)
@@ -128,15 +141,35 @@ def _listed(
     if listed is None:
         return None
     all_ids, all_masses = listed
+    first = 0 if layer.shards is None else layer.shards.start
 
     def at(rows: Any) -> tuple[Array, Array]:
         ids, masses = all_ids[rows], None if all_masses is None else all_masses[rows]
         xp = namespace(layer.x)
         if masses is None:
             masses = xp.ones(ids.shape, dtype=layer.dtype, device=array_api_compat.device(ids))
-        return ids, masses
+        return ids - first, masses
 
     return ListedLoss(at, loss.z_loss, loss.temperature)
+
+
+def _at_part(
+    loss: CrossEntropy,
+    targets: AbstractTargets,
+    listed: ListedLoss | None,
+    weights: Array,
+    masses: Array,
+    class_weights: Array | None,
+    layer: LinearLayer,
+    logits: Array,
+    rows: Any,
+) -> ShardedRows:
+    """Return the losses at the own logits of some rows."""
+    shards = layer.shards
+    assert shards is not None
+    c = None if class_weights is None else class_weights[shards.own]
+    some = targets.take(rows) if listed is None else Few(*listed.at(rows))
+    return ShardedRows(weights[rows], masses[rows], logits, some, c, loss, layer.how, shards)
 
 
 def _at(

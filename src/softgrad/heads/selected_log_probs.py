@@ -42,6 +42,13 @@ from softgrad.heads.selected_rows import (
     SelectedFunction,
     SelectedRows,
 )
+from softgrad.heads.sharded_selected import (
+    ShardedSelectedFunction,
+    ShardedSelectedRows,
+    selected_part,
+)
+from softgrad.losses.reduced import AbstractRowLosses
+from softgrad.losses.spread.shards import all_or_none, content_of
 from softgrad.losses.targets import check_labels
 from softgrad.maps.rows import settle_real
 
@@ -130,6 +137,9 @@ class SelectedLogProbs(AbstractHead):
         impl : {"auto", "reference", "numba", "triton"}
             What works on the logits; "auto" looks at how many there are, and
             `softgrad.explain_impl` says what it chooses.
+        group : process group of torch.distributed or DeviceMesh of one dimension, optional
+            Whose ranks have some of the classes each, as in `linear_cross_entropy`; ids count
+            among all classes.
 
         Returns
         -------
@@ -152,7 +162,7 @@ class SelectedLogProbs(AbstractHead):
         found, layer = _empty(given), given.layer
         with quiet():
             for rows, z in blocks(layer, [layer.logits]):
-                _store(found, rows, self._rows(given, z, rows).value())
+                _store(found, rows, self._outputs(given, z, rows).value())
         return _shaped(found, given)
 
     def vjp(
@@ -181,7 +191,7 @@ class SelectedLogProbs(AbstractHead):
         found, layer = _empty(given), given.layer
         with quiet():
             for rows, z, z_dot in blocks(layer, [layer.logits, layer.logits_dot]):
-                _store(found, rows, self._rows(given, z, rows).tangent(z_dot))
+                _store(found, rows, self._outputs(given, z, rows).tangent(z_dot))
         return _shaped(found, given)
 
     def hvp(
@@ -197,19 +207,49 @@ class SelectedLogProbs(AbstractHead):
         self, x: Any, W: Any, ids: Any, bias: Any, options: Mapping[str, Any], kind: type
     ) -> Given:
         """Check the arguments; ids get one batch axis and one axis of classes."""
-        layer = linear_layer(x, W, bias, self.budget(x), options, kind)
+        with all_or_none(options.get("group")) as ranks:
+            call = {} if ranks is None else self._call(ids, options, kind)
+            memory = self.budget(x)
+            layer = linear_layer(x, W, bias, memory, options, kind, ranks=ranks, call=call)
+            return self._checked(layer, ids)
+
+    def _call(self, ids: Any, options: Mapping[str, Any], kind: type) -> dict[str, str]:
+        """Return what must be the same on all ranks, as texts."""
+        bars = [name for name in Selected._fields if options.get(f"{name}_bar") is not None]
+        return {
+            "call": kind.__name__.removesuffix("Options"),
+            "head": repr(self),
+            "impl": options.get("impl", "auto"),
+            "ids": content_of(ids),
+            "bars": ", ".join(bars),
+        }
+
+    def _checked(self, layer: LinearLayer, ids: Any) -> Given:
         ids = same_kind("ids", ids, layer.x)
         shape, batch = tuple(ids.shape), layer.batch
         if "int" not in dtype_name(ids) or batch not in (shape, shape[:-1]):
             expected = f"integers of shape {batch} or of k more at its end"
             raise ValueError(mismatch("ids", expected, describe(ids)))
-        index = check_labels(ids, ids, layer.W.shape[0], None, "ids").index
+        index = check_labels(ids, ids, layer.classes, None, "ids").index
         k = 1 if shape == batch else shape[-1]
         return Given(layer, namespace(ids).reshape(index, (prod(batch), k)), shape)
 
     def _rows(self, given: Given, logits: Array, rows: Any) -> SelectedRows:
         ids, how = given.ids[rows], given.layer.how
         return SelectedRows(logits, ids, self.temperature, self.soft_cap, how)
+
+    def _outputs(
+        self, given: Given, logits: Array, rows: Any
+    ) -> SelectedRows | ShardedSelectedRows:
+        if given.layer.shards is None:
+            return self._rows(given, logits, rows)
+        return self._part(given, logits, rows)
+
+    def _part(
+        self, given: Given, logits: Array, rows: Any, masses: Array | None = None
+    ) -> ShardedSelectedRows:
+        T, cap = self.temperature, self.soft_cap
+        return selected_part(given.layer, logits, given.ids[rows], T, cap, masses)
 
     def _function(self, given: Given, options: Mapping[str, Any]) -> LossOfLogits:
         """Return Σ ⟨bar, output⟩ of every row as its loss."""
@@ -224,8 +264,11 @@ class SelectedLogProbs(AbstractHead):
 
     def _function_at(
         self, given: Given, bars: SelectedCotangents, ones: Array, logits: Array, rows: Any
-    ) -> SelectedFunction:
+    ) -> AbstractRowLosses:
         some = SelectedCotangents(*(bar[rows] for bar in bars))
+        if given.layer.shards is not None:
+            part = self._part(given, logits, rows, 0 - some.a)
+            return ShardedSelectedFunction(ones[rows], ones[rows], part, some)
         return SelectedFunction(ones[rows], ones[rows], self._rows(given, logits, rows), some)
 
 

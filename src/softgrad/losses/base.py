@@ -19,6 +19,7 @@ from softgrad.errors import mismatch
 from softgrad.kernels import Choice, Impl, choose
 from softgrad.linear import AbstractLinearMap
 from softgrad.losses.reduced import AbstractReduction, AbstractRowLosses, ReducedLoss, RowFactors
+from softgrad.losses.spread.loss import reduced_of_part
 from softgrad.losses.targets import arrays_of, check_targets, lay_out_targets, lay_out_weights
 from softgrad.out import check_out
 
@@ -48,6 +49,7 @@ class Options(TypedDict, total=False):
     class_weights: Any
     row_weights: Any
     impl: Impl
+    group: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,9 @@ class AbstractLoss(AbstractReduction, ABC):
 
     takes_top_k: ClassVar[bool] = False
     """Whether targets may be `TopK`: some classes a row, with their probabilities."""
+
+    takes_group: ClassVar[bool] = False
+    """Whether the classes may be spread over the ranks of a process group."""
 
     no_kernel: ClassVar[str] = "there is no kernel for it"
     """Why the reference computes it, whatever the input; empty where there are kernels."""
@@ -141,6 +146,8 @@ class AbstractLoss(AbstractReduction, ABC):
             One weight a row; 0 is the same as leaving the row out.
         impl : {"auto", "reference", "numba", "triton"}
             What does the work; `softgrad.explain_impl` says what "auto" chooses.
+        group : process group of torch.distributed or DeviceMesh of one dimension, optional
+            For cross-entropy: x has this rank's classes alone, of which there may be none.
         out : array, optional
             Takes the gradient: an array like `x`, or `x` itself, which is then overwritten. No
             other argument is ever modified.
@@ -182,6 +189,11 @@ class AbstractLoss(AbstractReduction, ABC):
             expected = f"one of {', '.join(Options.__annotations__)}"
             hint = f"{name!r} (settings are fields: {type(self).__name__}({settings}))"
             raise TypeError(mismatch("options", expected, hint))
+        if options.get("group") is not None:
+            if not self.takes_group:
+                got = type(options["group"]).__name__
+                raise TypeError(mismatch("group", "None for this loss", got))
+            return reduced_of_part(self, x, targets, options)
         where = options.get("where")
         x = real_array("x", x)
         if x.ndim == 0 and not self.takes_numbers:

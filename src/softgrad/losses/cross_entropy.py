@@ -87,6 +87,7 @@ class CrossEntropy(AbstractCrossEntropySettings, AbstractLoss):
 
     takes_indices: ClassVar[bool] = True
     takes_top_k: ClassVar[bool] = True
+    takes_group: ClassVar[bool] = True
     no_kernel: ClassVar[str] = ""
     no_gpu_kernel: ClassVar[str] = ""
 

@@ -10,7 +10,7 @@ import math
 import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from softgrad.arithmetic import accurate_sum, total
 from softgrad.arrays import Array, Layout, describe, is_concrete, namespace, quiet
@@ -19,6 +19,9 @@ from softgrad.linear import AbstractLinearMap, OnAxis
 from softgrad.linear.rows import weighted
 from softgrad.maps.rows import one_of
 from softgrad.out import is_row_buffer, write
+
+if TYPE_CHECKING:
+    from softgrad.losses.spread.shards import Shards
 
 __all__ = [
     "AbstractReduction",
@@ -140,6 +143,8 @@ class ReducedLoss:
     rows: AbstractRowLosses
     layout: Layout
     factors: RowFactors
+    shards: Shards | None = None
+    """Where rows are the own part of those of several ranks: which part."""
 
     def value(self) -> Array:
         """Return the reduced loss, or one loss a row."""
@@ -215,6 +220,8 @@ class ReducedLoss:
         """Sum products [..., K] to what there is one loss of: how losses change."""
         if not self._elementwise:
             products = accurate_sum(products)
+        if self.shards is not None:
+            products = self.shards.summed(products)
         return total(products) if self.factors.reduced else self._laid_out(products)
 
     def _laid_out(self, losses: Array) -> Array:

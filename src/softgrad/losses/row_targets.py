@@ -76,8 +76,11 @@ class AbstractTargets(ABC):
         """
 
     @abstractmethod
-    def dense(self, like: Array) -> Array:
-        """Return t in the shape of logits, in the dtype that is computed in or theirs: [..., K]."""
+    def dense(self, like: Array, first: int = 0) -> Array:
+        """Return t in the shape of logits, in the dtype that is computed in or theirs: [..., K].
+
+        Logits of some of the classes have the targets of those, from the class `first` on.
+        """
 
     @abstractmethod
     def check(self, weights: Array) -> None:
@@ -119,8 +122,8 @@ class LabelTargets(AbstractTargets):
         index = xp.where(labels.in_range & used, labels.index, xp.zeros_like(labels.index))
         return Label(index[..., None], t[..., None])
 
-    def dense(self, like: Array) -> Array:
-        return spread_labels(self.labels, like)
+    def dense(self, like: Array, first: int = 0) -> Array:
+        return spread_labels(self.labels._replace(index=self.labels.index - first), like)
 
     def check(self, weights: Array) -> None:
         """Do nothing: a label's target is its one-hot vector."""
@@ -151,7 +154,7 @@ class DenseTargets(AbstractTargets):
     def label(self, class_weights: Array | None, weights: Array) -> None:
         return None
 
-    def dense(self, like: Array) -> Array:
+    def dense(self, like: Array, first: int = 0) -> Array:
         xp = namespace(self.t)
         return self.t if self.t.dtype == like.dtype else xp.astype(self.t, compute_dtype(like))
 
@@ -199,12 +202,21 @@ class SparseTargets(AbstractTargets):
     def label(self, class_weights: Array | None, weights: Array) -> None:
         return None
 
-    def dense(self, like: Array) -> Array:
-        xp, dtype = namespace(like), compute_dtype(like)
-        t = add_at(xp.zeros_like(like, dtype=dtype), self.ids.index, self.probabilities)
+    def dense(self, like: Array, first: int = 0) -> Array:
+        xp, zeros = namespace(like), namespace(like).zeros_like(like, dtype=compute_dtype(like))
+        if not like.shape[-1]:
+            return zeros
+        index, p, ones = (
+            self.ids.index - first,
+            self.probabilities,
+            xp.ones_like(self.probabilities),
+        )
+        if like.shape[-1] < self.classes:
+            here = (index >= 0) & (index < like.shape[-1])
+            index, p, ones = (xp.where(here, v, xp.zeros_like(v)) for v in (index, p, ones))
+        t = add_at(zeros + 0, index, p)
         if self.rest == "spread":
-            ones = xp.ones_like(self.probabilities)
-            listed = add_at(xp.zeros_like(like, dtype=dtype), self.ids.index, ones) != 0
+            listed = add_at(zeros, index, ones) != 0
             t = t + xp.where(listed, xp.zeros_like(t), self._share[..., None])
         bad = xp.any(~self.ids.in_range, axis=-1, keepdims=True)
         return xp.where(bad, xp.zeros_like(t) + xp.nan, t)

@@ -12,7 +12,7 @@ from softgrad.errors import mismatch
 from softgrad.frameworks.jax.products import Tree
 from softgrad.losses import TopK
 
-__all__ = ["Constants", "refuse_derivatives"]
+__all__ = ["Constants", "refuse_derivatives", "refuse_group"]
 
 _ARRAYS = ("where", "class_weights", "row_weights")
 
@@ -52,3 +52,10 @@ def refuse_derivatives(constants_dot: Tree) -> None:
         if tree.leaves(dot):
             expected = "without derivative (jax.lax.stop_gradient: it is not differentiated in)"
             raise TypeError(mismatch(name, expected, "an array that JAX differentiates in"))
+
+
+def refuse_group(options: Mapping[str, Any]) -> None:
+    """Raise TypeError for a process group, which is PyTorch's."""
+    if options.get("group") is not None:
+        expected = "None (softgrad.jax.sharded_linear_cross_entropy is for JAX's devices)"
+        raise TypeError(mismatch("group", expected, type(options["group"]).__name__))

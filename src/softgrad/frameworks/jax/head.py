@@ -14,7 +14,7 @@ from jax import lax
 from softgrad.arithmetic import accurate_sum
 from softgrad.arrays import Array, compute_dtype, computed, namespace, quiet
 from softgrad.frameworks.jax.concrete import has_numbers, on_host
-from softgrad.frameworks.jax.constants import Constants, refuse_derivatives
+from softgrad.frameworks.jax.constants import Constants, refuse_derivatives, refuse_group
 from softgrad.frameworks.jax.layer import Chunk, Layer
 from softgrad.frameworks.jax.products import Arrays, Tree
 from softgrad.frameworks.jax.value import AbstractScalarRule, value
@@ -51,6 +51,7 @@ def head_value(
         The targets or an option are differentiated: a head has no derivative in them.
     """
     check_options(options, LossOptions)
+    refuse_group(options)
     parts = parts_of_layer(x, W, bias)
     x = parts[0]
     choose(options.get("impl", "auto"), x)

@@ -7,7 +7,7 @@ from typing import Any
 
 from softgrad.arrays import Array, as_integer, real_array, same_kind
 from softgrad.frameworks.jax.concrete import look_at_loss, look_at_map
-from softgrad.frameworks.jax.constants import Constants, refuse_derivatives
+from softgrad.frameworks.jax.constants import Constants, refuse_derivatives, refuse_group
 from softgrad.frameworks.jax.products import AbstractRule, Arrays, Tree
 from softgrad.frameworks.jax.value import value
 from softgrad.kernels import Impl
@@ -66,6 +66,7 @@ def loss_value(loss: AbstractLoss, x: Any, targets: Any, options: Options) -> Ar
         The targets or an option are differentiated: losses have no derivative in them.
     """
     x = real_array("x", x)
+    refuse_group(options)
     constants = Constants.of(targets, options, x)
     look_at_loss(loss, x, constants.arrays, options.get("axis", -1))
     return value(_LossRule(loss, constants.settings), (x,), constants.arrays)[0]

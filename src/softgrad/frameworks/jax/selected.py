@@ -14,6 +14,7 @@ import numpy as np
 from softgrad.arrays import Array, compute_dtype, describe, dtype_name, same_kind
 from softgrad.errors import mismatch
 from softgrad.frameworks.jax.concrete import has_numbers
+from softgrad.frameworks.jax.constants import refuse_group
 from softgrad.frameworks.jax.layer import Chunk, Layer
 from softgrad.frameworks.jax.products import AbstractRule, Arrays, Tree
 from softgrad.frameworks.jax.value import value
@@ -37,6 +38,7 @@ def selected_value(
 ) -> Selected:
     """Return the outputs of a head, with their derivatives in x, W and bias."""
     check_options(options, Options)
+    refuse_group(options)
     parts = parts_of_layer(x, W, bias)
     x, W, _ = parts
     choose(options.get("impl", "auto"), x)

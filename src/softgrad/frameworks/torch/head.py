@@ -11,11 +11,12 @@ import torch
 
 from softgrad.arrays import Array, compute_dtype, is_on_gpu, real_array, same_kind
 from softgrad.frameworks.torch.constants import Constants
-from softgrad.frameworks.torch.modes import is_plain, is_shape_alone
+from softgrad.frameworks.torch.modes import dtensors, is_plain, is_shape_alone, is_spread
 from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
 from softgrad.frameworks.torch.operator import AbstractComputation, Arrays, Maybe, compute, empty
 from softgrad.frameworks.torch.products import AbstractRule, Pullback, Value, spread
 from softgrad.heads import LinearCrossEntropy
+from softgrad.losses.targets import arrays_of
 
 __all__ = ["directions", "head_value", "unwanted"]
 
@@ -37,6 +38,8 @@ def head_value(
     TypeError
         The targets or an option are differentiated: a head has no derivative in them.
     """
+    if any(map(is_spread, (x, W, bias, *arrays_of(targets)))):
+        return dtensors().head_value(head, x, W, targets, bias, options)
     x = real_array("x", x)
     others = (v if v is None else same_kind(name, v, x) for name, v in (("W", W), ("bias", bias)))
     constants, tensors = Constants.of(targets, options, x)

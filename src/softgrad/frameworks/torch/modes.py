@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -10,12 +12,14 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.autograd.forward_ad import unpack_dual
 
 __all__ = [
+    "dtensors",
     "has_derivative",
     "has_numbers",
     "is_autocast",
     "is_batched_gradient",
     "is_plain",
     "is_shape_alone",
+    "is_spread",
     "may_vary",
     "wants_derivatives",
 ]
@@ -83,8 +87,25 @@ def is_batched_gradient(x: Any) -> bool:
     return bool(torch._C._functorch.is_legacy_batchedtensor(x))
 
 
+def is_spread(x: Any) -> bool:
+    """Tell a DTensor; where its module was not imported, there is none."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(x, module.DTensor)
+
+
+def dtensors() -> Any:
+    """Return the module that takes DTensors apart, which is loaded for whoever has one."""
+    return import_module("softgrad.frameworks.torch.dtensors")
+
+
 def _is_special(x: torch.Tensor) -> bool:
-    return has_derivative(x) or _is_wrapped(x) or is_shape_alone(x) or is_autocast(x.device.type)
+    return (
+        is_spread(x)
+        or has_derivative(x)
+        or _is_wrapped(x)
+        or is_shape_alone(x)
+        or is_autocast(x.device.type)
+    )
 
 
 def _is_wrapped(x: Any) -> bool:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from softgrad.arrays import Array, Layout, boolean_mask, compute_dtype, quiet, real_array
+from softgrad.arrays import Array, Layout, boolean_mask, compute_dtype, computed, quiet, real_array
 from softgrad.errors import mismatch
 from softgrad.frameworks.torch.constants import Constants
+from softgrad.frameworks.torch.modes import dtensors, is_spread
 from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
 from softgrad.frameworks.torch.operator import Arrays, empty
 from softgrad.frameworks.torch.products import AbstractRule, Value
 from softgrad.kernels import How, Impl
 from softgrad.linear import OnAxis
 from softgrad.losses.base import AbstractLoss, Options
+from softgrad.losses.reduced import ReducedLoss
 from softgrad.maps.base import AbstractMap
 
 __all__ = ["loss_value", "map_value"]
@@ -38,6 +40,8 @@ def loss_value(loss: AbstractLoss, x: Any, targets: Any, options: Options) -> Ar
     TypeError
         The targets or an option are differentiated: losses have no derivative in them.
     """
+    if is_spread(x):
+        return dtensors().loss_value(loss, x, targets, options)
     x = real_array("x", x)
     axis = _from_the_end(loss, x, options.get("axis", -1))
     constants, tensors = Constants.of(targets, {**options, "axis": axis}, x)
@@ -116,9 +120,7 @@ class _LossRule(AbstractRule):
         return (empty(x[0], shape, compute_dtype(x[0])),)
 
     def jvp(self, x: Arrays, u: Arrays, constants: Arrays) -> Arrays:
-        (y,) = self.value(x, constants)
-        gradient = self.loss.gradient(x[0].to(y.dtype), **self.constants.arguments(constants))
-        return (self._like_value(u[0] * gradient, y),)
+        return (self._reduced(x, constants).jvp(computed(u[0])),)
 
     def vjp(self, x: Arrays, w: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
         arguments = self.constants.arguments(constants)
@@ -129,9 +131,8 @@ class _LossRule(AbstractRule):
         return ((self._beside(x[0], w[0]) * hessian.mv(v[0].to(w[0].dtype))).to(x[0].dtype),)
 
     def bend(self, x: Arrays, u: Arrays, v: Arrays, constants: Arrays) -> Arrays:
-        (y,) = self.value(x, constants)
-        hessian = self.loss.hessian(x[0].to(y.dtype), **self.constants.arguments(constants))
-        return (self._like_value(u[0] * hessian.mv(v[0].to(y.dtype)), y),)
+        directions = computed(u[0]), computed(v[0])
+        return (self._reduced(x, constants).second_derivative(*directions),)
 
     def refuse_derivatives(self, wanted: Flags) -> None:
         self.constants.refuse_derivatives(wanted)
@@ -139,6 +140,12 @@ class _LossRule(AbstractRule):
     def over_examples(self, node: AbstractNode, arrays: Arrays, dims: Dims, size: int) -> Arrays:
         # Each example has a mean of its own.
         return one_by_one(node, arrays, dims, size)
+
+    def _reduced(self, x: Arrays, constants: Arrays) -> ReducedLoss:
+        """Return the loss at x in the dtype of its value."""
+        arguments = self.constants.arguments(constants)
+        targets = arguments.pop("targets")
+        return self.loss.reduced(computed(x[0]), targets, cast(Options, arguments))
 
     @property
     def _axis(self) -> int:
@@ -148,10 +155,6 @@ class _LossRule(AbstractRule):
     def _beside(self, x: Array, y: Array) -> Array:
         """Return y, which is one number, one a row or one an element, such that it spreads."""
         return y if y.ndim in (0, x.ndim) else y.unsqueeze(self._axis)
-
-    def _like_value(self, products: Array, y: Array) -> Array:
-        """Sum products [*shape of x] to what a loss has one of."""
-        return products.sum_to_size(self._beside(products, y).shape).reshape(y.shape)
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from softgrad.arrays import compute_dtype, real_array, same_kind
 from softgrad.frameworks.torch.head import directions, unwanted
+from softgrad.frameworks.torch.modes import dtensors, is_spread
 from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
 from softgrad.frameworks.torch.operator import Arrays, empty
 from softgrad.frameworks.torch.products import AbstractRule, Value
@@ -21,6 +22,9 @@ def selected_value(
     head: SelectedLogProbs, x: Any, W: Any, ids: Any, bias: Any, options: Mapping[str, Any]
 ) -> Selected:
     """Return the outputs of a head, through which PyTorch differentiates in x, W and bias."""
+    if any(map(is_spread, (x, W, bias, ids))):
+        found: Selected = dtensors().selected_value(head, x, W, ids, bias, options)
+        return found
     x = real_array("x", x)
     others = (("W", W), ("bias", bias), ("ids", ids))
     arrays = (v if v is None else same_kind(name, v, x) for name, v in others)

@@ -1,0 +1,183 @@
+"""Classes that are spread over processes: what a rank knows of the others, and how they agree.
+
+Whatever is exchanged is brought together in the order of the ranks, by each of them: results have
+the same bits on all ranks, and do not depend on how a library moves bytes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib import import_module
+from typing import Any
+from zlib import crc32
+
+import array_api_compat
+
+from softgrad.arrays import Array, as_array, dtype_name, namespace
+from softgrad.errors import mismatch
+from softgrad.losses.spread.parts import Parts
+from softgrad.losses.targets import TopK
+
+__all__ = ["AbstractRanks", "Refused", "Shards", "all_or_none", "content_of", "ranks_of"]
+
+
+class Refused(ValueError):
+    """A call that all ranks refuse at once."""
+
+
+class AbstractRanks(ABC):
+    """The processes that a matrix of weights is spread over, one of which is this one."""
+
+    @property
+    @abstractmethod
+    def rank(self) -> int:
+        """The number of this process."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """The number of processes."""
+
+    @abstractmethod
+    def gathered(self, *columns: Array) -> tuple[Array, ...]:
+        """Return what every rank has given, in their order, from one message: [ranks, ...]."""
+
+    @abstractmethod
+    def begin_sum(self, v: Array) -> Callable[[], Array]:
+        """Begin to sum arrays [n, ...] over the ranks; what is returned waits for the sum."""
+
+    @abstractmethod
+    def gathered_numbers(self, *numbers: int) -> list[tuple[int, ...]]:
+        """Return the few numbers of every rank."""
+
+    @abstractmethod
+    def gathered_texts(self, text: str) -> list[str]:
+        """Return the text of every rank."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shards:
+    """Which classes belong to which rank."""
+
+    ranks: AbstractRanks
+    sizes: tuple[int, ...]
+    """How many classes each rank has, of which there may be none."""
+
+    @property
+    def start(self) -> int:
+        """The first of the own classes."""
+        return sum(self.sizes[: self.ranks.rank])
+
+    @property
+    def own(self) -> slice:
+        """The own classes among all."""
+        return slice(self.start, self.start + self.sizes[self.ranks.rank])
+
+    @property
+    def classes(self) -> int:
+        return sum(self.sizes)
+
+    def parts(self, m: Array, r: Array, total: Array, distance: Array) -> Parts:
+        """Return what all ranks say of every row, for what this one says: [n] each."""
+        wide = r.dtype
+        gathered = self.ranks.gathered(m, total, r, distance)
+        xp = namespace(r)
+        m, total, r, distance = (xp.astype(v, wide, copy=False).T for v in gathered)
+        return Parts(m, r, total, distance)
+
+    def summed(self, v: Array) -> Array:
+        """Sum arrays [n, ...] over the ranks."""
+        return self.ranks.begin_sum(v)()
+
+    @classmethod
+    def agreed(cls, ranks: AbstractRanks, classes: int, call: Mapping[str, str]) -> Shards:
+        """Tell the others what is called, and how many classes there are here.
+
+        Raises
+        ------
+        Refused
+            Another rank calls something else, or has raised.
+        """
+        return cls(ranks, _agree(ranks, classes, dict(call)))
+
+
+_FINE, _FAILED = 0, 1
+
+
+@contextmanager
+def all_or_none(group: Any) -> Iterator[AbstractRanks | None]:
+    """Raise on every rank what one of them raises in here, before any work."""
+    ranks = None if group is None else ranks_of(group)
+    if ranks is None:
+        yield None
+        return
+    try:
+        yield ranks
+    except Refused:
+        raise
+    except (TypeError, ValueError, IndexError) as error:
+        ranks.gathered_numbers(_FAILED, 0, 0)
+        ranks.gathered_texts(f"{type(error).__name__}: {error}")
+        raise
+    _agree(ranks, 0, {})
+
+
+def _agree(ranks: AbstractRanks, number: int, call: dict[str, str]) -> tuple[int, ...]:
+    """Return every rank's number, or raise unless all ranks come here with the same call."""
+    digest = blake2b(repr(sorted(call.items())).encode(), digest_size=7).digest()
+    said = ranks.gathered_numbers(_FINE, int.from_bytes(digest), number)
+    failed = [rank for rank, (state, *_) in enumerate(said) if state == _FAILED]
+    if failed:
+        text = ranks.gathered_texts("")[failed[0]]
+        raise Refused(f"rank {failed[0]} of the group has raised {text}")
+    if len({word for _, word, _ in said}) > 1:
+        raise Refused(_difference(ranks, call))
+    return tuple(number for *_, number in said)
+
+
+def _difference(ranks: AbstractRanks, call: dict[str, str]) -> str:
+    """Say what ranks do not call alike."""
+    texts = ranks.gathered_texts("\n".join(f"{name}\t{call[name]}" for name in sorted(call)))
+    calls = [dict(line.split("\t", 1) for line in text.splitlines()) for text in texts]
+    for name in calls[0] | calls[-1]:
+        for rank, other in enumerate(calls):
+            if other.get(name) != calls[0].get(name):
+                here, there = calls[0].get(name, "nothing"), other.get(name, "nothing")
+                return mismatch(
+                    name, "the same on every rank", f"{here} on rank 0 and {there} on rank {rank}"
+                )
+    return mismatch("group", "called alike on every rank", "different calls")
+
+
+def content_of(targets: Any, *, of_rows: bool = False) -> str:
+    """Describe targets, or weights of rows, such that others have another text.
+
+    Numbers for each class may be a rank's own part: they are told by their rows alone.
+    """
+    if targets is None:
+        return "None"
+    if isinstance(targets, TopK):
+        return f"TopK of {content_of(targets.ids)}"
+    x = as_array("targets", targets)
+    name, shape = dtype_name(x), tuple(x.shape)
+    if not (of_rows or "int" in name):
+        return f"{name} {(*shape[:-1], 'classes')}".replace("'", "")
+    if array_api_compat.is_torch_array(x):
+        x = x.detach().cpu().reshape(-1).contiguous().view(namespace(x).uint8).numpy()
+    return f"{name} {shape} with checksum {crc32(x.tobytes()):08x}"
+
+
+def ranks_of(group: Any) -> AbstractRanks:
+    """Return the ranks of a process group of PyTorch.
+
+    Raises
+    ------
+    TypeError
+        It is something else.
+    """
+    ranks: AbstractRanks = import_module("softgrad.frameworks.torch.ranks").ranks_of(group)
+    return ranks
