@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +125,38 @@ def test_reference_has_every_public_name() -> None:
     reference = "\n".join(p.read_text(encoding="utf-8") for p in (DOCS / "reference").glob("*.md"))
     missing = [n for n in softgrad.__all__ if not re.search(rf"[ `.]{n}\b", reference)]
     assert not missing
+
+
+PAGE = """---
+file_format: mystnb
+kernelspec:
+  name: python3
+---
+
+# A page
+
+```{code-cell}
+import softgrad as sg
+
+sg.explore([2.0, 1.0, 0.0])
+```
+"""
+
+
+@pytest.mark.slow
+def test_a_built_page_asks_the_network_for_nothing(tmp_path: Path) -> None:
+    """Not even where the explorer is a widget, of which a notebook keeps the state."""
+    for needed in ("sphinx", "myst_nb", "furo", "anywidget"):
+        pytest.importorskip(needed, reason=f"{needed} is not installed")
+    source, site = tmp_path / "docs", tmp_path / "site"
+    shutil.copytree(DOCS / "_static", source / "_static")
+    shutil.copy(DOCS / "conf.py", source)
+    (source / "index.md").write_text(PAGE, "utf-8")
+    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", str(source), str(site)]
+    subprocess.run(command, check=True, timeout=300)
+    page = (site / "index.html").read_text("utf-8")
+    assert page.count('<iframe title="softgrad explorer"') == 1
+    loading = r"<(?:script|link|img|iframe|source)[^>]*(?:src|href)=\"([^\"]*)"
+    asked = re.findall(loading, page)
+    assert len(asked) > 5
+    assert not [address for address in asked if "//" in address]
