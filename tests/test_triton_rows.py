@@ -195,6 +195,17 @@ def test_rows_in_tiles_have_the_digits_of_whole_rows(
     assert_close(here(name, *given), expected, u=40 if "all" in name else 12, scale=scale)
 
 
+@pytest.mark.parametrize("K", [2, 9, 1025])
+def test_several_maxima_share_their_probability(K: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.full((3, K), -1.0, np.float32)
+    x[:, ::2] = 2.0
+    expected = sg.softmax(x.astype(np.float64))
+    for whole in (16384, 512):
+        monkeypatch.setattr(launch, "WHOLE", whole)
+        monkeypatch.setattr(launch, "TILE", 1024)
+        assert_close(softmax(tensor(x)), expected, u=3, scale=expected)
+
+
 @pytest.mark.parametrize("slope", [1e-6, 1e-3, 0.1, -1e-3])
 def test_a_ramp_of_many_tiles_loses_no_digits(
     slope: float, monkeypatch: pytest.MonkeyPatch
