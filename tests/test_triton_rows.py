@@ -5,6 +5,7 @@ The promised digits are measured in test_promises.py.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -102,10 +103,8 @@ CALLS = MAPS | {
     for name, target in TARGETS.items()
     for setting, options in SETTINGS.items()
 }
-calls = pytest.mark.parametrize("name", CALLS)
-some_calls = pytest.mark.parametrize(
-    "name", [*MAPS, "gradient, plain", "gradient, all", "dense, plain", "top-k, plain"]
-)
+SOME = [*MAPS, "gradient, plain", "gradient, all", "dense, plain", "top-k, plain"]
+some_calls = pytest.mark.parametrize("name", SOME)
 
 
 def arguments(K: int, rows: int = ROWS) -> tuple[np.ndarray, ...]:
@@ -141,8 +140,9 @@ class Reference:
 # --- the numbers -------------------------------------------------------------------------------
 
 
-@calls
-@pytest.mark.parametrize("K", [1, 10, 65, 1025])
+@pytest.mark.parametrize(
+    ("name", "K"), [*itertools.product(CALLS, (1, 65)), *itertools.product(SOME, (1025,))]
+)
 def test_a_kernel_has_the_reference_s_digits(name: str, K: int) -> None:
     """Relative to the largest number of the row: single digits are test_promises.py's."""
     given = arguments(K)
