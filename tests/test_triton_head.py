@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+import itertools
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ import torch
 import softgrad as sg
 import softgrad.torch as st
 from asserts import as_numpy, assert_close, assert_same_bits
+from softgrad.arrays import namespace
+from softgrad.heads import products
 from softgrad.heads.plan import Plan, Size
 from specs import probe
 from triton_rows import DEVICE, OnGPU, no_wait, on_gpu, tensor
@@ -61,8 +63,8 @@ def flat(answer: Any) -> list[Any]:
 
 
 CASES = [
-    *product(["labels"], SETTINGS),
-    *product(["ignored", "weighted", "top-k"], ["plain", "all"]),
+    *itertools.product(["labels"], SETTINGS),
+    *itertools.product(["ignored", "weighted", "top-k"], ["plain", "all"]),
 ]
 CASES += [("dense", "plain")]
 
@@ -260,6 +262,17 @@ def test_the_head_is_captured_in_a_cuda_graph() -> None:
     expected = sg.linear_cross_entropy.value_and_gradient(x, W, labels)
     assert_same_bits(loss, expected[0])
     assert_same_bits(bars.W, expected[1].W)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
+def test_bfloat16_is_multiplied_as_it_is() -> None:
+    x, W, _, _ = arguments(torch.bfloat16)
+    xp = namespace(x)
+    assert products._adds_in_float32(xp, x.dtype, x.device)
+    out = torch.ones((N, K), device=DEVICE)
+    products.MixedProducts().add(x, W.T, out)
+    torch.testing.assert_close(out, 1 + x.float() @ W.float().T)
 
 
 @pytest.mark.gpu

@@ -5,6 +5,7 @@ The promised digits are measured in test_promises.py.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -102,10 +103,8 @@ CALLS = MAPS | {
     for name, target in TARGETS.items()
     for setting, options in SETTINGS.items()
 }
-calls = pytest.mark.parametrize("name", CALLS)
-some_calls = pytest.mark.parametrize(
-    "name", [*MAPS, "gradient, plain", "gradient, all", "dense, plain", "top-k, plain"]
-)
+SOME = [*MAPS, "gradient, plain", "gradient, all", "dense, plain", "top-k, plain"]
+some_calls = pytest.mark.parametrize("name", SOME)
 
 
 def arguments(K: int, rows: int = ROWS) -> tuple[np.ndarray, ...]:
@@ -141,8 +140,9 @@ class Reference:
 # --- the numbers -------------------------------------------------------------------------------
 
 
-@calls
-@pytest.mark.parametrize("K", [1, 10, 65, 1025])
+@pytest.mark.parametrize(
+    ("name", "K"), [*itertools.product(CALLS, (1, 65)), *itertools.product(SOME, (1025,))]
+)
 def test_a_kernel_has_the_reference_s_digits(name: str, K: int) -> None:
     """Relative to the largest number of the row: single digits are test_promises.py's."""
     given = arguments(K)
@@ -193,6 +193,17 @@ def test_rows_in_tiles_have_the_digits_of_whole_rows(
     scale = np.max(np.abs(expected), axis=-1, keepdims=expected.ndim == 2)
     scale = np.maximum(scale, 1.0 if "all" in name else 0.0)
     assert_close(here(name, *given), expected, u=40 if "all" in name else 12, scale=scale)
+
+
+@pytest.mark.parametrize("K", [2, 9, 1025])
+def test_several_maxima_share_their_probability(K: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.full((3, K), -1.0, np.float32)
+    x[:, ::2] = 2.0
+    expected = sg.softmax(x.astype(np.float64))
+    for whole in (16384, 512):
+        monkeypatch.setattr(launch, "WHOLE", whole)
+        monkeypatch.setattr(launch, "TILE", 1024)
+        assert_close(softmax(tensor(x)), expected, u=3, scale=expected)
 
 
 @pytest.mark.parametrize("slope", [1e-6, 1e-3, 0.1, -1e-3])

@@ -19,7 +19,7 @@ from softgrad.kernels.triton import cross_entropy as losses
 from softgrad.kernels.triton import products
 from softgrad.kernels.triton import softmax as maps
 from softgrad.kernels.triton.arithmetic import two_diff
-from softgrad.kernels.triton.launch import Shape
+from softgrad.kernels.triton.launch import OPTIONS, Shape
 
 NUMBERS = {"beta", "beta_low", "cap", "zeta", "zeta_low", "share"}
 SINGLE = {"masses", "fixed", "class_weights", "factors", "losses"}
@@ -67,7 +67,7 @@ def compiled(kernel: Any, K: int, dtype: str, result: str, flags: dict[str, bool
             if name == "K" or name.endswith("stride"):
                 hints[(i,)] = ALIGNED
     source = ASTSource(kernel, signature=signature, constexprs=values, attrs=hints)
-    options = {"num_warps": shape.warps, "enable_fp_fusion": False}
+    options = {"num_warps": shape.warps, **OPTIONS}
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
 
 

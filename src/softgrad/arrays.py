@@ -143,7 +143,7 @@ def same_kind(name: str, x: Any, like: Array) -> Array:
     TypeError
         `x` comes from another library: nothing is converted silently.
     ValueError
-        One of them is a GPU's, and one is not: nothing is moved silently.
+        They are on different devices: nothing is moved silently.
     """
     x = as_array(name, x)
     try:
@@ -151,7 +151,7 @@ def same_kind(name: str, x: Any, like: Array) -> Array:
     except TypeError:
         expected, got = type(like).__module__.split(".")[0], type(x).__module__.split(".")[0]
         raise TypeError(mismatch(name, f"of the same kind ({expected})", got)) from None
-    if x.ndim and is_on_gpu(x) != is_on_gpu(like):
+    if x.ndim and (is_on_gpu(x) or is_on_gpu(like)) and x.device != like.device:
         expected = f"on the device {str(like.device)!r} like the others"
         raise ValueError(mismatch(name, expected, f"one on {str(x.device)!r}"))
     return x

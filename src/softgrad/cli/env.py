@@ -18,6 +18,7 @@ _OPTIONAL = {
     "scikit-learn": "learn",
     "pyarrow": "learn",
     "torch": "torch",
+    "triton": "gpu",
     "jax": "jax",
 }
 

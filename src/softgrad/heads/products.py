@@ -6,6 +6,7 @@ All else in this room is written once, for both.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cache
 from typing import Any
 
 import array_api_compat
@@ -124,22 +125,32 @@ class MixedProducts(TorchProducts):
 
     def write(self, a: Array, b: Array, out: Array) -> None:
         a, b = _alike(a, b)
-        if _adds_in_float32(out.device.type):
+        if _adds_in_float32(namespace(out), a.dtype, out.device):
             namespace(out).mm(a, b, out_dtype=out.dtype, out=out)
         else:
             super().write(a.to(out.dtype), b.to(out.dtype), out)
 
     def add(self, a: Array, b: Array, out: Array) -> None:
         a, b = _alike(a, b)
-        if _adds_in_float32(out.device.type):
+        if _adds_in_float32(namespace(out), a.dtype, out.device):
             namespace(out).addmm(out, a, b, out_dtype=out.dtype, out=out)
         else:
             super().add(a.to(out.dtype), b.to(out.dtype), out)
 
 
-def _adds_in_float32(device: str) -> bool:
-    """Tell whether PyTorch has products of half precision with a result of float32 there."""
-    return device == "cuda"
+@cache
+def _adds_in_float32(xp: Any, dtype: Any, device: Any) -> bool:
+    """Tell whether PyTorch multiplies half precision there with a sum of float32.
+
+    It is tried, once: CPUs do not, nor do older versions everywhere.
+    """
+    a = xp.zeros((16, 16), dtype=dtype, device=device)
+    total = xp.zeros((16, 16), dtype=xp.float32, device=device)
+    try:
+        xp.addmm(total, a, a, out_dtype=xp.float32, out=total)
+    except (NotImplementedError, RuntimeError, TypeError):
+        return False
+    return True
 
 
 def _alike(a: Array, b: Array) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ import torch
 from softgrad.arithmetic import two_inverse
 from softgrad.arrays import Array
 
-__all__ = ["Rows", "Shape", "as_rows", "beta_of", "in_two_parts", "launch", "room_for"]
+__all__ = ["OPTIONS", "Rows", "Shape", "as_rows", "beta_of", "in_two_parts", "launch", "room_for"]
 
 WHOLE = 16384
 """The most classes of a row that a program holds at once: 32 numbers for each of 512 threads."""
@@ -24,6 +24,9 @@ TILE = 8192
 
 LEAST = 1024
 """Numbers of a program at least, of several short rows."""
+
+OPTIONS = {"enable_fp_fusion": False}
+"""How kernels are compiled: an fma that nobody wrote would give β(x − m) another error."""
 
 
 class Shape(NamedTuple):
@@ -129,6 +132,6 @@ def launch(kernel: Any, rows: Rows, *arguments: Any, **constants: Any) -> None:
             R=shape.R,
             B=shape.B,
             num_warps=shape.warps,
-            enable_fp_fusion=False,
+            **OPTIONS,
             **constants,
         )
