@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["World", "started_world"]
 
 RANKS = 4
-SECONDS = 60
+SECONDS = 120
 """After which a collective gives up: a test that hangs is a test that fails."""
 
 Work = Callable[..., Any]
@@ -35,7 +35,7 @@ class World:
             pipe.send((ranks, work, args))
         answers = []
         for rank, pipe in enumerate(self.pipes[:ranks]):
-            assert pipe.poll(2 * SECONDS), f"rank {rank} says nothing"
+            assert pipe.poll(3 * SECONDS), f"rank {rank} says nothing"
             answers.append(pipe.recv())
         return answers
 
