@@ -17,6 +17,7 @@ from specs import probe
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
 check_grads = pytest.importorskip("jax.test_util").check_grads
+assert_every_derivative = pytest.importorskip("jax_derivatives").assert_every_derivative
 product = pytest.importorskip("softgrad.frameworks.jax.products").product
 _MapRule = pytest.importorskip("softgrad.frameworks.jax.rules")._MapRule
 
@@ -61,21 +62,22 @@ def loss_of(name: str) -> Callable[[Any], Any]:
     return lambda x: loss(jnp.asarray(x), jnp.asarray(targets), **there)
 
 
-def of_jax(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """JAX's own checks hand NumPy arrays to a function."""
-    return lambda x: f(jnp.asarray(x))
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("f", [sg.softmax, loss_of("labels")], ids=["softmax", "cross_entropy"])
+def test_the_checks_of_jax_pass(f: Any) -> None:
+    check_grads(lambda x: f(jnp.asarray(x)), (X,), order=2, modes=("fwd", "rev"))
 
 
 @pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("name", MAPS)
-def test_maps_pass_the_checks_of_jax(name: str) -> None:
-    check_grads(of_jax(MAPS[name]), (X,), order=2, modes=("fwd", "rev"))
+def test_every_derivative_of_maps_is_that_of_differences(name: str) -> None:
+    assert_every_derivative(MAPS[name], X)
 
 
 @pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_pass_the_checks_of_jax(name: str) -> None:
-    check_grads(loss_of(name), (X,), order=2, modes=("fwd", "rev"))
+def test_every_derivative_of_losses_is_that_of_differences(name: str) -> None:
+    assert_every_derivative(loss_of(name), X)
 
 
 @pytest.mark.usefixtures("wide")

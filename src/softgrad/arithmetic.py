@@ -126,7 +126,8 @@ def exp(d: Array, e: Array | float = 0.0) -> Array:
     xp, wide = namespace(d), wider_dtype(d)
     if wide is None:
         E = xp.exp(d)
-        return xp.where(E == 0, E, E * (1 + e))  # far below, e < −1 would make it −0
+        # E·e would underflow before E does; and far below, e < −1 would make 0 a −0.
+        return xp.where(E == 0, E, E * (1 + e))
     total = xp.astype(d, wide) + (e if isinstance(e, float) else xp.astype(e, wide))
     return xp.astype(xp.exp(total), d.dtype)
 

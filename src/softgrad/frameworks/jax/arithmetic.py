@@ -21,11 +21,12 @@ from softgrad.arrays import Array, indices
 
 __all__ = ["accurate_sum", "entry", "first_max", "log1p"]
 
-_PARTS = 8
-"""A row is folded into so many parts, which XLA's loops combine as vectors; not so 32."""
+_PARTS = (8, 7, 6, 5, 4)
+"""A row is folded into 8 parts, or into so many that each of them has whole vectors; XLA's loops
+over a few parts are vector code, over sixteen they are not always."""
 
-_SHORT = 4 * _PARTS
-"""Rows up to here are not folded."""
+_VECTOR, _SHORT = 8, 32
+"""The entries of a vector, and of rows that are not folded any more."""
 
 Pair: TypeAlias = tuple[Array, Array]
 
@@ -106,13 +107,14 @@ def _folded(
 ) -> Pair:
     """Combine the terms f(*arrays) [..., K] to [...], for arrays [..., K] and [..., 1]."""
     K, last = max(x.shape[-1] for x in arrays), arrays[0].ndim - 1
-    part = K // _PARTS if K > _SHORT else 0
-    terms = f(*(_cut(x, part * _PARTS, K) for x in arrays))  # [..., fewer than 8, or K]
+    number = next((n for n in _PARTS if K % (n * _VECTOR) == 0), _PARTS[0])
+    part = K // number if K > _SHORT else 0
+    terms = f(*(_cut(x, part * number, K) for x in arrays))  # [..., fewer than the parts, or all]
     first = tuple(jnp.asarray(s, t.dtype) for s, t in zip(starts, terms, strict=True))
     if not part:
         high, low = lax.reduce(terms, first, combine, (last,))
         return high, low
-    parts = f(*(_in_parts(x, part) for x in arrays))  # [..., 8, K/8]
+    parts = f(*(_in_parts(x, number, part) for x in arrays))  # [..., 8, K/8]
     folded = lax.reduce(parts, first, combine, (last,))
     joined = [jnp.concatenate(both, axis=-1) for both in zip(folded, terms, strict=True)]
     return _folded(lambda *pair: pair, tuple(joined), starts, combine)
@@ -123,11 +125,11 @@ def _cut(x: Array, start: int, stop: int) -> Array:
     return x if x.shape[-1] == 1 else x[..., start:stop]
 
 
-def _in_parts(x: Array, length: int) -> Array:
-    """Cut the begin of rows [..., K] into parts of a length: [..., 8, length]."""
+def _in_parts(x: Array, number: int, length: int) -> Array:
+    """Cut the begin of rows [..., K] into parts of a length: [..., number, length]."""
     if x.shape[-1] == 1:
         return x[..., None, :]
-    return x[..., : _PARTS * length].reshape(*x.shape[:-1], _PARTS, length)
+    return x[..., : number * length].reshape(*x.shape[:-1], number, length)
 
 
 def _itself(x: Array) -> Array:
