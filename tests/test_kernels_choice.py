@@ -100,6 +100,17 @@ def test_arrays_that_are_laid_out_first_run_on_kernels_too(ran: list[str]) -> No
     assert ran == ["softmax"] * 2
 
 
+def test_auto_takes_the_kernels_for_small_tensors(ran: list[str]) -> None:
+    torch = pytest.importorskip("torch")
+    least = choice.LEAST_TENSOR
+    sg.softmax(torch.tensor(rows(least - 1)))
+    assert not ran
+    sg.softmax(torch.tensor(rows(least)))
+    assert ran == ["softmax"]
+    chosen = sg.explain_impl(sg.softmax, torch.tensor(rows(least)))
+    assert str(chosen) == f"numba: {least} elements are at least {least}"
+
+
 def test_tensors_run_on_kernels(ran: list[str]) -> None:
     torch = pytest.importorskip("torch")
     x = torch.tensor(probe((5, 10), 1, np.float32))

@@ -192,6 +192,73 @@ def test_vmap_over_options_that_examples_have_of_their_own() -> None:
     assert_same_bits(values, torch.stack(expected))
 
 
+EXAMPLES = tensor(probe((5, 3, K), 1), "float32")
+COUNTED = tensor([[0, 1, 2], [3, -1, 0], [-1, -1, -1], [1, 1, -1], [2, 0, 3]])
+
+
+@pytest.mark.parametrize("normalizer", ["weight", "count", 2.5])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("on_empty", ["zero", "nan"])
+def test_every_example_has_its_own_mean(reduction: str, normalizer: Any, on_empty: str) -> None:
+    f = sg.CrossEntropy(
+        reduction=reduction, normalizer=normalizer, on_empty=on_empty, ignore_index=-1
+    )
+    classes = tensor(np.exp(probe((K,), 3)), "float32")
+
+    def loss_of(x: Any, t: Any) -> Any:
+        return f(x, t, class_weights=classes)
+
+    values = func.vmap(loss_of)(EXAMPLES, COUNTED)
+    assert_same_bits(
+        values, torch.stack([loss_of(x, t) for x, t in zip(EXAMPLES, COUNTED, strict=True)])
+    )
+    if reduction == "none":
+        return
+    gradients = func.vmap(func.grad(loss_of))(EXAMPLES, COUNTED)
+    expected = [
+        f.gradient(x, t, class_weights=classes) for x, t in zip(EXAMPLES, COUNTED, strict=True)
+    ]
+    assert_same_bits(gradients, torch.stack(expected))
+
+
+def test_an_example_over_nothing_is_refused_where_that_is_asked_for() -> None:
+    f = sg.CrossEntropy(on_empty="raise", ignore_index=-1)
+    with pytest.raises(ValueError, match="at least one row that counts"):
+        func.vmap(f)(EXAMPLES, COUNTED)
+
+
+def test_examples_of_examples() -> None:
+    x, t = EXAMPLES.unflatten(0, (5, 1)).expand(5, 2, 3, K), COUNTED.clamp(min=0)
+    nested = func.vmap(lambda x, t: func.vmap(sg.cross_entropy, in_dims=(0, None))(x, t))(x, t)
+    alone = torch.stack([sg.cross_entropy(x, t) for x, t in zip(EXAMPLES, t, strict=True)])
+    # Together they are enough for a kernel.
+    assert_close(nested, as_numpy(alone[:, None].expand(5, 2)), u=4)
+
+
+@each_loss
+def test_examples_are_rows_and_no_loop(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    f, targets = LOSSES[loss]
+    x = tensor(probe((50, 2, K), 1), "float32")
+    t = tensor(np.broadcast_to(targets, (2, *targets.shape)).copy(), "float32")
+    calls: list[tuple[int, ...]] = []
+    reduced = type(f).reduced
+
+    def spy(self: Any, x: Any, *args: Any) -> Any:
+        calls.append(tuple(x.shape))
+        return reduced(self, x, *args)
+
+    monkeypatch.setattr(type(f), "reduced", spy)
+    func.vmap(func.grad(f), in_dims=(0, None))(x, t)
+    assert len(calls) <= 2
+    assert set(calls) == {(50, 2, K)}
+
+
+def test_a_mask_that_is_wider_than_an_example_is_refused() -> None:
+    where = torch.ones((5, 3, K), dtype=torch.bool)
+    with pytest.raises(ValueError, match="`where` must be broadcastable to shape"):
+        func.vmap(lambda x, t: sg.cross_entropy(x, t, where=where))(EXAMPLES, COUNTED.clamp(min=0))
+
+
 # --- digits, shapes, refusals ------------------------------------------------------------------
 
 SATURATED = tensor([40.0, 0.0], "float32")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from importlib import import_module
+from math import prod
 from types import ModuleType
 from typing import NamedTuple
 
@@ -109,13 +110,17 @@ def two_inverse(t: float, dtype: str) -> tuple[float, float]:
     return high, float(inverse - Fraction(high))
 
 
-def total(x: Array) -> Array:
-    """Sum all entries: in float64 for float32 where there is one, else as accurately."""
+def total(x: Array, examples: int = 0) -> Array:
+    """Sum all entries, those of each example where so many axes in front count examples.
+
+    It is done in float64 for float32 where there is one, else as accurately.
+    """
     xp, wide = namespace(x), wider_dtype(x)
-    flat = xp.reshape(x, (-1,))
+    batch = tuple(x.shape[:examples])
+    flat = xp.reshape(x, (*batch, prod(x.shape[examples:])))
     if wide is None:
         return accurate_sum(flat)
-    return xp.astype(xp.sum(flat, dtype=wide), x.dtype)
+    return xp.astype(xp.sum(flat, axis=-1, dtype=wide), x.dtype)
 
 
 def exp(d: Array, e: Array | float = 0.0) -> Array:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -66,7 +67,12 @@ _NAMESPACES: dict[tuple[type, ...], Any] = {}
 
 def dtype_name(x: Array) -> str:
     """Return "float32" for NumPy's, PyTorch's and JAX's float32 alike."""
-    return getattr(x.dtype, "name", None) or str(x.dtype).rsplit(".", 1)[-1]
+    return _name_of(x.dtype)
+
+
+@lru_cache
+def _name_of(dtype: Any) -> str:
+    return getattr(dtype, "name", None) or str(dtype).rsplit(".", 1)[-1]
 
 
 def compute_dtype(x: Array) -> Any:
@@ -190,7 +196,7 @@ def adapter_for(*arrays: Any) -> Any:
 
 def _loaded(module: str) -> str:
     """Load a module, and return its name."""
-    return import_module(module).__name__
+    return module if module in sys.modules else import_module(module).__name__
 
 
 # `torch.compile` follows a call this far, and takes the name as it is: the mark is that of
@@ -232,11 +238,11 @@ def cuts(length: int, step: int) -> Iterator[slice]:
 
 def wider_dtype(x: Array) -> Any:
     """Return float64 for a float32 array whose library and device have it, else None."""
-    xp = namespace(x)
-    if x.dtype != xp.float32 or array_api_compat.is_jax_array(x):
+    if dtype_name(x) != "float32" or array_api_compat.is_jax_array(x):
         # JAX has float64 only when told so, and then a user asks for it by the input's dtype.
         return None
-    return None if str(array_api_compat.device(x)).startswith("mps") else xp.float64
+    device = array_api_compat.device(x)
+    return None if getattr(device, "type", "") == "mps" else namespace(x).float64
 
 
 @contextmanager

@@ -7,6 +7,7 @@ is said once.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -22,13 +23,17 @@ import numpy as np
 from softgrad.arrays import Array, adapter_for, dtype_name, is_on_gpu
 from softgrad.errors import mismatch
 
-__all__ = ["Choice", "Impl", "check_impl", "choose", "explain_impl", "kernels"]
+__all__ = ["Choice", "Impl", "check_impl", "choose", "explain_impl", "kernels", "works"]
 
 Impl = Literal["auto", "reference", "numba", "triton"]
 
 LEAST_SIZE = 2**17
 """Elements from which `"auto"` takes the kernels: the reference needs milliseconds for fewer, and
 the first kernel needs a second to be loaded, or several to be compiled."""
+
+LEAST_TENSOR = 64
+"""The same for PyTorch's tensors: they come thousands of times in a loop, and beside PyTorch's own
+operations, which need microseconds. An example of a few numbers still waits for no compiler."""
 
 LACKS = "this processor has no instructions for float16"
 
@@ -116,14 +121,14 @@ def choose(impl: str, x: Array, obstacle: str = "", on_gpu: str = "") -> Choice:
         return Choice("numba", "asked for")
     if obstacle:
         return Choice("reference", obstacle)
-    size = prod(x.shape)
-    if size < LEAST_SIZE:
-        return Choice("reference", f"{size} elements are fewer than {LEAST_SIZE}")
-    if not _works():
+    size, least = prod(x.shape), LEAST_TENSOR if array_api_compat.is_torch_array(x) else LEAST_SIZE
+    if size < least:
+        return Choice("reference", f"{size} elements are fewer than {least}")
+    if not works():
         return Choice("reference", "Numba does not work here")
     if _lacks_float16(x):
         return Choice("reference", LACKS)
-    return Choice("numba", f"{size} elements are at least {LEAST_SIZE}")
+    return Choice("numba", f"{size} elements are at least {least}")
 
 
 def _choose_on_gpu(impl: str, x: Array, obstacle: str) -> Choice:
@@ -145,13 +150,14 @@ def _choose_on_gpu(impl: str, x: Array, obstacle: str) -> Choice:
     return Choice("triton", "tensors on a GPU have kernels of their own")
 
 
+@cache
 def kernels(impl: str = "numba") -> ModuleType:
     """Return the compiled operations; import Numba or Triton if this is the first call."""
     return import_module(f"softgrad.kernels.{impl}.operations")
 
 
 @cache
-def _works() -> bool:
+def works() -> bool:
     """Tell whether Numba can be loaded and compiles; warn once if it does not."""
     try:
         kernels().logsumexp(np.zeros((1, 1), np.float32))
@@ -174,6 +180,10 @@ def _obstacle(x: Array) -> str:
             return f"PyTorch tensors on {x.device.type!r} go through the reference"
         if adapter_for(x) is not None:
             return "PyTorch differentiates what is done to the tensor"
+        if x.is_neg():
+            return "PyTorch turns the tensor's signs as it is read"
+        if sys.modules["torch"].jit.is_tracing():
+            return "torch.jit.trace follows PyTorch's own operations alone"
     elif not array_api_compat.is_numpy_array(x):
         return f"arrays of {type(x).__module__.split('.')[0]} go through the reference"
     return ""

@@ -16,7 +16,7 @@ from itertools import count
 from softgrad.arrays import as_integer
 from softgrad.errors import mismatch
 
-__all__ = ["get_num_threads", "over_rows", "set_num_threads"]
+__all__ = ["LEAST_PIECE", "get_num_threads", "over_rows", "set_num_threads"]
 
 LEAST_PIECE, MOST_PIECE = 2**16, 2**22
 """Elements in a piece: from what is worth waking a thread for, to a few hundredths of a second."""

@@ -182,8 +182,11 @@ class AbstractLoss(AbstractReduction, ABC):
         Layout.of(x, options.get("axis", -1))  # which raises for a wrong axis
         return choose(options.get("impl", "auto"), x, self.no_kernel, self.no_gpu_kernel)
 
-    def reduced(self, x: Any, targets: Any, options: Options) -> ReducedLoss:
-        """Check the arguments, lay the rows out, and take the loss there."""
+    def reduced(self, x: Any, targets: Any, options: Options, examples: int = 0) -> ReducedLoss:
+        """Check the arguments, lay the rows out, and take the loss there.
+
+        Each example is reduced by itself, where so many axes of all of them count examples.
+        """
         for name in options.keys() - Options.__annotations__:
             settings = ", ".join(f.name for f in fields(self))
             expected = f"one of {', '.join(Options.__annotations__)}"
@@ -217,4 +220,4 @@ class AbstractLoss(AbstractReduction, ABC):
                 impl,
             )
             at = self.at_rows(rows)
-            return ReducedLoss(at, layout, RowFactors.of(at.weights, at.masses, self))
+            return ReducedLoss(at, layout, RowFactors.of(at.weights, at.masses, self, examples))

@@ -104,8 +104,13 @@ class RowFactors:
     of_nothing: Array | float
     """What is added to a reduced loss: NaN for a mean over nothing that is to be NaN, else 0."""
 
+    examples: int = 0
+    """How many axes in front count examples, which are reduced each by itself."""
+
     @classmethod
-    def of(cls, weights: Array, masses: Array, how: AbstractReduction) -> RowFactors:
+    def of(
+        cls, weights: Array, masses: Array, how: AbstractReduction, examples: int = 0
+    ) -> RowFactors:
         """Apply the settings of a loss.
 
         Raises
@@ -114,26 +119,32 @@ class RowFactors:
             The mean is over nothing, and `on_empty` is "raise".
         """
         if how.reduction != "mean":
-            return cls(weights, how.reduction == "sum", 0.0)
+            return cls(weights, how.reduction == "sum", 0.0, examples)
         if not isinstance(how.normalizer, str):
-            return cls(weights / how.normalizer, True, 0.0)
+            return cls(weights / how.normalizer, True, 0.0, examples)
         xp = namespace(weights)
         if how.normalizer == "count":
             masses = xp.astype(weights != 0, weights.dtype)
-        divisor = total(masses)
+        divisor = total(masses, examples)
         empty = divisor == 0
-        if how.on_empty == "raise" and is_concrete(empty) and bool(empty):
+        if how.on_empty == "raise" and is_concrete(empty) and bool(xp.any(empty)):
             raise ValueError(mismatch("targets", "at least one row that counts", "none"))
         of_nothing: Array | float = 0.0
         if how.on_empty == "nan":
             of_nothing = xp.where(empty, divisor + xp.nan, divisor * 0)
-        return cls(weights / xp.where(empty, divisor + 1, divisor), True, of_nothing)
+        divisor = _beside(xp.where(empty, divisor + 1, divisor), weights)
+        return cls(weights / divisor, True, of_nothing, examples)
 
     def reduce(self, losses: Array) -> Array:
         """Return the reduced loss, or the losses as they are."""
         if not self.reduced:
             return losses
-        return total(losses) + self.of_nothing
+        return total(losses, self.examples) + self.of_nothing
+
+
+def _beside(y: Array, rows: Array) -> Array:
+    """Return numbers y [*examples] such that they spread over the rows of each."""
+    return namespace(y).reshape(y, (*y.shape, *(1,) * (rows.ndim - y.ndim)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,11 +220,13 @@ class ReducedLoss:
         """Return the factor of each loss times its share of a gradient from above: [...]."""
         factor, layout = self.factors.factor, self.layout
         class_axes = int(self._elementwise)
-        losses = () if self.factors.reduced else layout.shape_of(tuple(factor.shape), class_axes)
+        losses = tuple(factor.shape[: self.factors.examples])
+        if not self.factors.reduced:
+            losses = layout.shape_of(tuple(factor.shape), class_axes)
         if tuple(value_bar.shape) != losses:
             raise ValueError(mismatch("value_bar", f"of shape {losses}", describe(value_bar)))
         if self.factors.reduced:
-            return factor * namespace(factor).astype(value_bar, factor.dtype)
+            return factor * _beside(namespace(factor).astype(value_bar, factor.dtype), factor)
         return factor * layout.to_rows(value_bar, class_axes)
 
     def _summed(self, products: Array) -> Array:
@@ -222,7 +235,9 @@ class ReducedLoss:
             products = accurate_sum(products)
         if self.shards is not None:
             products = self.shards.summed(products)
-        return total(products) if self.factors.reduced else self._laid_out(products)
+        if self.factors.reduced:
+            return total(products, self.factors.examples)
+        return self._laid_out(products)
 
     def _laid_out(self, losses: Array) -> Array:
         """Return losses that are not reduced, with the class axis where x has it."""

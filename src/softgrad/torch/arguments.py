@@ -9,7 +9,19 @@ import torch
 from softgrad.errors import mismatch
 from softgrad.frameworks.torch import has_numbers, is_autocast, may_vary
 
-__all__ = ["as_linear", "as_loss", "has_other_variables", "refuse_deprecated", "settings"]
+__all__ = [
+    "REDUCED",
+    "as_linear",
+    "as_loss",
+    "has_other_variables",
+    "is_plain",
+    "refuse_deprecated",
+    "settings",
+]
+
+
+REDUCED = ["mean", "sum"]
+"""The reductions to one number."""
 
 
 def settings(
@@ -35,6 +47,13 @@ def settings(
         "ignore_index": None if probabilities else ignore_index,
         "label_smoothing": label_smoothing,
     }
+
+
+def is_plain(weight: torch.Tensor | None, reduction: Any, label_smoothing: Any) -> bool:
+    """Tell the mean or the sum of losses that nothing weighs or smooths, outside of a compiler."""
+    if torch.compiler.is_dynamo_compiling() or weight is not None:
+        return False
+    return type(label_smoothing) is float and label_smoothing == 0 and reduction in REDUCED
 
 
 def as_linear(*tensors: torch.Tensor | None) -> list[Any]:

@@ -8,10 +8,18 @@ from torch.nn import functional as F
 
 from softgrad.arrays import describe
 from softgrad.errors import mismatch
+from softgrad.frameworks.torch.direct import LossWay, loss_of_labels
 from softgrad.losses import CrossEntropy
 from softgrad.losses.reduced import Reduction
 from softgrad.maps import log_softmax
-from softgrad.torch.arguments import as_loss, has_other_variables, refuse_deprecated, settings
+from softgrad.torch.arguments import (
+    REDUCED,
+    as_loss,
+    has_other_variables,
+    is_plain,
+    refuse_deprecated,
+    settings,
+)
 
 __all__ = ["CrossEntropyLoss", "cross_entropy"]
 
@@ -72,6 +80,10 @@ def cross_entropy(
     tensor(0.4076)
     """
     refuse_deprecated(size_average=size_average, reduce=reduce)
+    if input.ndim <= 2 and is_plain(weight, reduction, label_smoothing):
+        of_labels = loss_of_labels(_PLAIN[reduction], input, target, ignore_index)
+        if of_labels is not None:
+            return of_labels
     if not input.is_floating_point():
         raise TypeError(mismatch("input", "floating-point", describe(input)))
     probabilities = target.shape == input.shape
@@ -80,6 +92,9 @@ def cross_entropy(
     if has_other_variables(target, weight):
         return as_loss(_composed(loss, input, target, weight, axis), input)
     return as_loss(loss.value(input, target, class_weights=weight, axis=axis), input)
+
+
+_PLAIN = {name: LossWay(CrossEntropy(**settings(False, -100, name, 0.0))) for name in REDUCED}
 
 
 def _composed(

@@ -9,9 +9,17 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from softgrad.frameworks.torch.direct import HeadWay, head_of_labels
 from softgrad.heads import LinearCrossEntropy
 from softgrad.losses.reduced import Reduction
-from softgrad.torch.arguments import as_linear, as_loss, has_other_variables, settings
+from softgrad.torch.arguments import (
+    REDUCED,
+    as_linear,
+    as_loss,
+    has_other_variables,
+    is_plain,
+    settings,
+)
 from softgrad.torch.cross_entropy import cross_entropy
 
 __all__ = ["LinearCrossEntropyLoss", "linear_cross_entropy"]
@@ -76,6 +84,10 @@ def linear_cross_entropy(
     x, W, b = as_linear(input, linear_weight, linear_bias)
     classes, *more_axes, _ = W.shape
     index = -100 if ignore_index is None else ignore_index
+    if not more_axes and is_plain(weight, reduction, label_smoothing):
+        of_labels = head_of_labels(_PLAIN[reduction], x, W, target, b, index)
+        if of_labels is not None:
+            return of_labels
     if more_axes or has_other_variables(target, weight):
         bias = None if b is None else b.flatten()
         logits = F.linear(x, W.flatten(end_dim=-2), bias).unflatten(-1, (classes, *more_axes))
@@ -90,6 +102,9 @@ def linear_cross_entropy(
     probabilities = target.shape == (*x.shape[:-1], classes)
     head = LinearCrossEntropy(**settings(probabilities, index, reduction, label_smoothing))
     return as_loss(head.value(x, W, target, b, class_weights=weight), input)
+
+
+_PLAIN = {name: HeadWay(LinearCrossEntropy(**settings(False, -100, name, 0.0))) for name in REDUCED}
 
 
 class LinearCrossEntropyLoss(torch.nn.Module):  # type: ignore[misc]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import torch
 
+from softgrad.frameworks.torch.direct import map_of_rows
 from softgrad.maps import AbstractMap
 from softgrad.maps import log_softmax as softgrad_log_softmax
 from softgrad.maps import softmax as softgrad_softmax
@@ -76,4 +77,7 @@ def along(
 ) -> torch.Tensor:
     """Return the value of a map along an axis, where a single number has one as well."""
     x = x if dtype is None else x.to(dtype)
+    y = map_of_rows(f, x, dim)
+    if y is not None:
+        return y
     return f(x, axis=dim) if x.ndim else f(x[None], axis=dim)[0]

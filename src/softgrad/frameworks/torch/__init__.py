@@ -5,7 +5,7 @@ saturated row, the limits at −inf. So PyTorch is handed J itself, and its deri
 backward, forward, `torch.func`, and any of them inside another.
 """
 
-from softgrad.frameworks.torch import head, rules, selected
+from softgrad.frameworks.torch import entries, selected
 from softgrad.frameworks.torch.graph import one_node
 from softgrad.frameworks.torch.modes import has_numbers, is_autocast, may_vary, wants_derivatives
 
@@ -20,7 +20,7 @@ __all__ = [
     "wants_derivatives",
 ]
 
-head_value = one_node(head.head_value)
-loss_value = one_node(rules.loss_value)
-map_value = one_node(rules.map_value)
+head_value = one_node(entries.head_value)
+loss_value = one_node(entries.loss_value)
+map_value = one_node(entries.map_value)
 selected_value = one_node(selected.selected_value)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import compress
 from typing import Any, ClassVar
 
 import torch
 
-from softgrad.arrays import Array, compute_dtype, is_on_gpu, real_array, same_kind
+from softgrad.arrays import Array, compute_dtype, real_array, same_kind
 from softgrad.frameworks.torch.constants import Constants
-from softgrad.frameworks.torch.modes import dtensors, is_plain, is_shape_alone, is_spread
+from softgrad.frameworks.torch.modes import dtensors, has_derivative, is_plain, is_spread
 from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
-from softgrad.frameworks.torch.operator import AbstractComputation, Arrays, Maybe, compute, empty
-from softgrad.frameworks.torch.products import AbstractRule, Pullback, Value, spread
+from softgrad.frameworks.torch.operator import Arrays, empty
+from softgrad.frameworks.torch.products import Value
+from softgrad.frameworks.torch.shortcut import AbstractKeepingRule, KeptGradients, take
 from softgrad.heads import LinearCrossEntropy
 from softgrad.losses.targets import arrays_of
 
-__all__ = ["directions", "head_value", "unwanted"]
+__all__ = ["HeadRule", "directions", "head_value", "unwanted"]
 
 _PARTS = ("x", "W", "bias")
 
@@ -43,14 +43,14 @@ def head_value(
     x = real_array("x", x)
     others = (v if v is None else same_kind(name, v, x) for name, v in (("W", W), ("bias", bias)))
     constants, tensors = Constants.of(targets, options, x)
-    rule, arrays = _HeadRule(head, constants), (x, *others, *tensors)
+    rule, arrays = HeadRule(head, constants), (x, *others, *tensors)
     if rule.keeps_gradients(arrays):
-        return _Kept.apply(rule, *arrays)
+        return take(KeptGradients(rule), *arrays)
     return Value(rule)(*arrays)[0]
 
 
 @dataclass(frozen=True, eq=False)
-class _HeadRule(AbstractRule):
+class HeadRule(AbstractKeepingRule):
     head: LinearCrossEntropy
     constants: Constants
 
@@ -66,7 +66,6 @@ class _HeadRule(AbstractRule):
     def value_and_gradient(
         self, x: Arrays, wanted: Flags, constants: Arrays
     ) -> tuple[Array, Arrays]:
-        """Return both from one pass."""
         arguments = self._arguments(x, constants)
         return self.head.value_and_gradient(**arguments, frozen=unwanted(wanted))
 
@@ -100,7 +99,11 @@ class _HeadRule(AbstractRule):
         if self.head.reduction == "none" or arrays[0].dtype == torch.float16:
             return False
         tensors = [a for a in arrays if a is not None]
-        return all(map(is_plain, tensors)) and any(a.requires_grad for a in tensors[: self.parts])
+        return all(map(is_plain, tensors)) and any(map(has_derivative, arrays[: self.parts]))
+
+    def may_scale(self, y_bar: Array) -> bool:
+        """A pass costs three matrix products; what underflows in one of them is lost in the sum."""
+        return True
 
     def _arguments(self, x: Arrays, constants: Arrays) -> dict[str, Any]:
         return dict(zip(_PARTS, x, strict=True)) | self.constants.arguments(constants)
@@ -114,54 +117,3 @@ def directions(v: Arrays) -> dict[str, Any]:
 def unwanted(wanted: Flags) -> tuple[str, ...]:
     """Return the names of what is frozen."""
     return tuple(name for name, is_wanted in zip(_PARTS, wanted, strict=True) if not is_wanted)
-
-
-@dataclass(frozen=True, eq=False)
-class _OnePass(AbstractComputation):
-    """The loss and those gradients that are wanted."""
-
-    rule: _HeadRule
-    wanted: Flags
-
-    def value(self, *arrays: Maybe) -> Arrays:
-        x, constants = arrays[: self.rule.parts], arrays[self.rule.parts :]
-        y, gradients = self.rule.value_and_gradient(x, self.wanted, constants)
-        return y, *(gradient for gradient in gradients if gradient is not None)
-
-    def like(self, *arrays: Maybe) -> Arrays:
-        x, constants = arrays[: self.rule.parts], arrays[self.rule.parts :]
-        return *self.rule.like(x, constants), *map(empty, compress(x, self.wanted))
-
-
-class _Kept(torch.autograd.Function):  # type: ignore[misc]
-    """The head with the gradients that its one pass has made; whoever wants more goes by nodes."""
-
-    @staticmethod
-    def forward(ctx: Any, rule: _HeadRule, *arrays: Any) -> Array:
-        ctx.rule, ctx.count = rule, len(arrays)
-        ctx.wanted = tuple(ctx.needs_input_grad[1 : 1 + rule.parts])
-        y, *gradients = compute(_OnePass(rule, ctx.wanted), arrays)
-        # On a GPU they are the largest arrays of all, and y_bar is not looked at: the backward pass
-        # scales these themselves, once.
-        ctx.own = gradients if is_on_gpu(y) and not is_shape_alone(y) else None
-        ctx.save_for_backward(*arrays, *(gradients if ctx.own is None else ()))
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, y_bar: Array) -> Arrays:
-        rule, saved = ctx.rule, ctx.saved_tensors
-        x, constants = saved[: rule.parts], saved[rule.parts : ctx.count]
-        gradients, own, ctx.own = saved[ctx.count :], ctx.own, None
-        # create_graph: the gradient is to be differentiated; or the pass is the second one.
-        if torch.is_grad_enabled() or not (gradients or own):
-            gradients = Pullback(rule, ctx.wanted)(*x, y_bar, *constants)
-        elif own:
-            scaled = torch.Tensor.mul_ if is_plain(y_bar) else torch.mul
-            gradients = [scaled(gradient, y_bar) for gradient in own]
-        elif not _is_one(y_bar):
-            gradients = [gradient * y_bar for gradient in gradients]
-        return None, *spread(ctx.wanted, gradients), *(None for _ in constants)
-
-
-def _is_one(y_bar: Array) -> bool:
-    return is_plain(y_bar) and not is_shape_alone(y_bar) and bool(y_bar == 1)

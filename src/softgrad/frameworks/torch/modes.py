@@ -12,12 +12,15 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.autograd.forward_ad import unpack_dual
 
 __all__ = [
+    "can_look_at",
     "dtensors",
     "has_derivative",
     "has_numbers",
     "is_autocast",
     "is_batched_gradient",
+    "is_ordinary",
     "is_plain",
+    "is_recorded",
     "is_shape_alone",
     "is_spread",
     "may_vary",
@@ -31,9 +34,10 @@ def wants_derivatives(*arrays: Any) -> bool:
     So it is for a tensor that requires a gradient while autograd records, one that carries a
     tangent of forward-mode AD, and one that a transform of `torch.func` has wrapped: a formula
     would see one example where `vmap` holds many, and a kernel would see no numbers at all. Nor are
-    there any while a graph is traced, and autocast would change what a formula computes in.
+    there any while a graph is traced, and autocast would change what a formula computes in. Who
+    writes down what is done to tensors sees an operator, and not what a kernel does behind it.
     """
-    if torch.compiler.is_dynamo_compiling():
+    if torch.compiler.is_dynamo_compiling() or is_recorded():
         return True
     return any(
         wants_derivatives(*x) if isinstance(x, tuple) else _is_special(x)
@@ -64,11 +68,41 @@ def is_plain(x: Any) -> bool:
     return not hidden and unpack_dual(x).tangent is None
 
 
+def is_ordinary(x: Any) -> bool:
+    """Tell numbers in C order on the CPU in which no transform, mode or subclass has a part.
+
+    Their memory is all there is to them, but that they may require a gradient.
+    """
+    return (
+        not torch.compiler.is_dynamo_compiling()
+        and type(x) in _ORDINARY
+        and x.is_cpu
+        and x.is_contiguous()
+        and not x.is_neg()
+        and is_plain(x)
+        and not is_recorded()
+        and not torch._C._is_tracing()
+    )
+
+
+_ORDINARY = (torch.Tensor, torch.nn.Parameter)
+
+
+def is_recorded() -> bool:
+    """Tell whether a dispatch mode is on, which looks at operators as they run."""
+    return bool(torch._C._len_torch_dispatch_stack())
+
+
 def is_shape_alone(x: Any) -> bool:
     """Tell a tensor without numbers: one of the device meta, or that stands in while tracing."""
     return isinstance(x, FakeTensor | FunctionalTensor) or (
         isinstance(x, torch.Tensor) and x.is_meta
     )
+
+
+def can_look_at(x: torch.Tensor) -> bool:
+    """Tell whether numbers may decide what is done: they are there, and the only ones."""
+    return is_plain(x) and not is_shape_alone(x) and not is_recorded()
 
 
 def has_numbers(x: torch.Tensor) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import torch
 
 from softgrad.arrays import Array
-from softgrad.frameworks.torch.modes import is_autocast, is_shape_alone
+from softgrad.frameworks.torch.modes import is_autocast, is_recorded, is_shape_alone
 
 __all__ = ["AbstractComputation", "Arrays", "Maybe", "compute", "empty"]
 
@@ -45,8 +45,8 @@ def empty(like: Array, shape: Sequence[int] | None = None, dtype: Any = None) ->
 
 
 def compute(computation: AbstractComputation, arrays: Arrays) -> Arrays:
-    """Return the value at tensors, or what stands for it where they have no numbers."""
-    if not any(map(is_shape_alone, arrays)):
+    """Return the value at tensors; as an operator where they have no numbers, or are recorded."""
+    if not (is_recorded() or any(map(is_shape_alone, arrays))):
         return _value(computation, arrays)
     text = repr(computation)
     _COMPUTATIONS[text] = computation

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from softgrad.arrays import Array, Layout, boolean_mask, compute_dtype, computed, quiet, real_array
+from softgrad.arrays import (
+    Array,
+    Layout,
+    boolean_mask,
+    compute_dtype,
+    computed,
+    quiet,
+    real_array,
+)
 from softgrad.errors import mismatch
 from softgrad.frameworks.torch.constants import Constants
-from softgrad.frameworks.torch.modes import dtensors, is_spread
+from softgrad.frameworks.torch.modes import can_look_at, dtensors, has_derivative, is_spread
 from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
-from softgrad.frameworks.torch.operator import Arrays, empty
+from softgrad.frameworks.torch.operator import Arrays, Maybe, empty
 from softgrad.frameworks.torch.products import AbstractRule, Value
+from softgrad.frameworks.torch.shortcut import AbstractKeepingRule, KeptGradients, take
 from softgrad.kernels import How, Impl
 from softgrad.linear import OnAxis
 from softgrad.losses.base import AbstractLoss, Options
 from softgrad.losses.reduced import ReducedLoss
 from softgrad.maps.base import AbstractMap
 
-__all__ = ["loss_value", "map_value"]
+__all__ = ["LossRule", "MapRule", "loss_value", "map_value"]
 
 
 def map_value(f: AbstractMap, x: Any, axis: int, where: Any, impl: Impl) -> Array:
     """Return the value of a map, through which PyTorch differentiates in `x`."""
     x = real_array("x", x)
     mask = None if where is None else boolean_mask("where", where, x)
-    return Value(_MapRule(f, _from_the_end(f, x, axis), impl))(x, mask)[0]
+    return Value(MapRule(f, _from_the_end(f, x, axis), impl))(x, mask)[0]
 
 
 def loss_value(loss: AbstractLoss, x: Any, targets: Any, options: Options) -> Array:
@@ -45,7 +54,10 @@ def loss_value(loss: AbstractLoss, x: Any, targets: Any, options: Options) -> Ar
     x = real_array("x", x)
     axis = _from_the_end(loss, x, options.get("axis", -1))
     constants, tensors = Constants.of(targets, {**options, "axis": axis}, x)
-    return Value(_LossRule(loss, constants))(x, *tensors)[0]
+    rule, arrays = LossRule(loss, constants), (x, *tensors)
+    if rule.keeps_gradients(arrays):
+        return take(KeptGradients(rule), *arrays)
+    return Value(rule)(*arrays)[0]
 
 
 def _from_the_end(f: AbstractMap | AbstractLoss, x: Array, axis: int) -> int:
@@ -57,7 +69,7 @@ def _from_the_end(f: AbstractMap | AbstractLoss, x: Array, axis: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class _MapRule(AbstractRule):
+class MapRule(AbstractRule):
     """A map; its constant is the mask."""
 
     map: AbstractMap
@@ -93,68 +105,112 @@ class _MapRule(AbstractRule):
 
     def over_examples(self, node: AbstractNode, arrays: Arrays, dims: Dims, size: int) -> Arrays:
         # Every array has the batch of x; the class axis is counted from the end.
-        in_front = (
-            a if a is None else a.expand(size, *a.shape) if dim is None else a.movedim(dim, 0)
-            for a, dim in zip(arrays, dims, strict=True)
-        )
-        return node(*in_front)
+        return node(*(_in_front(a, dim, size) for a, dim in zip(arrays, dims, strict=True)))
 
     def _options(self, constants: Arrays) -> dict[str, Any]:
         return {"axis": self.axis, "where": constants[0], "impl": self.impl}
 
 
 @dataclass(frozen=True, eq=False)
-class _LossRule(AbstractRule):
+class LossRule(AbstractKeepingRule):
     """A loss; it is computed in the dtype of its value, and half precision is rounded to last."""
 
     loss: AbstractLoss
     constants: Constants
+    examples: int = 0
+    """How many axes in front count the examples of `vmap`, each of which has its own mean."""
 
     def value(self, x: Arrays, constants: Arrays) -> Arrays:
-        return (self.loss.value(x[0], **self.constants.arguments(constants)),)
+        return (self._at(x[0], constants).value(),)
 
     def like(self, x: Arrays, constants: Arrays) -> Arrays:
-        shape: Sequence[int] = ()
+        shape: Sequence[int] = x[0].shape[: self.examples]
         if self.loss.reduction == "none":
             shape = x[0].shape if _keeps_classes(self.loss) else _without(x[0], self._axis)
         return (empty(x[0], shape, compute_dtype(x[0])),)
 
+    def value_and_gradient(
+        self, x: Arrays, wanted: Flags, constants: Arrays
+    ) -> tuple[Array, Arrays]:
+        y, gradient = self._at(x[0], constants).value_and_gradient()
+        return y, (gradient,)
+
     def jvp(self, x: Arrays, u: Arrays, constants: Arrays) -> Arrays:
-        return (self._reduced(x, constants).jvp(computed(u[0])),)
+        return (self._at(computed(x[0]), constants).jvp(computed(u[0])),)
 
     def vjp(self, x: Arrays, w: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
-        arguments = self.constants.arguments(constants)
-        return (self.loss.vjp(x[0], value_bar=w[0], **arguments),)
+        return (self._at(x[0], constants).vjp(w[0]),)
 
     def hvp(self, x: Arrays, w: Arrays, v: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
-        hessian = self.loss.hessian(x[0].to(w[0].dtype), **self.constants.arguments(constants))
-        return ((self._beside(x[0], w[0]) * hessian.mv(v[0].to(w[0].dtype))).to(x[0].dtype),)
+        hessian = self._at(computed(x[0]), constants).hessian()
+        return ((self._beside(x[0], w[0]) * hessian.mv(computed(v[0]))).to(x[0].dtype),)
 
     def bend(self, x: Arrays, u: Arrays, v: Arrays, constants: Arrays) -> Arrays:
         directions = computed(u[0]), computed(v[0])
-        return (self._reduced(x, constants).second_derivative(*directions),)
+        return (self._at(computed(x[0]), constants).second_derivative(*directions),)
 
     def refuse_derivatives(self, wanted: Flags) -> None:
         self.constants.refuse_derivatives(wanted)
 
-    def over_examples(self, node: AbstractNode, arrays: Arrays, dims: Dims, size: int) -> Arrays:
-        # Each example has a mean of its own.
-        return one_by_one(node, arrays, dims, size)
+    def keeps_gradients(self, arrays: Arrays) -> bool:
+        """Tell whether the forward pass may compute what the backward pass will ask for.
 
-    def _reduced(self, x: Arrays, constants: Arrays) -> ReducedLoss:
-        """Return the loss at x in the dtype of its value."""
-        arguments = self.constants.arguments(constants)
-        targets = arguments.pop("targets")
-        return self.loss.reduced(computed(x[0]), targets, cast(Options, arguments))
+        A loss of its own for every row has gradients that come in with different factors.
+        """
+        x, plain = arrays[0], all(a is None or can_look_at(a) for a in arrays)
+        own = plain and x.is_cpu and x.dtype == compute_dtype(x)
+        return own and has_derivative(x) and self.loss.reduction != "none"
+
+    def may_scale(self, y_bar: Array) -> bool:
+        """What is too small for a gradient may not be too small for one that was scaled up."""
+        return can_look_at(y_bar) and abs(y_bar.item()) <= 1
+
+    def over_examples(self, node: AbstractNode, arrays: Arrays, dims: Dims, size: int) -> Arrays:
+        directions = len(arrays) - 1 - len(self.constants.names)
+        names = ("x", *("",) * directions, *self.constants.names)
+        if not self._are_rows(dict(zip(names, zip(arrays, dims, strict=True), strict=True))):
+            return one_by_one(node, arrays, dims, size)
+        # More examples are more rows, each with the factor that its own mean gives it.
+        in_front = (
+            a if name == "class_weights" else _in_front(a, dim, size)
+            for name, a, dim in zip(names, arrays, dims, strict=True)
+        )
+        product: Any = node  # one of this rule's
+        values: Arrays = replace(product, rule=replace(self, examples=self.examples + 1))(*in_front)
+        return values
+
+    def _are_rows(self, given: Mapping[str, tuple[Maybe, int | None]]) -> bool:
+        """Tell whether examples can stand below each other: all rows have the same classes."""
+        axes = {name: _axes(*one) for name, one in given.items()}
+        one_of_each = given.get("class_weights", (None, None))[1] is None
+        return axes["x"] > 0 and one_of_each and axes.get("where", 0) in (0, axes["x"])
+
+    def _at(self, x: Array, constants: Arrays) -> ReducedLoss:
+        arguments: Any = self.constants.arguments(constants)
+        return self.loss.reduced(x, arguments.pop("targets"), arguments, self.examples)
+
+    def _beside(self, x: Array, y: Array) -> Array:
+        """Return y, one number for an example, a row or an element, such that it spreads over x."""
+        if self.loss.reduction == "none":
+            return y if y.ndim == x.ndim else y.unsqueeze(self._axis)
+        return y.reshape(*y.shape, *(1,) * (x.ndim - y.ndim))
 
     @property
     def _axis(self) -> int:
         axis: int = self.constants.settings["axis"]
         return axis
 
-    def _beside(self, x: Array, y: Array) -> Array:
-        """Return y, which is one number, one a row or one an element, such that it spreads."""
-        return y if y.ndim in (0, x.ndim) else y.unsqueeze(self._axis)
+
+def _in_front(a: Maybe, dim: int | None, size: int) -> Maybe:
+    """Return an array with the examples' axis first."""
+    if a is None:
+        return None
+    return a.expand(size, *a.shape) if dim is None else a.movedim(dim, 0)
+
+
+def _axes(a: Maybe, dim: int | None) -> int:
+    """Return how many axes an array has at one example."""
+    return 0 if a is None else a.ndim - (dim is not None)
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 
 from softgrad.arithmetic import two_inverse
 from softgrad.arrays import Array, compute_dtype, dtype_name, namespace
-from softgrad.kernels.threads import over_rows
+from softgrad.kernels.threads import LEAST_PIECE, over_rows
 
 __all__ = [
     "Kernel",
@@ -43,6 +43,9 @@ def run_rows(kernel: Kernel, sources: tuple[Array, ...], target: Array | None, a
 
 def share(work: Callable[[int, int], object], rows: int, row_size: int) -> None:
     """Let the threads take the rows, once the kernel is compiled: helpers are not interrupted."""
+    if rows * row_size <= LEAST_PIECE:  # not worth waking one
+        work(0, rows)
+        return
     work(0, 0)
     over_rows(work, rows, row_size)
 
@@ -62,7 +65,10 @@ def room_for(out: Array | None, sources: tuple[Array, ...], dtype: Any = None) -
 
 
 def empty_like(like: Array, shape: tuple[int, ...], dtype: Any = None) -> Array:
-    return namespace(like).empty(shape, dtype=compute_dtype(like) if dtype is None else dtype)
+    dtype = compute_dtype(like) if dtype is None else dtype
+    if isinstance(like, np.ndarray):
+        return np.empty(shape, dtype)
+    return like.new_empty(shape, dtype=dtype)
 
 
 def flat(x: Array) -> np.ndarray[Any, Any]:
@@ -85,7 +91,7 @@ def memory_of(x: Array) -> np.ndarray[Any, Any]:
     """Return an array as a NumPy array that shares its memory; half precision as `WORDS`."""
     word = WORDS.get(dtype_name(x))
     if not isinstance(x, np.ndarray):
-        x = x.detach()
+        x = x.detach() if x.requires_grad else x
         x = (x if word is None else x.view(namespace(x).int16)).numpy()
     return x if word is None else x.view(word)
 

@@ -32,6 +32,7 @@ __all__ = [
     "binary_cross_entropy",
     "cross_entropy",
     "cross_entropy_dense",
+    "cross_entropy_of_labels",
     "diagonal_minus_outer",
     "diagonal_minus_outer_tangent",
     "entmax15",
@@ -149,6 +150,22 @@ def cross_entropy(
     flat_masses = np.ones(picked.shape, number) if masses is None else flat(masses)
     args = (flat(ids).astype(np.int64, copy=False), flat_masses, picked, k)
     return _loss(losses.cross_entropy, (x,), args, factor, z_loss, temperature, with_gradient, out)
+
+
+def cross_entropy_of_labels(
+    x: Array, labels: Any, factor: float, gradient: Array | None
+) -> np.ndarray[Any, Any]:
+    """Return factor times loss [N] for labels [N] in NumPy, and write its gradient if it is wanted.
+
+    It is `cross_entropy` with one label and one factor for all rows, without a wait before small
+    ones.
+    """
+    number = number_of(x)
+    ones, factors = np.ones(labels.size, number), np.full(labels.size, factor, number)
+    picked, values = np.empty((2, labels.size), number)
+    args = (labels, ones, picked, 1, factors, values, 0.0, None)
+    run_rows(losses.cross_entropy, (x,), gradient, args)
+    return values
 
 
 def cross_entropy_dense(
