@@ -31,9 +31,9 @@ LEAST_SIZE = 2**17
 """Elements from which `"auto"` takes the kernels: the reference needs milliseconds for fewer, and
 the first kernel needs a second to be loaded, or several to be compiled."""
 
-LEAST_TENSOR = 64
-"""The same for PyTorch's tensors: they come thousands of times in a loop, and beside PyTorch's own
-operations, which need microseconds. An example of a few numbers still waits for no compiler."""
+LEAST_TENSOR = 1
+"""The same for PyTorch's tensors: they come thousands of times in a loop, beside operations that
+need microseconds, and a row alone has the bits that it has in a batch."""
 
 LACKS = "this processor has no instructions for float16"
 

@@ -15,8 +15,8 @@ __all__ = ["are_floats", "are_labels", "are_many", "wants_gradient"]
 
 
 def are_floats(x: Any) -> bool:
-    """Tell a tensor that is computed in its own dtype, in C order on the CPU."""
-    return is_ordinary(x) and x.dtype in (torch.float32, torch.float64)
+    """Tell an array that is computed in its own dtype, in C order on the CPU; no single number."""
+    return is_ordinary(x) and x.ndim > 0 and x.dtype in (torch.float32, torch.float64)
 
 
 def are_many(size: int) -> bool:
