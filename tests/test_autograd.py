@@ -150,7 +150,7 @@ def test_saturated_rows_and_kinks_keep_their_digits() -> None:
 def test_a_single_number() -> None:
     x, t = tensor(0.7, grad=True), tensor(0.2)
     sg.binary_cross_entropy(x, t).backward()
-    assert_same_bits(x.grad, sg.binary_cross_entropy.gradient(x.detach(), t))
+    assert_same_bits(x.grad, sg.binary_cross_entropy.value_and_gradient(x.detach(), t)[1])
     x.grad = None
     sg.tanh(x).backward()
     assert_close(x.grad, 1 - np.tanh(0.7) ** 2, u=4)

@@ -386,7 +386,8 @@ def test_auto_takes_the_kernels_for_half_precision_too(store: Store) -> None:
     x = store.array(np.zeros((2, choice.LEAST_SIZE // 2), np.float32))
     assert sg.explain_impl(sg.softmax, x).impl == "numba"
     assert sg.explain_impl(sg.cross_entropy, x, None).impl == "numba"
-    assert sg.explain_impl(sg.softmax, x[:, 1:]).impl == "reference"
+    fewer = "numba" if store.library is torch else "reference"  # tensors take them at any size
+    assert sg.explain_impl(sg.softmax, x[:, 1:]).impl == fewer
     assert str(sg.explain_impl(sg.softmax, x[:, :9], impl="numba")) == "numba: asked for"
 
 

@@ -27,6 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from triton.runtime import interpreter
 
 from softgrad import arrays
+from softgrad.frameworks.torch import modes
 
 __all__ = ["DEVICE", "INTERPRETED", "OnGPU", "no_wait", "on_gpu", "tensor"]
 
@@ -42,14 +43,16 @@ def on_gpu() -> Iterator[None]:
     """Take CPU tensors for a GPU's, where there is none."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)  # the interpreter's maximum
-        before = set(arrays._GPUS)
+        before, ordinary = set(arrays._GPUS), modes._ORDINARY
         if INTERPRETED:
             arrays._GPUS.add("cpu")
+            modes._ORDINARY = ()  # what is on the CPU alone
         try:
             yield
         finally:
             arrays._GPUS.clear()
             arrays._GPUS.update(before)
+            modes._ORDINARY = ordinary
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ class LossRule(AbstractKeepingRule):
         """Return y, one number for an example, a row or an element, such that it spreads over x."""
         if self.loss.reduction == "none":
             return y if y.ndim == x.ndim else y.unsqueeze(self._axis)
-        return y.reshape(*y.shape, *(1,) * (x.ndim - y.ndim))
+        return y.reshape((*y.shape, *(1,) * (x.ndim - y.ndim)))
 
     @property
     def _axis(self) -> int:

@@ -88,4 +88,4 @@ def label_losses(
     losses = torch.from_numpy(kernels().cross_entropy_of_labels(x, ids, factor, gradient))
     if x.dtype == torch.float32:
         return losses.sum(dtype=torch.float64).to(torch.float32)
-    return total(losses)
+    return total(losses).clone()  # no view, of which FSDP would warn
