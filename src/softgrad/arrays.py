@@ -67,11 +67,12 @@ _NAMESPACES: dict[tuple[type, ...], Any] = {}
 
 def dtype_name(x: Array) -> str:
     """Return "float32" for NumPy's, PyTorch's and JAX's float32 alike."""
-    return _name_of(type(x.dtype), x.dtype)
+    kind: Any = type(x.dtype)
+    return _name_of(kind, x.dtype)
 
 
 @lru_cache
-def _name_of(kind: type, dtype: Any) -> str:  # dtypes of two libraries are not to be compared
+def _name_of(_kind: Any, dtype: Any) -> str:  # dtypes of two libraries are not to be compared
     return getattr(dtype, "name", None) or str(dtype).rsplit(".", 1)[-1]
 
 
