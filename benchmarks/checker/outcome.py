@@ -68,8 +68,7 @@ class Outcome(Result):
         ValueError
             It is a document of another kind.
         """
-        if document.get("schema") != cls.schema:
-            raise ValueError(f"expected a document {cls.schema}, got {document.get('schema')!r}")
+        cls.demand_schema(document)
         rows = tuple(map(Row.from_dict, document["rows"]))
         return cls(Machine(**document["machine"]), document["quick"], document["called"], rows)
 

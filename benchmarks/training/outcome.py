@@ -40,8 +40,7 @@ class Outcome(Result):
         ValueError
             It is a document of another kind.
         """
-        if document.get("schema") != cls.schema:
-            raise ValueError(f"expected a document {cls.schema}, got {document.get('schema')!r}")
+        cls.demand_schema(document)
         cases = tuple(_case(**case) for case in document["cases"])
         return cls(Machine(**document["machine"]), document["threads"], document["clock"], cases)
 

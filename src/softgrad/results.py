@@ -141,6 +141,12 @@ class Result(ABC):
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         return {"schema": self.schema} | {f.name: plain(getattr(self, f.name)) for f in fields}
 
+    @classmethod
+    def demand_schema(cls, document: Mapping[str, Any]) -> None:
+        """Raise ValueError unless `to_dict` of this kind of result wrote the document."""
+        if document.get("schema") != cls.schema:
+            raise ValueError(f"expected a document {cls.schema}, got {document.get('schema')!r}")
+
     def to_json(self, indent: int | None = None) -> str:
         """Return `to_dict()` as a string of strict JSON."""
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)

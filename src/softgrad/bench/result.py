@@ -51,8 +51,7 @@ class Benchmark(Result):
         ValueError
             It is a document of another kind.
         """
-        if document.get("schema") != cls.schema:
-            raise ValueError(f"expected a document {cls.schema}, got {document.get('schema')!r}")
+        cls.demand_schema(document)
         cases = tuple(_case(case) for case in document["cases"])
         machine = Machine(**document["machine"])
         return cls(machine, document["quick"], tuple(document["notes"]), cases)
