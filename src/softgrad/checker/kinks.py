@@ -12,7 +12,7 @@ from softgrad.checker.differences import Differences
 from softgrad.checker.report import Finding
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Subject, Vector, flat
-from softgrad.checker.ties import alike
+from softgrad.checker.ties import alike, only
 from softgrad.results import number
 
 __all__ = ["Kinks"]
@@ -156,9 +156,7 @@ class Kinks:
         if cached:
             seen = self.differences.first_sides(step)
         else:
-            move = np.zeros_like(direction)
-            move[places] = direction[places]
-            seen = self.differences.sides(move, step)
+            seen = self.differences.sides(only(direction, places), step)
         return None if seen is None else _Look(places, direction[places], *seen)
 
     def _large(self, look: _Look, step: float, share: float) -> NDArray[np.bool_]:

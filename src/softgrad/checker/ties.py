@@ -11,7 +11,7 @@ from softgrad.checker.differences import Differences
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
-__all__ = ["alike", "hidden_tie"]
+__all__ = ["alike", "hidden_tie", "only"]
 
 _LOOSE = 2.0**-8
 """Slopes are alike to this part: steps are so small that curvature bends them by far less."""
@@ -43,15 +43,15 @@ def hidden_tie(values: Vector, differences: Differences, gradients: Vector) -> s
     groups = [group[np.argsort(size[group], kind="stable")] for group in groups]
     tied = np.concatenate(groups)
     # All to one side, every second by size without the others: no order statistic of these adds up.
-    whole = _only(size, tied)
-    part = _only(size, np.concatenate([group[::2] for group in groups]))
+    whole = only(size, tied)
+    part = only(size, np.concatenate([group[::2] for group in groups]))
     slopes = _slopes(differences, (whole, part, whole - part))
     if slopes is None or _same(slopes[0], slopes[1] + slopes[2], differences):
         return None
     together = np.zeros_like(size)
     for group in groups:
         together[group] = size[group[0]]
-    others = differences.directions[0] - _only(differences.directions[0], tied)
+    others = differences.directions[0] - only(differences.directions[0], tied)
     slopes = _slopes(differences, (together, others))
     if slopes is None:
         return None
@@ -61,7 +61,7 @@ def hidden_tie(values: Vector, differences: Differences, gradients: Vector) -> s
     return _HIDDEN.format(tied.size)
 
 
-def _only(direction: Vector, places: NDArray[np.intp]) -> Vector:
+def only(direction: Vector, places: NDArray[np.intp]) -> Vector:
     """Return a direction in which these entries alone move."""
     move = np.zeros_like(direction)
     move[places] = direction[places]

@@ -97,7 +97,8 @@ def _shape(subject: Metered, where: int, array: AnyArray, locator: Locator) -> D
     name = names[where]
     evidence = f"the gradient has shape {array.shape}, the input {shape}"
     number_like = array.dtype.kind in "fiu" or is_floating(array)
-    for summed in _sums(array, shape) if number_like else ():
+    sums = list(_sums(array, shape)) if number_like else []
+    for summed in sums:
         if not locator.agrees(where, gradient=summed):
             continue
         text = (
@@ -140,8 +141,7 @@ def _shape(subject: Metered, where: int, array: AnyArray, locator: Locator) -> D
             text = f"The gradient of {name} is the Jacobian, and must be its product with g."
             formula = Formula("J", "g @ J")
             return _said("cotangent", text, f"{evidence}; the product is right", formula)
-    unsummed = not products and number_like and _sums(array, shape)
-    if unsummed and any(summed.size < array.size for summed in unsummed):
+    if not products and any(summed.size < array.size for summed in sums):
         text = f"The gradient of {name} keeps axes along which its input is broadcast."
         return _said("unreduced-broadcast", text, f"{evidence}; its sum is not shown to be right")
     return _said("unnamed", f"The gradient of {name} has the wrong shape.", evidence)

@@ -23,14 +23,12 @@ _LEAST = 4
 def _permuted(view: View) -> Iterator[Guess]:
     order = _order(view.A, view.J)
     if order is not None:
-        moved = int(np.flatnonzero(order != np.arange(order.size))[0])
-        own, other = (_index(view.x.shape, place) for place in (order[moved], moved))
+        own, other = _first_moved(order, view.x.shape)
         text = f"The gradient's numbers stand in other places: what is entry {own}'s is at {other}."
         yield Guess(f"gradient {order.tolist()}", view.J[:, order], text)
     order = _order(view.A.T, view.J.T)
     if order is not None and view.y is not None:
-        moved = int(np.flatnonzero(order != np.arange(order.size))[0])
-        own, other = (_index(view.y.shape, place) for place in (order[moved], moved))
+        own, other = _first_moved(order, view.y.shape)
         text = f"The incoming gradient is used in another order: entry {other} as if it were {own}."
         yield Guess(f"cotangent {order.tolist()}", view.J[order], text)
 
@@ -40,21 +38,23 @@ def _order(A: Matrix, J: Matrix) -> NDArray[np.intp] | None:
     size = np.sqrt(len(J)) * rms(J)
     if not size or np.unique(np.round(J / size, 5), axis=1).shape[1] < _LEAST:
         return None
-    left = np.ones(J.shape[1], bool)
-    order = np.arange(J.shape[1])
-    apart = [i for i in order if np.linalg.norm(A[:, i] - J[:, i]) > _NEAR * size]
-    left[[i for i in order if i not in set(apart)]] = False
+    order, left = np.arange(J.shape[1]), np.linalg.norm(A - J, axis=0) > _NEAR * size
+    apart = np.flatnonzero(left)
     for i in apart:
         near = np.linalg.norm(J[:, left] - A[:, [i]], axis=0) <= _NEAR * size
         if not near.any():
             return None
         order[i] = np.flatnonzero(left)[np.argmax(near)]
         left[order[i]] = False
-    return order if len(apart) >= _LEAST else None
+    return order if apart.size >= _LEAST else None
 
 
-def _index(shape: tuple[int, ...], place: int) -> str:
-    return ", ".join(map(str, np.unravel_index(place, shape))).join("[]")
+def _first_moved(order: NDArray[np.intp], shape: tuple[int, ...]) -> tuple[str, str]:
+    """Return the indices of the first entry that is another's: the other's, and its own."""
+    moved = int(np.flatnonzero(order != np.arange(order.size))[0])
+    indices = (np.unravel_index(place, shape) for place in (order[moved], moved))
+    own, other = (", ".join(map(str, index)).join("[]") for index in indices)
+    return own, other
 
 
 PERMUTED = Hypothesis(
