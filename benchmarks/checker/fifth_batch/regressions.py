@@ -38,7 +38,6 @@ def _columns_backward(
     g: Array,
     at: Function = lambda z: softmax(z, 0),
     count: Function = lambda X: X.shape[1],
-    dW: Function = lambda dZ, X: dZ @ X.T,
     db: Function = lambda dZ: np.sum(dZ, axis=1),
     decay: Function = lambda W, m: REG * W,
     decayed_bias: Function = lambda b: 0,
@@ -47,7 +46,7 @@ def _columns_backward(
     dZ[y, np.arange(len(y))] -= 1
     m = count(X)
     bias = g * (db(dZ) / m + decayed_bias(b))
-    return g * (dW(dZ, X) / m + decay(W, X.shape[1])), bias, g * (W.T @ dZ) / m
+    return g * (dZ @ X.T / m + decay(W, X.shape[1])), bias, g * (W.T @ dZ) / m
 
 
 _SAVED: dict[Any, Array] = {}
@@ -75,7 +74,6 @@ REGRESSION = Subject(
         "bias-summed-over-classes-too": ("axis unreduced-broadcast", {
             "db": lambda dZ: np.full_like(dZ[:, 0], np.sum(dZ))}),
         "bias-kept-per-sample": ("unreduced-broadcast", {"db": lambda dZ: dZ}),
-        "weights-transposed": ("axis", {"dW": lambda dZ, X: X @ dZ.T}),
         "decay-forgotten": ("chain-term", {"decay": lambda W, m: 0}),
         "decay-subtracted": ("chain-term sign", {"decay": lambda W, m: -REG * W}),
         # What the forward has saved is changed in place, and the next call finds it so.

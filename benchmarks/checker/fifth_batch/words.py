@@ -60,7 +60,7 @@ WINDOW = Subject(
         "last-word-of-the-window": ("unreduced-broadcast", {"added": lambda to, value: value}),
         "repeated-words-once": ("unreduced-broadcast subset", {"seen": np.unique}),
         "word-not-subtracted": ("subset chain-term", {"error": lambda p, t: p}),
-        "word-alone": ("subset chain-term diagonal-only", {"error": lambda p, t: -t}),
+        "word-alone": ("projection-term chain-term", {"error": lambda p, t: -t}),
         "target-minus-p": ("sign", {"error": lambda p, t: t - p}),
         "center-without-expectation": ("projection-term chain-term", {
             "to_center": lambda outside, d: -outside[np.argmin(d)]}),
