@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import permutations
 
 import numpy as np
 
+from softgrad.checker.probes import coarsest_epsilon
 from softgrad.checker.subject import AnyArray, Arrays, Subject
 
 __all__ = ["Constant", "Factor", "agreed", "told"]
@@ -39,11 +41,12 @@ class Factor:
 
 def told(one: Factor, other: Factor, here: Factor) -> Constant | None:
     """Return what a factor is at two points of a twin and at the inputs; None if not the same."""
+    here = replace(here, accuracy=max(1e-3, 4 * coarsest_epsilon(here.subject.points)))
     values = [factor.value for factor in (one, other, here)]
     for plain in (0.0, -1.0):
-        if np.abs(np.subtract(values, plain)).max() <= 1e-3:
+        if np.abs(np.subtract(values, plain)).max() <= here.accuracy:
             return Constant(f"{plain:g}")
-    constant = agreed(one, other, replace(here, accuracy=1e-3))
+    constant = agreed(one, other, here) or _first(_quotients, one, other, here)
     # How near to 1 it is tells how well it must be known: another ε in a norm is no factor.
     c, off = abs(values[0]), abs(values[0] - 1)
     steady = np.ptp(values[:2]) <= min(1e-5 * c, 1e-2 * off)
@@ -59,10 +62,16 @@ def told(one: Factor, other: Factor, here: Factor) -> Constant | None:
 
 def agreed(*factors: Factor) -> Constant | None:
     """Return what a factor is, such as 1/N; None where no words fit it at all of the points."""
-    tables = [dict(_constants(factor.subject, factor.outputs)) for factor in factors]
+    return _first(_constants, *factors)
+
+
+def _first(
+    table: Callable[[Subject, Arrays], Iterator[tuple[Constant, float]]], *factors: Factor
+) -> Constant | None:
+    tables = [dict(table(factor.subject, factor.outputs)) for factor in factors]
     for constant in tables[0]:
         seen = zip(factors, tables, strict=True)
-        off = ((f, abs(f.value - table.get(constant, np.inf))) for f, table in seen)
+        off = ((f, abs(f.value - values.get(constant, np.inf))) for f, values in seen)
         if all(error <= factor.accuracy * abs(factor.value) for factor, error in off):
             return constant
     return None
@@ -92,6 +101,13 @@ def _constants(subject: Subject, outputs: Arrays) -> Iterator[tuple[Constant, fl
             yield Constant(f"1/{text}", meaning), 1 / value
             yield Constant(f"−{text}", meaning), -value
             yield Constant(f"−1/{text}", meaning), -1 / value
+
+
+def _quotients(subject: Subject, outputs: Arrays) -> Iterator[tuple[Constant, float]]:
+    """Yield quotients of lengths, as where a sum is divided by one and must be by another."""
+    for (_, what, number), (_, other, divisor) in permutations(_lengths(subject, outputs), 2):
+        if number and divisor and number != divisor:
+            yield Constant("n/m", f"n being {what} and m {other}"), number / divisor
 
 
 def _lengths(subject: Subject, outputs: Arrays) -> Iterator[tuple[str, str, float]]:
