@@ -262,6 +262,39 @@ def _(theta, states, y, returns, g):
     return _policy_backward(theta, states, y, returns, g, score, advantage)
 
 
+# --- normalisation -------------------------------------------------------------------------------
+
+
+def _moments(x, axis):
+    centred = x - x.mean(axis=axis, keepdims=True)
+    return centred, 1 / np.sqrt((centred**2).mean(axis=axis, keepdims=True) + 1e-5)
+
+
+def _layer_norm(x):
+    centred, r = _moments(x, -1)
+    return centred * r
+
+
+@mistake("layer norm: moments of the rows", _layer_norm, "axis", (4, 6))
+def _(x, g):
+    centred, r = _moments(x, 0)
+    mean = lambda v: v.mean(axis=-1, keepdims=True)  # noqa: E731
+    return r * (g - mean(g) - centred * r * mean(g * centred * r))
+
+
+@mistake("layer norm: moments of the rows, by parts", _layer_norm, "axis", (4, 6))
+def _(x, g):
+    centred, r = _moments(x, 0)
+    variance = (-0.5 * g * centred * r**3).sum(axis=-1, keepdims=True)
+    return g * r + (2 * variance * centred - (g * r).sum(axis=-1, keepdims=True)) / x.shape[-1]
+
+
+@mistake("layer norm: batch norm's rule", _layer_norm, "axis", (4, 6))
+def _(x, g):
+    centred, r = _moments(x, 0)
+    return r * (g - g.mean(axis=0) - centred * r * (g * centred * r).mean(axis=0))
+
+
 # --- constants -----------------------------------------------------------------------------------
 
 
