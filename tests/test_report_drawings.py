@@ -20,7 +20,8 @@ from softgrad.report.scales import pretty
 from softgrad.report.simplex import Path, simplex
 from softgrad.report.strongest import merge_rows, strongest
 from softgrad.report.svg import standalone
-from softgrad.report.words import LONGEST, clean, shorten, width_of
+from softgrad.foreign import clean
+from softgrad.report.words import LONGEST, shorten, width_of
 
 NAMES = ["a", "petal length (cm)", "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWW", "漢字" * 20, "", "é" * 70]
 KINDS = list(drawings("a"))

@@ -26,7 +26,7 @@ from softgrad.report.regression import regression_page
 from softgrad.report.session import session_page
 from softgrad.report.tour import tour_page
 from softgrad.report.training import training_page
-from softgrad.report.words import clean
+from softgrad.foreign import clean
 
 
 @cache

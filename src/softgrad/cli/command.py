@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from softgrad.errors import UsageError
+from softgrad.foreign import clean_lines
 from softgrad.results import Result, plain
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Output:
         if self.as_json:
             return
         for renderable in renderables:
+            if isinstance(renderable, str):
+                renderable = clean_lines(renderable)
             if self.stdout.is_terminal:
                 self.stdout.print(renderable)
                 continue
@@ -68,7 +71,13 @@ class Output:
 
     def notice(self, text: str) -> None:
         """Write a line beside the results, whole: terminals wrap it where they like."""
-        self.stderr.print(text, soft_wrap=True)
+        self.stderr.print(clean_lines(text), soft_wrap=True)
+
+    def data(self, text: str) -> None:
+        """Write what programs read: to the letter, but that a terminal obeys nothing in it."""
+        file = self.stdout.file
+        file.write(clean_lines(text) if self.stdout.is_terminal else text)
+        file.flush()
 
 
 def command(

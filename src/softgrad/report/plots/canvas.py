@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from softgrad.errors import MissingExtraError, mismatch
-from softgrad.report.words import clean, shorten
+from softgrad.foreign import clean
+from softgrad.report.words import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
