@@ -13,8 +13,8 @@ import pytest
 import softgrad
 from foreign_strings import PAYLOADS
 from report_cases import SVG, page, roots
-from softgrad.report.page import Figure, Page, Section, render, write
 from softgrad.foreign import clean
+from softgrad.report.page import Figure, Page, Section, render, write
 from softgrad.report.words import _character_width
 from softgrad.results import Paragraph, Table
 
