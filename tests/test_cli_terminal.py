@@ -61,6 +61,20 @@ def test_no_number_and_no_word_is_broken(width: int, monkeypatch: pytest.MonkeyP
                 assert number(value) in seen.split()
 
 
+def test_a_training_is_told_in_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "40")
+    seen = softgrad("train", "iris", "--epochs", 2, "--report", "r.html").out
+    assert max(map(len, seen.splitlines())) <= 40
+    assert "…" not in seen
+    folded = re.sub(
+        r"\W", "", "".join(line.split("│")[1] for line in seen.splitlines() if "│" in line)
+    )
+    assert "softmaxcross_entropy" in folded
+
+
 def test_a_jacobian_uses_the_room_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {}
     for width in (40, 60, 80, 200):
