@@ -84,7 +84,7 @@ def label_cells(
     shown = labelled_places(len(columns), -(-len(columns) // _MOST_LABELS))
     names = [short(columns[c]) for c in shown]
     turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    room = _LETTERS * ax.get_position().width * ax.figure.get_figwidth()
+    room = _LETTERS * ax.get_window_extent().width / ax.figure.dpi
     style = PLAIN | (turned if max(map(len, names)) * len(names) > room else {})
     ax.set_xticks([places[c] + 0.5 for c in shown], names, **style)
     ax.tick_params(length=0)
