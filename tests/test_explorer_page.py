@@ -339,6 +339,14 @@ def test_the_curve_of_squared_error_dies_where_the_answer_is_certain_and_wrong(
     assert sigmoid > 50 * squared + 50
 
 
+def test_a_gradient_that_is_zero_is_said_and_not_drawn(explorer: Explorer) -> None:
+    explorer.open("view=follow")
+    assert explorer.page.locator(".chart").count() == 1
+    explorer.page.click("text=The sum goes nowhere")
+    assert explorer.page.locator(".chart").count() == 0
+    assert "exactly zero at every step" in explorer.page.inner_text("#body-follow")
+
+
 def test_a_cell_says_its_formula(explorer: Explorer) -> None:
     explorer.open("view=jacobian")
     reading = explorer.page.locator(".reading")
