@@ -152,3 +152,6 @@ def test_a_pipe_gets_every_name_to_the_letter(
     assert softgrad("train", "t.csv", "--epochs", 5, "-o", "m").code == 0
     written = csv.reader(softgrad("predict", "m", "t.csv").out.splitlines(keepends=True))
     assert next(written) == ["row", "class", "p(no)", f"p({FOREIGN})"]
+    predicted = softgrad("predict", "m", "t.csv", "--json")
+    assert predicted.document["classes"] == ["no", FOREIGN]
+    assert not OBEYED.search(predicted.out)

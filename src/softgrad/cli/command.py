@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 __all__ = ["Output", "bad_values_are_bad_usage", "command"]
+
+_OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON may hold as it is, and terminals obey or cannot write."""
+
+
+def _escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class Output:
         """Write the JSON document where one is asked for."""
         if self.as_json:
             text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
-            print(text, file=sys.stdout, flush=True)
+            print(_OBEYED.sub(_escape, text), file=sys.stdout, flush=True)
 
     def notice(self, text: str) -> None:
         """Write a line beside the results, whole: terminals wrap it where they like."""
