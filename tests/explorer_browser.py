@@ -80,10 +80,13 @@ class Explorer:
         return numbers
 
     def program(self) -> dict[str, Any]:
-        """Run the page's program; return its names."""
+        """Run the page's program, which ends with something to read; return its names."""
         names: dict[str, Any] = {"__name__": "__main__"}
-        with contextlib.redirect_stdout(io.StringIO()):
-            exec(compile(self.page.inner_text("#program"), "<copied>", "exec"), names)
+        text, printed = self.page.inner_text("#program"), io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(text, "<copied>", "exec"), names)
+        assert text.splitlines()[-1].startswith("print(")
+        assert printed.getvalue().strip()
         return names
 
     def assert_numbers_are_python_s(self) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +61,20 @@ def test_no_number_and_no_word_is_broken(width: int, monkeypatch: pytest.MonkeyP
                 assert number(value) in seen.split()
 
 
+def test_a_training_is_told_in_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "40")
+    seen = softgrad("train", "iris", "--epochs", 2, "--report", "r.html").out
+    assert max(map(len, seen.splitlines())) <= 40
+    assert "…" not in seen
+    folded = re.sub(
+        r"\W", "", "".join(line.split("│")[1] for line in seen.splitlines() if "│" in line)
+    )
+    assert "softmaxcross_entropy" in folded
+
+
 def test_a_jacobian_uses_the_room_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {}
     for width in (40, 60, 80, 200):
@@ -98,3 +114,44 @@ def test_colours_say_nothing_that_the_words_do_not(
         return [word for word in plain.split() if not re.search(r"\d (ms|s)|\d\.\d", word)]
 
     assert words(coloured) == words(without) == words(piped)
+
+
+FOREIGN = "yes\x1b]0;owned\x07\x1b[2J\x9b31m"
+OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+def test_a_terminal_obeys_no_name_in_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # stdout is then taken for a terminal
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = ["a,kind", *(f"{k},{'no' if k < 20 else FOREIGN}" for k in range(40))]
+    data = tmp_path / "t\x1b[31m.csv"
+    data.write_text("\n".join(lines) + "\n")
+    trained = softgrad("train", data, "--epochs", 5, "-o", "m\x1b[31m", "--report", "r\x1b[1m")
+    predicted = softgrad("predict", "m\x1b[31m", data)
+    by_solver = softgrad("train", data, "--solver", "auto", "-o", "n\x1b[31m")
+    for outcome in (trained, predicted):
+        assert "yes\ufffd]0;owned\ufffd\ufffd[2J\ufffd31m" in outcome.out
+    for outcome in (trained, predicted, by_solver):
+        assert outcome.code == 0
+        assert "\ufffd" in outcome.out
+        # What is left is how rich draws what is bold.
+        assert not OBEYED.search(ESCAPE.sub("", outcome.out))
+        assert "31" not in ESCAPE.findall(outcome.out + outcome.err)
+
+
+def test_a_pipe_gets_every_name_to_the_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    lines = ["a,kind", *(f"{k},{'no' if k < 20 else FOREIGN}" for k in range(40))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    assert softgrad("train", "t.csv", "--epochs", 5, "-o", "m").code == 0
+    written = csv.reader(softgrad("predict", "m", "t.csv").out.splitlines(keepends=True))
+    assert next(written) == ["row", "class", "p(no)", f"p({FOREIGN})"]
+    predicted = softgrad("predict", "m", "t.csv", "--json")
+    assert predicted.document["classes"] == ["no", FOREIGN]
+    assert not OBEYED.search(predicted.out)

@@ -141,6 +141,18 @@ def test_the_command_writes_where_it_stands_unless_told(
     assert opened == []
 
 
+def test_the_page_goes_to_standard_output_when_asked(
+    tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = softgrad("explore", "--logits", "9,1,0", "-o", "-")
+    assert (outcome.code, outcome.err, opened) == (0, "", [])
+    assert outcome.out == sg.explore([9.0, 1.0, 0.0]).page
+    for beside in (["--json"], ["--serve", 0]):
+        assert_refused(softgrad("explore", "-o", "-", *beside), "-o -", str(beside[0]))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_json_says_where_and_opens_nothing(tmp_path: Path, opened: list[str]) -> None:
     document = softgrad("explore", "-o", tmp_path / "p.html", "--json").document
     assert document["schema"] == "softgrad.explore/1"

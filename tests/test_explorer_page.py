@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -246,6 +247,14 @@ def test_the_address_brings_everything_back(explorer: Explorer) -> None:
     assert explorer.summary == told
 
 
+def test_what_an_address_asks_in_vain_is_not_left_in_it(explorer: Explorer) -> None:
+    explorer.open("view=nowhere&z=1,x&t=1&who=me")
+    assert explorer.address == "t=1"
+    explorer.page.evaluate("location.hash = 'view=heads&t=9'")
+    explorer.page.wait_for_selector("#tab-heads[aria-selected=true]")
+    assert explorer.address == "view=heads"
+
+
 def test_an_address_that_is_typed_is_gone_to(explorer: Explorer) -> None:
     explorer.page.locator(".question button").first.click()
     explorer.page.evaluate("location.hash = 'view=jacobian&elementwise=1'")
@@ -313,6 +322,29 @@ def test_squared_error_dies_where_cross_entropy_does_not(explorer: Explorer) -> 
     assert explorer.at("heads[1].logits_bar[0]") == 0
     explorer.page.check('.toggle:has-text("Every sigmoid cell") input')
     assert explorer.at("heads[1].logits_bar[0]") > 0.99
+
+
+@pytest.mark.parametrize("logits", ["2,1,0", "0.5,-1.5", "3,3,3,3,-2", "-40,9,2"])
+def test_the_curve_of_squared_error_dies_where_the_answer_is_certain_and_wrong(
+    explorer: Explorer, logits: str
+) -> None:
+    explorer.open(f"view=heads&z={logits}&t=0")
+    drawn = explorer.page.eval_on_selector_all(
+        ".chart svg[role=img] .line", "all => all.map(e => e.getAttribute('d'))"
+    )
+    ends = [float(re.match(r"M\S+ ([\d.]+)L", d)[1]) for d in drawn]
+    zero = max(float(y) for d in drawn for y in re.findall(r" ([\d.]+)", d))
+    cross_entropy, sigmoid, squared = (zero - y for y in ends)
+    assert cross_entropy > 50 * squared + 50
+    assert sigmoid > 50 * squared + 50
+
+
+def test_a_gradient_that_is_zero_is_said_and_not_drawn(explorer: Explorer) -> None:
+    explorer.open("view=follow")
+    assert explorer.page.locator(".chart").count() == 1
+    explorer.page.click("text=The sum goes nowhere")
+    assert explorer.page.locator(".chart").count() == 0
+    assert "exactly zero at every step" in explorer.page.inner_text("#body-follow")
 
 
 def test_a_cell_says_its_formula(explorer: Explorer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,6 +46,9 @@ PLOTS: dict[str, Callable[[Any], Any]] = {
     "jacobian": lambda ax: plot_jacobian(LOGITS, ax=ax),
     "jacobian of many": lambda ax: plot_jacobian(RNG.normal(size=100), ax=ax),
     "heads": lambda ax: plot_heads(sg.compare(X, W, 1), ax=ax),
+    "heads of many": lambda ax: plot_heads(
+        sg.compare(RNG.normal(size=90), RNG.normal(size=(100, 90)), 1), ax=ax
+    ),
     "field": lambda ax: plot_simplex_field("log", index=0, ax=ax),
     "path": lambda ax: plot_path(CLIMB, ax=ax),
     "training": lambda ax: plot_training(history(), ax=ax),
@@ -109,6 +113,32 @@ def test_nothing_is_cut_off(plot: Callable[[Any], Any]) -> None:
     whole, seen = ax.figure.bbox, ax.get_tightbbox()
     assert whole.x0 - 1 <= seen.x0 < seen.x1 <= whole.x1 + 1
     assert whole.y0 - 1 <= seen.y0 < seen.y1 <= whole.y1 + 1
+
+
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_no_label_stands_on_another(plot: Callable[[Any], Any]) -> None:
+    ax = plot(None)
+    drawn(ax)
+    labels = [label for label in ax.get_xticklabels() if label.get_text()]
+    if any(label.get_rotation() for label in labels):
+        return
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+@pytest.mark.parametrize("plot", [PLOTS["field"], PLOTS["path"], PLOTS["training"]])
+def test_lines_that_measure_stay_behind(plot: Callable[[Any], Any], style: str) -> None:
+    with plt.style.context(style):
+        ax = plot(None)
+        drawn(ax)
+        page = np.array(matplotlib.colors.to_rgb(ax.figure.get_facecolor()))
+        lines = ax.findobj(matplotlib.lines.Line2D)
+        grid = [line for line in lines if (line.get_alpha() or 1) < 1]
+        assert len(grid) >= 3
+        for line in grid:
+            ink = np.array(matplotlib.colors.to_rgb(line.get_color()))
+            assert 0.05 < line.get_alpha() * abs(ink - page).max() < 0.2
 
 
 def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

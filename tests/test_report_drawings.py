@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from report_cases import SVG, drawings, jacobian, placed, roots, softmax, words
+from softgrad.foreign import clean
 from softgrad.report.colours import INK, PALETTE, diverging, hexadecimal
 from softgrad.report.confusion import confusion_matrix
 from softgrad.report.grid import Axis
@@ -20,7 +21,7 @@ from softgrad.report.scales import pretty
 from softgrad.report.simplex import Path, simplex
 from softgrad.report.strongest import merge_rows, strongest
 from softgrad.report.svg import standalone
-from softgrad.report.words import LONGEST, clean, shorten, width_of
+from softgrad.report.words import LONGEST, shorten, width_of
 
 NAMES = ["a", "petal length (cm)", "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWW", "漢字" * 20, "", "é" * 70]
 KINDS = list(drawings("a"))

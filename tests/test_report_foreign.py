@@ -17,6 +17,7 @@ from softgrad.explain.judged import Judged
 from softgrad.explain.judged_tokens import JudgedTokens
 from softgrad.explain.layer_checks import LayerCheck
 from softgrad.explain.regression import Regression
+from softgrad.foreign import clean
 from softgrad.promises import Conformance, Outcome
 from softgrad.report.check import check_page
 from softgrad.report.conformance import conformance_page
@@ -26,7 +27,6 @@ from softgrad.report.regression import regression_page
 from softgrad.report.session import session_page
 from softgrad.report.tour import tour_page
 from softgrad.report.training import training_page
-from softgrad.report.words import clean
 
 
 @cache

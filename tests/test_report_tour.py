@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -52,12 +53,28 @@ def test_the_pictures_hold_the_numbers_of_the_tour():
     assert {pretty(value, 2) for value in seen.sample.jacobian.ravel()} <= set(drawn(matrix))
     t = np.arange(10) == seen.sample.target
     assert {pretty(value) for value in seen.sample.p - t} <= set(drawn(vector))
+    assert {pretty(value, 2) for value in seen.sample.jacobian.ravel()} <= set(drawn(vector))
+    assert {pretty(-1 / seen.sample.p[seen.sample.target]), "g"} <= set(drawn(vector))
     columns = np.sort(np.argsort(-np.abs(seen.comparison.x), kind="stable")[:6])
     for head in seen.comparison.heads:
         numbers = head.W_bar[:, columns].ravel()
         assert {pretty(value, 3) for value in numbers} <= set(drawn(heads))
     for values in (seen.hidden.z_bar, seen.hidden.diagonal_only, seen.hidden.measured):
         assert {pretty(value) for value in values} <= set(drawn(hidden))
+
+
+def test_a_colour_means_one_thing_where_a_gradient_is_followed():
+    seen = tour()
+    triangle, curves, sums = (f.svg for f in of(tour_page(seen), seen.answers[3].question).figures)
+    named = re.compile(r'<line [^>]*stroke="(#\w+)"[^>]*/><text [^>]*>([^<]+)')
+    run, still = named.findall(triangle)
+    *classes, size = named.findall(curves)
+    softmax, sigmoid = named.findall(sums)
+    assert "gradient size" in size[1]
+    assert run[0] == size[0]
+    assert still[0] == softmax[0]
+    colours = [run[0], still[0], sigmoid[0], *(colour for colour, _ in classes)]
+    assert len(set(colours)) == len(colours) == 6
 
 
 def test_the_likeliest_classes_come_first():

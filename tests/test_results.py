@@ -48,6 +48,22 @@ def test_notebook_escapes_foreign_text() -> None:
     assert "<script" not in html
 
 
+def test_no_face_obeys_what_is_in_foreign_text() -> None:
+    name = "red\x1b[31m \x9b2J \u202eback\r\a\nnext"
+
+    @dataclass(frozen=True)
+    class Named(Result):
+        schema: ClassVar[str] = "softgrad.named/1"
+
+        def blocks(self) -> Iterable[Block]:
+            yield from Sample(name, np.array([])).blocks()
+            yield Fields(((name, name),))
+
+    for face in (str(Named()), Named()._repr_html_()):
+        assert "red\ufffd[31m" in face
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", face)
+
+
 def test_an_interpreter_shows_the_words_and_not_the_arrays() -> None:
     assert repr(SAMPLE) == str(SAMPLE)
     assert "array(" not in repr(SAMPLE)

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from softgrad.foreign import clean_lines
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table as RichTable
@@ -201,31 +203,36 @@ class Result(ABC):
 def _paragraph(block: Paragraph) -> Text | RichTable:
     """Return a paragraph for the terminal; a bullet's or an indented line's folds hang under it."""
     from rich.table import Table as RichTable
-    from rich.text import Text
 
     style = _RICH_STYLE[block.tone]
     bullet = _BULLET.match(block.text)
     if bullet is None:
-        return Text(block.text, style=style)
+        return _text(block.text, style=style)
     hanging = RichTable.grid()
-    hanging.add_row(Text(bullet[0], style), Text(block.text[bullet.end() :], style))
+    hanging.add_row(_text(bullet[0], style=style), _text(block.text[bullet.end() :], style=style))
     return hanging
+
+
+def _text(words: str, **options: Any) -> Text:
+    """Return words for the terminal, which may be foreign: not markup, and no control codes."""
+    from rich.text import Text
+
+    return Text(clean_lines(words), **options)
 
 
 def _table(block: Table) -> RichTable:
     """Return a table for the terminal."""
     from rich.table import Table as RichTable
-    from rich.text import Text
 
-    title = Text(block.title) if block.title else None  # not markup: it may hold brackets
+    title = _text(block.title) if block.title else None
     table = RichTable(title=title, title_justify="left", title_style="bold")
     for index, name in enumerate(block.columns):
         sides = [_side(row[index]) for row in block.rows]
         side: Side = "right" if "right" in sides else "left"
         # A number that is cut short is another number: it is folded.
-        table.add_column(Text(name, justify=side), overflow="fold")
+        table.add_column(_text(name, justify=side), overflow="fold")
     for row in block.rows:
-        table.add_row(*(Text(_cell(cell), justify=_side(cell)) for cell in row))
+        table.add_row(*(_text(_cell(cell), justify=_side(cell)) for cell in row))
     return table
 
 
@@ -242,11 +249,10 @@ def _records(block: Table) -> Iterable[Text | RichTable]:
 def _fields(block: Fields) -> RichTable:
     """Return fields for the terminal: names in a column, indented."""
     from rich.table import Table as RichTable
-    from rich.text import Text
 
     grid = RichTable.grid(padding=(0, 2, 0, 0))
     for name, text in block.rows:
-        grid.add_row(Text(f"  {name}"), Text(text))
+        grid.add_row(_text(f"  {name}"), _text(text))
     return grid
 
 
@@ -268,14 +274,18 @@ def _side(cell: str | float) -> Side:
     return "left" if isinstance(cell, str) else "right"
 
 
+def _escape(words: str) -> str:
+    return html.escape(clean_lines(words))
+
+
 def _html(block: Block) -> str:
     if isinstance(block, Paragraph):
-        text = html.escape(block.text).replace("\n", "<br>")
+        text = _escape(block.text).replace("\n", "<br>")
         return f'<p style="margin:0.2em 0;{_CSS[block.tone]}">{text}</p>'
     if isinstance(block, Fields):
         rows = (
-            f'<tr><td style="{_CELL};white-space:nowrap">{html.escape(name)}</td>'
-            f'<td style="{_CELL}">{html.escape(text)}</td></tr>'
+            f'<tr><td style="{_CELL};white-space:nowrap">{_escape(name)}</td>'
+            f'<td style="{_CELL}">{_escape(text)}</td></tr>'
             for name, text in block.rows
         )
         return f"<table><tbody>{''.join(rows)}</tbody></table>"
@@ -283,12 +293,12 @@ def _html(block: Block) -> str:
 
 
 def _html_table(table: Table) -> str:
-    title = html.escape(table.title)
+    title = _escape(table.title)
     caption = f'<caption style="text-align:left;font-weight:600">{title}</caption>' if title else ""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
+    head = "".join(f"<th>{_escape(name)}</th>" for name in table.columns)
     rows = []
     for row in table.rows:
-        cells = [f'<td style="{_cell_style(cell)}">{html.escape(_cell(cell))}</td>' for cell in row]
+        cells = [f'<td style="{_cell_style(cell)}">{_escape(_cell(cell))}</td>' for cell in row]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return (
         f'<table style="margin:0.8em 0">{caption}<thead><tr>{head}</tr></thead>'

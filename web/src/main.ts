@@ -17,7 +17,7 @@ function render(): void {
   document.documentElement.dataset.theme = state.theme
   const outer = root.getBoundingClientRect().width
   // One column where the logits stand above, as in the style sheet.
-  const room = Math.max(260, Math.min(640, outer < 900 ? outer - 34 : outer - 360))
+  const room = Math.max(260, Math.min(704, outer < 900 ? outer - 34 : outer - 360))
   patch(root, page(state, { set, room, play, playing: frame !== 0, session, remember, copy }))
 }
 
@@ -96,3 +96,5 @@ const speak = answer((address) => {
 const say = (): void => speak({ address: encode(state), height: root.offsetHeight })
 new ResizeObserver(say).observe(root)
 render()
+// What the address asked for in vain is not left in it.
+write()

@@ -16,7 +16,8 @@ from softgrad.cli.command import Output, bad_values_are_bad_usage, command
 from softgrad.cli.examples import Examples, example_arguments
 from softgrad.cli.exit_codes import OF_VERDICT, OK
 from softgrad.cli.inputs import draw_inputs, read_inputs
-from softgrad.cli.parameters import file_to_write, positive, seed_option, sizes, writing
+from softgrad.cli.parameters import file_to_write, positive, seed_option, sizes
+from softgrad.cli.report_file import write_report
 from softgrad.cli.user_code import load_object, output_to_stderr
 from softgrad.errors import MissingExtraError, UsageError
 
@@ -110,13 +111,11 @@ def check(
     if report is not None:
         from softgrad.checker.jacobians import jacobians_of
         from softgrad.report.check import check_page
-        from softgrad.report.page import write
 
         with output_to_stderr():
             jacobians = jacobians_of(result, *arguments, **options)
         words = ["softgrad", "check", *words, f"--seed={seed}", *["--thorough"] * thorough]
-        with writing(report):
-            write(check_page(result, shlex.join(words), jacobians), report)
+        write_report(check_page(result, shlex.join(words), jacobians), report)
     return OF_VERDICT[result.verdict]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,12 +14,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from softgrad.errors import UsageError
+from softgrad.foreign import clean_lines
 from softgrad.results import Result, plain
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 __all__ = ["Output", "bad_values_are_bad_usage", "command"]
+
+_OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON may hold as it is, and terminals obey or cannot write."""
+
+
+def _escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,8 @@ class Output:
         if self.as_json:
             return
         for renderable in renderables:
+            if isinstance(renderable, str):
+                renderable = clean_lines(renderable)
             if self.stdout.is_terminal:
                 self.stdout.print(renderable)
                 continue
@@ -64,11 +75,17 @@ class Output:
         """Write the JSON document where one is asked for."""
         if self.as_json:
             text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
-            print(text, file=sys.stdout, flush=True)
+            print(_OBEYED.sub(_escape, text), file=sys.stdout, flush=True)
 
     def notice(self, text: str) -> None:
         """Write a line beside the results, whole: terminals wrap it where they like."""
-        self.stderr.print(text, soft_wrap=True)
+        self.stderr.print(clean_lines(text), soft_wrap=True)
+
+    def data(self, text: str) -> None:
+        """Write what programs read: to the letter, but that a terminal obeys nothing in it."""
+        file = self.stdout.file
+        file.write(clean_lines(text) if self.stdout.is_terminal else text)
+        file.flush()
 
 
 def command(

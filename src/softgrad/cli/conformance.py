@@ -10,7 +10,8 @@ import click
 
 from softgrad.cli.command import Output, bad_values_are_bad_usage, command
 from softgrad.cli.exit_codes import CHECK_FAILED, INCONCLUSIVE, OK
-from softgrad.cli.parameters import file_to_write, writing
+from softgrad.cli.parameters import file_to_write
+from softgrad.cli.report_file import write_report
 from softgrad.cli.user_code import load_object, output_to_stderr
 from softgrad.errors import UsageError
 from softgrad.promises import ADAPTERS, FRAMEWORKS, SUITES, Conformances, load_adapter
@@ -69,12 +70,10 @@ def conformance(
     output.result(Conformances(results))
     if report is not None:
         from softgrad.report.conformance import conformance_page
-        from softgrad.report.page import write
 
         words = ["softgrad", "conformance", target, *(f"--suite={suite}" for suite in suites)]
         words += [f"--framework={framework}"] if framework else []
-        with writing(report):
-            write(conformance_page(results, shlex.join(words)), report)
+        write_report(conformance_page(results, shlex.join(words)), report)
     found = {result.verdict for result in results}
     return next(code for verdict, code in _CODES.items() if verdict in found)
 

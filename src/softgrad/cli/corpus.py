@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from softgrad.checker import Report
 from softgrad.cli.command import Output, bad_values_are_bad_usage
 from softgrad.cli.exit_codes import CHECK_FAILED, INTERRUPTED, OK
 from softgrad.cli.parameters import refuse_overwriting, writing
+from softgrad.cli.report_file import write_report
 from softgrad.cli.settings import CorpusSettings
 from softgrad.explain.language_training import LanguageTraining
 from softgrad.learn.language import (
@@ -29,6 +31,9 @@ from softgrad.learn.language import (
 )
 from softgrad.learn.model_file import save_model
 from softgrad.results import counted
+
+if TYPE_CHECKING:
+    from softgrad.report.page import Page
 
 __all__ = ["train_on_corpus"]
 
@@ -68,21 +73,19 @@ def train_on_corpus(
         _save(fit, model_file)
     output.print(f"model   {model_file}")
     if page is not None:
-        with writing(page):
-            _write_page(fit, result, report, page)
+        write_report(_page(fit, result, report), page)
         output.print(f"report  {page}")
     return OK
 
 
-def _write_page(fit: _Fit, result: LanguageTraining, check: Report, path: Path) -> None:
+def _page(fit: _Fit, result: LanguageTraining, check: Report) -> Page:
     from softgrad.cli.expectations import expectations, goes_on
     from softgrad.report.language import language_page
-    from softgrad.report.page import write
 
     ids, seed = fit.corpus.held_out.ids, fit.settings.seed
     judged = expectations(fit.model, ids, seed)
     example = goes_on(fit.model, ids, seed)
-    write(language_page(result, fit.losses.steps, check, judged, example), path)
+    return language_page(result, fit.losses.steps, check, judged, example)
 
 
 def _interrupted(output: Output, fit: _Fit, model_file: Path) -> int:

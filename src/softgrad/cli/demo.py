@@ -8,7 +8,8 @@ import click
 
 from softgrad.cli.command import Output, command
 from softgrad.cli.exit_codes import CHECK_FAILED, INTERRUPTED, OK
-from softgrad.cli.parameters import file_to_write, seed_option, writing
+from softgrad.cli.parameters import file_to_write, seed_option
+from softgrad.cli.report_file import write_report
 
 
 @command()
@@ -31,7 +32,6 @@ def demo(output: Output, seed: int, file: Path) -> int:
     from softgrad.cli.fitting import Fit, Settings
     from softgrad.cli.verdicts import check_and_show
     from softgrad.explain.tour import take_tour
-    from softgrad.report.page import write
     from softgrad.report.tour import tour_page
 
     fit = Fit("digits", Settings(seed=seed))
@@ -47,8 +47,7 @@ def demo(output: Output, seed: int, file: Path) -> int:
     tour = take_tour(training, fit.model.network, X, fit.held_out.y)
     output.print(tour)
     output.document(tour.to_dict() | {"report": str(file)})
-    with writing(file):
-        write(tour_page(tour), file)
+    write_report(tour_page(tour), file, "--output")
     output.print("", f"report  {file}")
     as_expected = tour.right.verdict == "pass" and tour.wrong.verdict == "fail"
     return OK if as_expected else CHECK_FAILED

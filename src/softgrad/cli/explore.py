@@ -10,7 +10,7 @@ import click
 
 from softgrad.cli.command import Output, bad_values_are_bad_usage, command
 from softgrad.cli.local_page import LocalPage
-from softgrad.cli.parameters import file_to_write, numbers, writing
+from softgrad.cli.parameters import STDOUT, file_or_stdout, file_to_write, numbers, writing
 from softgrad.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ _FILE = "softgrad-explorer.html"
     "-o",
     "--output",
     "file",
-    type=file_to_write,
+    type=file_or_stdout,
     metavar="FILE",
-    help=f"Where the page is written.  [default: {_FILE}; with --serve nowhere]",
+    help=f"Where the page is written, - for standard output.  "
+    f"[default: {_FILE}; with --serve nowhere]",
 )
 @click.option("--no-open", is_flag=True, help="Open no browser.")
 @click.option(
@@ -63,6 +64,12 @@ def explore(
 
     with bad_values_are_bad_usage():
         explorer = explore(logits, target, view=view)
+    if file == STDOUT:
+        if output.as_json or port is not None:
+            other = "--json" if output.as_json else "--serve"
+            raise UsageError(f"-o - goes without {other}: standard output has the page")
+        output.data(explorer.page)
+        return
     if file is None and port is None:
         file = file_to_write(_FILE)
     url = ""

@@ -24,6 +24,8 @@ from softgrad.maps import AbstractMap
 __all__ = [
     "MAP_NAMES",
     "NEGATIVE_NUMBERS",
+    "STDOUT",
+    "file_or_stdout",
     "file_to_write",
     "given_options",
     "map_option",
@@ -48,6 +50,9 @@ _WITH_TEMPERATURE: dict[str, Callable[..., AbstractMap]] = {
     "softmax": sg.Softmax,
     "log_softmax": sg.LogSoftmax,
 }
+
+STDOUT = Path("-")
+"""What stands for standard output where a file may be named; a file of that name is ``./-``."""
 
 # Else a list of numbers that begins with a minus would be taken for an option.
 NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
@@ -150,6 +155,8 @@ def given_options() -> set[str]:
 def file_to_write(text: str) -> Path:
     """Return a path at which a file can be written, which is tried before any work is done."""
     path = Path(text)
+    if text == str(STDOUT):
+        raise click.BadParameter("-: expected a file; standard output has the results")
     if path.is_dir():
         raise click.BadParameter(f"{text}: expected a file, got a directory")
     if not path.parent.is_dir():
@@ -162,6 +169,11 @@ def file_to_write(text: str) -> Path:
     except OSError as error:
         raise click.BadParameter(f"{text}: {unwritable(error)}") from error
     return path
+
+
+def file_or_stdout(text: str) -> Path:
+    """Return such a path, or `STDOUT` for ``-``."""
+    return STDOUT if text == str(STDOUT) else file_to_write(text)
 
 
 def refuse_overwriting(source: str, *outputs: Path | None) -> None:

@@ -92,7 +92,7 @@ def predict(
         with writing(file):
             write_atomically(file, _as_csv(trained.classes, predicted, p))
     elif not output.as_json:
-        click.echo(_as_csv(trained.classes, predicted, p), nl=False)
+        output.data(_as_csv(trained.classes, predicted, p))
     output.document(
         {
             "schema": "softgrad.predict/1",

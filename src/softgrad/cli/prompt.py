@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import click
-
 from softgrad.cli.command import Output, bad_values_are_bad_usage
 from softgrad.cli.parameters import writing
 from softgrad.files import write_atomically
@@ -40,7 +38,7 @@ def go_on(
         words = ", ".join(word.strip() or repr(word) for word in unknown)
         output.notice(f"softgrad: the model does not know: {words}")
     if file is None and not output.as_json:
-        text = _shown(prompt, tokens)
+        text = _shown(output, prompt, tokens)
     else:
         text = "".join(tokens)
     if file is not None:
@@ -58,12 +56,12 @@ def go_on(
     )
 
 
-def _shown(prompt: str, tokens: Iterator[str]) -> str:
+def _shown(output: Output, prompt: str, tokens: Iterator[str]) -> str:
     """Print a text as it comes, and return it."""
-    click.echo(prompt, nl=False)
+    output.data(prompt)
     drawn = []
     for token in tokens:
-        click.echo(token, nl=False)
+        output.data(token)
         drawn.append(token)
-    click.echo()
+    output.data("\n")
     return "".join(drawn)

@@ -14,6 +14,7 @@ import numpy as np
 from softgrad.cli.command import Output, bad_values_are_bad_usage
 from softgrad.cli.exit_codes import OK
 from softgrad.cli.parameters import writing
+from softgrad.cli.report_file import write_report
 from softgrad.explain.judged import Judged
 from softgrad.explain.regression import Regression
 from softgrad.learn.classifier import SoftmaxClassifier
@@ -78,12 +79,11 @@ def train_regression(
             save_model(model_file, model)
     output.print(f"model   {model_file}")
     if report is not None:
-        from softgrad.report.page import write
         from softgrad.report.regression import regression_page
 
-        with writing(report):
-            judged = _judged(model, data, target)
-            write(regression_page(regression, judged, _command(data, target, settings)), report)
+        judged = _judged(model, data, target)
+        page = regression_page(regression, judged, _command(data, target, settings))
+        write_report(page, report)
         output.print(f"report  {report}")
     return OK
 

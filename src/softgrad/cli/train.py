@@ -19,6 +19,7 @@ from softgrad.cli.parameters import (
     sizes,
     writing,
 )
+from softgrad.cli.report_file import write_report
 from softgrad.cli.settings import CorpusSettings, Settings, default_of, names
 from softgrad.errors import UsageError
 
@@ -221,11 +222,9 @@ def _finish(output: Output, fit: Fit, model_file: Path, report: Path | None) -> 
         _save(fit, model_file)
     output.print(f"model   {model_file}")
     if report is not None:
-        from softgrad.report.page import write
         from softgrad.report.training import training_page
 
-        with writing(report):
-            write(training_page(training, fit.judged()), report)
+        write_report(training_page(training, fit.judged()), report)
         output.print(f"report  {report}")
     return OK
 

@@ -45,8 +45,11 @@ def _conditions(fit: Fit) -> tuple[str, str]:
 
 def _table(checks: Sequence[LayerCheck]) -> Table:
     """Return one line a layer: its verdict, its error and the error bar."""
-    table = Table("layer", "gradient")
-    table.add_column("relative error", justify="right")
+    table = Table()
+    # What has no room is folded: a name or a number that is cut is another one.
+    table.add_column("layer", overflow="fold")
+    table.add_column("gradient", overflow="fold")
+    table.add_column("relative error", justify="right", overflow="fold")
     for at in checks:
         report = at.report
         error = ""

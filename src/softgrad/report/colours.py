@@ -9,13 +9,29 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["INK", "PALETTE", "RGB", "contrast", "diverging", "hexadecimal", "sequential", "stroke"]
+__all__ = [
+    "FOLLOWED",
+    "INK",
+    "PALETTE",
+    "RGB",
+    "SIGMOID",
+    "SUM",
+    "contrast",
+    "diverging",
+    "hexadecimal",
+    "sequential",
+    "stroke",
+]
 
 RGB = NDArray[np.uint8]
 """Colours, [..., 3]."""
 
 # At least 3:1 against white and against the dark page, so that one palette serves both.
 PALETTE = ("#2b7bc4", "#d2570d", "#0c8f6d", "#a05cc4", "#a87a08", "#c94f86")
+
+# Where a gradient is followed three classes have the first colours, and the runs one each of their
+# own: a colour means the same in every such picture.
+FOLLOWED, SIGMOID, SUM = 3, 4, 5
 
 # On every cell, 4.5:1 at the least: the same number looks the same in all of them.
 INK = "#000"

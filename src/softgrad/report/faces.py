@@ -10,6 +10,7 @@ from softgrad.explain.tables import largest
 from softgrad.explain.training import Training
 from softgrad.nn import History
 from softgrad.promises import Conformance
+from softgrad.report.colours import FOLLOWED
 from softgrad.report.conformance import promises_figure
 from softgrad.report.learning import confusion_figure, loss_figure
 from softgrad.report.lines import Line, line_chart
@@ -53,7 +54,7 @@ def _followed(result: Followed) -> Markup:
     three, sums = seen.outputs.shape[1] == 3, seen.outputs.sum(axis=1)
     if not three or np.abs(sums - 1).max() > 1e-6:
         return curves
-    path = Path(result.objective, seen.outputs)
+    path = Path(result.objective, seen.outputs, FOLLOWED)
     return join(simplex([path], ["p[0] = 1", "p[1] = 1", "p[2] = 1"], "Outputs"), curves)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
@@ -34,6 +34,8 @@ class Line:
     name: str
     y: ArrayLike
     x: ArrayLike | None = None
+    colour: int | None = None
+    """Which of the palette's, where it means something; else lines count from 0."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class _Points:
     name: str
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+    colour: int
 
     @property
     def drawn(self) -> NDArray[np.bool_]:
@@ -86,7 +89,7 @@ def line_chart(
     """
     if not lines:
         raise ValueError(mismatch("lines", "at least one Line", "none"))
-    points = [_points(line) for line in lines]
+    points = [_points(line, place) for place, line in enumerate(lines)]
     notes = []
     if len(points) > MOST_LINES:
         notes.append(f"{MOST_LINES} of {len(points)} lines: those with the widest range")
@@ -106,7 +109,7 @@ def line_chart(
         text(y_label, 0, FONT_SIZE / 2, limit=_WIDTH, quiet=True) if y_label else "",
         _below(x_label, (left + right) / 2) if x_label else "",
         _axes(x_scale, y_scale),
-        *(_line(i, line, x_scale, y_scale) for i, line in enumerate(points)),
+        *(_line(line, x_scale, y_scale) for line in points),
         _names(points, y_scale, right + LABEL_GAP),
     )
     pieces = [Piece(chart, _WIDTH, _HEIGHT), *(line_of_text(note, quiet=True) for note in notes)]
@@ -114,13 +117,14 @@ def line_chart(
     return drawing(stack(pieces), title, "; ".join(words))
 
 
-def _points(line: Line) -> _Points:
+def _points(line: Line, place: int) -> _Points:
     y = np.asarray(line.y, dtype=float)
     x = np.arange(y.size, dtype=float) if line.x is None else np.asarray(line.x, dtype=float)
     if y.ndim != 1 or x.shape != y.shape:
         expected = "as many values along one axis as `x`"
         raise ValueError(mismatch("y", expected, f"shapes {y.shape} and {x.shape}"))
-    return _Points(line.name, _drawable(x), _drawable(y))
+    colour = place if line.colour is None else line.colour
+    return _Points(line.name, _drawable(x), _drawable(y), colour)
 
 
 def _drawable(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -132,13 +136,13 @@ def _drawable(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _widest(points: Sequence[_Points]) -> list[_Points]:
     ranges = [float(np.ptp(line.y[line.drawn])) if line.drawn.any() else -1.0 for line in points]
     kept = np.sort(np.argsort(np.negative(ranges), kind="stable")[:MOST_LINES])
-    return [points[i] for i in kept]
+    return [replace(points[i], colour=place) for place, i in enumerate(kept)]
 
 
 def _positive(points: Sequence[_Points]) -> tuple[list[_Points], int]:
     """Return the lines with gaps where a logarithm has no place, and how many those are."""
     hidden = sum(int((line.y <= 0).sum()) for line in points)
-    return [_Points(p.name, p.x, np.where(p.y > 0, p.y, np.nan)) for p in points], hidden
+    return [replace(p, y=np.where(p.y > 0, p.y, np.nan)) for p in points], hidden
 
 
 def _ends(values: list[NDArray[np.float64]]) -> tuple[float, float]:
@@ -185,10 +189,10 @@ def _rule(x1: float, y1: float, x2: float, y2: float, strength: float) -> Markup
     return tag("line", **ends, stroke="currentColor", stroke_opacity=strength)
 
 
-def _line(index: int, line: _Points, x_scale: AbstractScale, y_scale: AbstractScale) -> Markup:
+def _line(line: _Points, x_scale: AbstractScale, y_scale: AbstractScale) -> Markup:
     path = thin(x_scale(line.x), y_scale(line.y))
     style = {"fill": "none", "stroke_linejoin": "round"}
-    return tag("path", d=path, **style, **stroke(index)) if path else Markup("")
+    return tag("path", d=path, **style, **stroke(line.colour)) if path else Markup("")
 
 
 def _names(points: Sequence[_Points], y_scale: AbstractScale, x: float) -> Markup:
@@ -197,8 +201,8 @@ def _names(points: Sequence[_Points], y_scale: AbstractScale, x: float) -> Marku
     ends = [float(y_scale(p.y[p.drawn][-1])) if p.drawn.any() else bottom for p in points]
     places = spread(ends, FONT_SIZE + 4, top, bottom)
     parts = []
-    for i, (line, y) in enumerate(zip(points, places, strict=True)):
-        parts.append(tag("line", x1=x, y1=y, x2=x + _SWATCH, y2=y, **stroke(i)))
+    for line, y in zip(points, places, strict=True):
+        parts.append(tag("line", x1=x, y1=y, x2=x + _SWATCH, y2=y, **stroke(line.colour)))
         parts.append(text(line.name, x + _SWATCH + LABEL_GAP, y, limit=_LONGEST_LABEL))
     return join(*parts)
 

@@ -15,8 +15,8 @@ from markupsafe import Markup
 import softgrad
 from softgrad.errors import mismatch
 from softgrad.files import write_atomically
+from softgrad.foreign import clean_lines
 from softgrad.report.scales import pretty
-from softgrad.report.words import clean
 from softgrad.results import Block, Paragraph
 
 if TYPE_CHECKING:
@@ -120,4 +120,4 @@ def _clean(value: Any) -> Any:
     """Take out of a foreign string what HTML cannot hold; only its line breaks stay."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return "\n".join(clean(line) for line in value.splitlines())
+    return clean_lines(value)

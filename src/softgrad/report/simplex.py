@@ -29,6 +29,8 @@ class Path:
 
     name: str
     points: ArrayLike
+    colour: int | None = None
+    """Which of the palette's, where it means something; else paths count from 0."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,11 @@ def simplex(paths: Sequence[Path], corners: Sequence[str], title: str) -> Markup
     if len(corners) != 3:
         raise ValueError(mismatch("corners", "3 names", len(corners)))
     points = [_probabilities(path) for path in paths]
+    colours = [i if path.colour is None else path.colour for i, path in enumerate(paths)]
     plane = Piece(
         join(
             _PLANE.drawn(corners),
-            *(_draw(i, p @ _PLANE.corners) for i, p in enumerate(points)),
+            *(_draw(colour, p @ _PLANE.corners) for colour, p in zip(colours, points, strict=True)),
         ),
         _PLANE.width,
         _PLANE.height,
@@ -135,7 +138,7 @@ def simplex(paths: Sequence[Path], corners: Sequence[str], title: str) -> Markup
         f"{path.name}: from {_triple(p[0])} to {_triple(p[-1])}"
         for path, p in zip(paths, points, strict=True)
     ]
-    return drawing(stack([plane, _legend(paths)], gap=6), title, "; ".join(words))
+    return drawing(stack([plane, _legend(paths, colours)], gap=6), title, "; ".join(words))
 
 
 def _probabilities(path: Path) -> NDArray[np.float64]:
@@ -153,11 +156,11 @@ def _triple(p: NDArray[np.float64]) -> str:
     return f"({', '.join(pretty(value, 3) for value in p.tolist())})"
 
 
-def _draw(index: int, path: NDArray[np.float64]) -> Markup:
+def _draw(place: int, path: NDArray[np.float64]) -> Markup:
     """Draw one path [T, 2]: its line, two arrow heads, a ring at the start, a dot at the end."""
-    colour = PALETTE[index % len(PALETTE)]
+    colour = PALETTE[place % len(PALETTE)]
     path = _spaced(path)
-    line = tag("path", d=_through(path), fill="none", stroke_linejoin="round", **stroke(index))
+    line = tag("path", d=_through(path), fill="none", stroke_linejoin="round", **stroke(place))
     (x0, y0), (x1, y1) = path[0].tolist(), path[-1].tolist()
     return join(
         line if len(path) > 1 else "",
@@ -198,15 +201,15 @@ def _through(points: NDArray[np.float64]) -> str:
     return thin(points[:, 0], points[:, 1])
 
 
-def _legend(paths: Sequence[Path]) -> Piece:
+def _legend(paths: Sequence[Path], colours: Sequence[int]) -> Piece:
     """Name the paths where there are several, and explain the marks."""
-    rows = [_entry(i, path.name) for i, path in enumerate(paths)] if len(paths) > 1 else []
-    return stack([*rows, _marks()], gap=3)
+    rows = [_entry(c, path.name) for c, path in zip(colours, paths, strict=True)]
+    return stack([*(rows if len(rows) > 1 else []), _marks()], gap=3)
 
 
-def _entry(index: int, name: str) -> Piece:
+def _entry(colour: int, name: str) -> Piece:
     width = _PLANE.width
-    line = tag("line", x1=2, y1=8, x2=22, y2=8, **stroke(index))
+    line = tag("line", x1=2, y1=8, x2=22, y2=8, **stroke(colour))
     return Piece(join(line, text(name, 30, 8, limit=width - 30)), width, 16)
 
 

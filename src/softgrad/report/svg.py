@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from softgrad.report.words import FONT_SIZE, LONGEST, clean, shorten, width_of
+from softgrad.foreign import clean
+from softgrad.report.words import FONT_SIZE, LONGEST, shorten, width_of
 
 __all__ = [
     "Attributes",

@@ -13,12 +13,14 @@ from softgrad.explain.hidden_softmax import HiddenSoftmax
 from softgrad.explain.tables import largest
 from softgrad.explain.tour import Tour
 from softgrad.maps import softmax
+from softgrad.report.colours import FOLLOWED, SIGMOID, SUM
 from softgrad.report.heat_map import Panel, heat_map, heat_maps
 from softgrad.report.lines import Line, line_chart
 from softgrad.report.page import Figure
 from softgrad.report.scales import pretty
 from softgrad.report.sentences import course, named
 from softgrad.report.simplex import Path, simplex
+from softgrad.report.svg import join
 
 __all__ = [
     "DIAGONAL",
@@ -77,24 +79,25 @@ def product_figure(tour: Tour) -> Figure:
     t = (np.arange(sample.p.size) == sample.target).astype(np.float64)  # [K]
     g = -t / sample.p
     product = softmax.vjp(sample.logits, g)
-    columns = np.stack([sample.p, t, sample.p - t, product], axis=1) + 0.0  # [K, 4], no −0
+    columns = np.stack([product, sample.p - t, sample.p, t], axis=1) + 0.0  # [K, 4], no −0
     order = _likeliest_first(sample.p)
-    svg = heat_map(
-        columns[order],
-        "From matrix to vector",
-        [sample.classes[k] for k in order],
-        ("p", "t", "p − t", "Jᵀ·g"),
-        row_title="class",
+    names = [sample.classes[k] for k in order]
+    # Each on a scale of its own: g is large where p is small.
+    svg = join(
+        heat_map(sample.jacobian[np.ix_(order, order)], "The matrix Jᵀ", names, names),
+        heat_map(g[order, None] + 0.0, "times g", names, ["g"]),
+        heat_map(columns[order], "is Jᵀ·g", names, ["Jᵀ·g", "p − t", "p", "t"]),
     )
-    gap = float(np.abs(columns[:, 2] - columns[:, 3]).max())
+    gap = float(np.abs(columns[:, 0] - columns[:, 1]).max())
     same = "exactly the same" if gap == 0 else f"the same, up to {pretty(gap, 2)}"
     return Figure(
         svg,
         "The matrix is not handed on: it is multiplied by the gradient g that arrives, one number "
-        "a class, and Jᵀ·g leaves, one number a class. p: what the network says. t: what is right. "
-        f"g: here that of −log p({named(sample.classes[sample.target])}), so {pretty(g.min(), 2)} "
-        f"at this class, and 0 elsewhere. The last two columns are {same}: softmax and "
-        "cross-entropy together send back p − t.",
+        "a class, and Jᵀ·g leaves, one number a class. Here g is that of −log "
+        f"p({named(sample.classes[sample.target])}): {pretty(g.min(), 2)} at this class and 0 "
+        f"elsewhere, so the product is {pretty(g.min(), 2)} times the column of this class. p: "
+        f"what the network says. t: what is right. The columns Jᵀ·g and p − t are {same}: softmax "
+        "and cross-entropy together send back p − t.",
     )
 
 
@@ -137,7 +140,10 @@ def _triangle(tour: Tour) -> Figure:
     seen, still = tour.followed.trajectory.outputs, tour.followed_sum.trajectory.outputs
     names = tour.followed_classes
     target = named(names[1])
-    paths = [Path(f"climbing on p({target})", seen), Path("climbing on the sum", still)]
+    paths = [
+        Path(f"climbing on p({target})", seen, FOLLOWED),
+        Path("climbing on the sum", still, SUM),
+    ]
     ends = ", ".join(pretty(value, 2) for value in seen[-1].tolist())
     moved = float(np.abs(still[-1] - still[0]).max())
     rest = "does not move at all" if moved == 0 else f"moves by {pretty(moved, 2)}"
@@ -153,10 +159,10 @@ def _triangle(tour: Tour) -> Figure:
 def _curves(tour: Tour) -> Figure:
     seen = tour.followed.trajectory
     lines = [
-        Line(f"p({named(name)})", seen.outputs[:, k])
+        Line(f"p({named(name)})", seen.outputs[:, k], colour=k)
         for k, name in enumerate(tour.followed_classes)
     ]
-    lines.append(Line("gradient size", seen.gradient_size))
+    lines.append(Line("gradient size", seen.gradient_size, colour=FOLLOWED))
     peak = int(seen.gradient_size.argmax())
     return Figure(
         line_chart(lines, "Outputs and gradient by step", x_label="step", y_label="p, or size"),
@@ -168,12 +174,12 @@ def _curves(tour: Tour) -> Figure:
 
 
 def _sums(tour: Tour) -> Figure:
-    runs = [tour.followed_sum.trajectory, tour.followed_sum.sigmoid]
-    seen = [run for run in runs if run is not None]
-    ends = [f"with {run.outputs_map} it {course(run.objective.tolist())}" for run in seen]
+    runs = [(tour.followed_sum.trajectory, SUM), (tour.followed_sum.sigmoid, SIGMOID)]
+    seen = [(run, colour) for run, colour in runs if run is not None]
+    ends = [f"with {run.outputs_map} it {course(run.objective.tolist())}" for run, _ in seen]
     return Figure(
         line_chart(
-            [Line(run.outputs_map, run.objective) for run in seen],
+            [Line(run.outputs_map, run.objective, colour=colour) for run, colour in seen],
             "The plain sum by step",
             x_label="step",
             y_label="sum of three outputs",

@@ -1,4 +1,4 @@
-"""Foreign words made fit to draw: without what breaks a page, measured, and cut where room ends."""
+"""Foreign words made fit to draw: measured, and cut where room ends."""
 
 from __future__ import annotations
 
@@ -6,36 +6,17 @@ import unicodedata
 
 import numpy as np
 
-__all__ = ["FONT_SIZE", "LABEL_GAP", "LONGEST", "clean", "shorten", "width_of"]
+from softgrad.foreign import clean
+
+__all__ = ["FONT_SIZE", "LABEL_GAP", "LONGEST", "shorten", "width_of"]
 
 FONT_SIZE = 12
 LABEL_GAP = 6
 # Characters of a label: marks that combine take no width, so that width alone bounds nothing.
 LONGEST = 200
 
-# Embeddings, overrides and isolates: one of them left open turns the rest of a page around.
-_BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 _NARROW = set("ijlrtfI.,:;'|!()[]-/ ")
 _BROAD = set("mwMW@%−×+=<>~…—")
-
-
-def clean(value: str) -> str:
-    """Make a foreign string one line that HTML and XML can hold and that keeps its direction.
-
-    >>> clean("a\\tb\\x00")
-    'a b\ufffd'
-    """
-    if value.isprintable():  # nearly always, and none of these has anything to clean
-        return value
-    return "".join(map(_clean_character, value))
-
-
-def _clean_character(c: str) -> str:
-    if c in "\t\n\r\u2028\u2029\x85":
-        return " "
-    code = ord(c)
-    forbidden = unicodedata.category(c) in ("Cc", "Cs") or code & 0xFFFE == 0xFFFE
-    return "\ufffd" if forbidden or 0xFDD0 <= code <= 0xFDEF or code in _BIDI else c
 
 
 def width_of(content: str, size: float = FONT_SIZE) -> float:

@@ -118,6 +118,7 @@ export const check: View = {
       `u = ${array(DIRECTION.slice(0, state.z.length))}`,
       `g = ${array(COTANGENT.slice(0, state.z.length))}`,
       "claimed, true = backward(z, g) @ u, sg.softmax.vjp(z, g) @ u",
+      'print(f"slope along u: the backward says {claimed:.4g}, and it is {true:.4g}")',
     )
   },
   body(state, { set, room }) {

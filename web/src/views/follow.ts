@@ -191,11 +191,13 @@ function ends(points: readonly Point[], state: State): Description {
 }
 
 function history(points: readonly Point[], state: State, { room }: Page): Description {
+  const title = "The size of the gradient, step by step"
   const sizes = points.map(({ size }) => size)
+  if (!sizes.some((size) => size > 0)) return figure(title, "It is exactly zero at every step.")
   const floor = Math.max(Math.min(...sizes), 1e-12)
   const ceiling = Math.max(...sizes, 1e-11)
   return figure(
-    "The size of the gradient, step by step",
+    title,
     "Where it falls, each step is shorter than the one before.",
     chart({
       title: "Size of the gradient at every step",

@@ -19,11 +19,17 @@ const TITLES: Readonly<Record<Head["name"], string>> = {
 
 const shown = (state: State): Head[] => [SOFTMAX, state.cells ? SIGMOID_ALL : SIGMOID, SQUARED]
 
-/** The row with another logit for the target. */
-const withTarget = (state: State, value: number): number[] =>
-  state.z.map((x, k) => (k === state.t ? value : x))
+/** The likeliest of the wrong classes. */
+const rivalOf = ({ z, t }: State): number =>
+  z.reduce((best, x, k) => (k !== t && (best === t || x > z[best]) ? k : best), t)
 
-const others = (state: State): number[] => state.z.filter((_, k) => k !== state.t)
+/** The row with the target so far ahead of its rival, and their sum as it is. */
+const withLead = (state: State, rival: number, lead: number): number[] => {
+  const middle = (state.z[state.t] + state.z[rival]) / 2
+  return state.z.map((x, k) =>
+    k === state.t ? middle + lead / 2 : k === rival ? middle - lead / 2 : x,
+  )
+}
 
 export const heads: View = {
   name: "heads",
@@ -73,19 +79,18 @@ export const heads: View = {
     )
   },
   body(state, { set, room }) {
-    const at = (value: number): number[] => withTarget(state, value)
     const answers = shown(state).map((head) => ({ head, ...head.at(state.z, state.t) }))
     const limit = limitOf(
       answers.flatMap(({ z_bar }) => z_bar),
       0.01,
     )
-    const centre = Math.max(...others(state))
-    const [low, high] = [
-      Math.min(centre - 12, state.z[state.t]),
-      Math.max(centre + 12, state.z[state.t]),
-    ]
+    const rival = rivalOf(state)
+    const lead = state.z[state.t] - state.z[rival]
+    const end = Math.max(12, Math.abs(lead))
+    const [low, high] = [-end, end]
     const sweep = Array.from({ length: 121 }, (_, i) => low + ((high - low) * i) / 120)
-    const size = (head: Head, value: number): number => norm(head.at(at(value), state.t).z_bar)
+    const size = (head: Head, lead: number): number =>
+      norm(head.at(withLead(state, rival, lead), state.t).z_bar)
     const lines = shown(state).map((head, i) => ({
       name: TITLES[head.name],
       colour: PALETTE[[2, 3, 4][i]],
@@ -138,17 +143,17 @@ export const heads: View = {
         toggle("Every sigmoid cell has a loss", state.cells, (cells) => set({ cells })),
       ),
       figure(
-        "How large the gradient is, as the target's logit moves",
-        "Left: confidently wrong. Right: confidently right. Cross-entropy's gradient is largest where the error is. Squared error's is multiplied by softmax's Jacobian, which is nearly zero where one output is nearly 1.",
+        "How large the gradient is, from confidently wrong to confidently right",
+        `Class ${state.t} and its strongest rival, ${rival}, are moved against each other; the dots are where they stand. Far left the answer is certain and wrong: cross-entropy's gradient is largest there, and squared error's dies, for it is multiplied by softmax's Jacobian, which is nearly zero where one output is nearly 1.`,
         chart({
-          title: "Size of the gradient in z over the target's logit, for three heads",
-          x: { label: `logit of the target, z[${state.t}]`, low, high },
+          title: "Size of the gradient in z over the target's lead, for three heads",
+          x: { label: `lead of the right class, z[${state.t}] − z[${rival}]`, low, high },
           y: { label: "", low: 0, high: highest },
           lines,
           width: room,
           dots: shown(state).map((head, i) => ({
-            x: state.z[state.t],
-            y: size(head, state.z[state.t]),
+            x: lead,
+            y: size(head, lead),
             colour: lines[i].colour,
           })),
         }),

@@ -6,16 +6,28 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from softgrad.errors import MissingExtraError, mismatch
-from softgrad.report.words import clean, shorten
+from softgrad.foreign import clean
+from softgrad.report.words import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PLAIN", "SMALL", "add_legend", "axes_or_new", "one_each", "short", "with_notes"]
+__all__ = [
+    "FAINT",
+    "PLAIN",
+    "SMALL",
+    "add_legend",
+    "axes_or_new",
+    "one_each",
+    "short",
+    "with_notes",
+]
 
 PLAIN: dict[str, Any] = {"parse_math": False}
 """A class may be called $5 or x_1."""
 SMALL: dict[str, Any] = {"fontsize": "small"}
+FAINT: dict[str, Any] = {"color": "0.5", "alpha": 0.25, "linewidth": 0.8}
+"""Of lines that measure: they stay behind on white and on black."""
 _LONGEST_LABEL = 120.0
 
 

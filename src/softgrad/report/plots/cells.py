@@ -24,6 +24,8 @@ _SHADES = 257
 _MOST_LABELS = 12
 _CELL = 0.62
 """The width of a cell with a number, in inches."""
+_LETTERS = 13
+"""About as many stand on an inch."""
 
 
 @cache
@@ -82,7 +84,8 @@ def label_cells(
     shown = labelled_places(len(columns), -(-len(columns) // _MOST_LABELS))
     names = [short(columns[c]) for c in shown]
     turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    style = PLAIN | (turned if max(map(len, names)) * len(names) > 60 else {})
+    room = _LETTERS * ax.get_window_extent().width / ax.figure.dpi
+    style = PLAIN | (turned if max(map(len, names)) * len(names) > room else {})
     ax.set_xticks([places[c] + 0.5 for c in shown], names, **style)
     ax.tick_params(length=0)
     ax.set_ylim(len(rows), 0)

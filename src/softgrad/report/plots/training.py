@@ -11,7 +11,7 @@ from softgrad.errors import mismatch
 from softgrad.explain.training import Training
 from softgrad.nn import History
 from softgrad.report.colours import stroke
-from softgrad.report.plots.canvas import SMALL, add_legend, axes_or_new, with_notes
+from softgrad.report.plots.canvas import FAINT, SMALL, add_legend, axes_or_new, with_notes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ def plot_training(training: Any, what: str | None = None, *, ax: Axes | None = N
     ax.set_ylabel(_LABELS[what])
     ax.set_xlabel(with_notes("step" if what == "gap" else "epoch", notes))
     ax.locator_params(axis="x", integer=True)
-    ax.grid(axis="y", color="0.9", linewidth=0.8)
+    ax.grid(axis="y", **FAINT)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(which="both", labelsize=SMALL["fontsize"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from softgrad.report.plots.canvas import PLAIN, SMALL, short
+from softgrad.report.plots.canvas import FAINT, PLAIN, SMALL, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def draw_triangle(ax: Axes, corners: Sequence[str]) -> None:
         here, others = _CORNERS[k], np.delete(_CORNERS, k, axis=0)  # [2], [2, 2]
         for share in (0.25, 0.5, 0.75):
             ends = share * here + (1 - share) * others
-            ax.plot(*ends.T, color="0.88", linewidth=0.8, zorder=0)
+            ax.plot(*ends.T, zorder=0, **FAINT)
     ax.fill(*_CORNERS.T, fill=False, edgecolor="0.45", linewidth=1.0, zorder=1, gid=_MARK)
     aligned = (("left", "top", -0.04), ("right", "top", -0.04), ("center", "bottom", 0.03))
     for name, (x, y), (ha, va, dy) in zip(corners, _CORNERS, aligned, strict=True):
