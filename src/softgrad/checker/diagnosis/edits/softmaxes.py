@@ -23,11 +23,7 @@ from softgrad.checker.diagnosis.hypotheses.projection import (
     WRONG_AXIS,
 )
 from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY, SCALE, SIGN, SPREAD, ZERO
-from softgrad.checker.diagnosis.hypotheses.stand_ins import (
-    AXIS_FOR_S,
-    DIAGONAL_ELSEWHERE,
-    SLICE_FOR_S,
-)
+from softgrad.checker.diagnosis.hypotheses.stand_ins import DIAGONAL_ELSEWHERE, SLICE_FOR_S
 from softgrad.checker.diagnosis.hypotheses.variables import FORMULA_OF_INPUT
 from softgrad.checker.diagnosis.view import View, differ_along
 from softgrad.checker.richardson import rms
@@ -37,7 +33,7 @@ __all__ = ["softmaxes", "tails"]
 
 _OF_SOFTMAX = (
     DIAGONAL_ONLY, OTHER_MAP, SIGN_OFF, OUTER_FACTOR, PROJECTION, WRONG_AXIS, IDENTITY,
-    DIAGONAL_ELSEWHERE, AXIS_FOR_S, SLICE_FOR_S, FORMULA_OF_INPUT,
+    DIAGONAL_ELSEWHERE, SLICE_FOR_S, FORMULA_OF_INPUT,
 )  # fmt: skip
 _OF_TAILS = [
     hypothesis

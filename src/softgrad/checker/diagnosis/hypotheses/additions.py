@@ -100,7 +100,9 @@ CENTRED = Hypothesis(
     "projection-term", "A = J·C or C·J, C = I − mean", "rows that do not sum to 0", _centred,
     factor=False,
 )  # fmt: skip
-DECAY = Hypothesis("chain-term", "A = J ± c·x", "another c at another x", _decay, factor=False)
+DECAY = Hypothesis(
+    "chain-term", "A = J ± c·x", "another c at another x", _decay, factor=False, costly=True
+)
 INNER_PRODUCT = Hypothesis(
     "projection-term", "A = J + u·sᵀ", "a right factor that is not s", _inner_product, factor=False
 )

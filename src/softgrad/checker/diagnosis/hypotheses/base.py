@@ -38,4 +38,4 @@ class Hypothesis:
     vanishing: bool = False
     """Whether it may say that A is nothing but rounding."""
     costly: bool = False
-    """Whether it needs further calls: it is tried where nothing else fits."""
+    """Whether it needs further calls, or a number that it finds: tried where nothing else fits."""
