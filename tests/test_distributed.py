@@ -22,7 +22,7 @@ if not torch.distributed.is_available():
     pytest.skip("PyTorch was built without torch.distributed", allow_module_level=True)
 
 import distributed_calls as calls  # noqa: E402
-from distributed_world import World, started_world  # noqa: E402
+from distributed_world import World, in_folder, started_world  # noqa: E402
 
 N, D, K = 6, 3, 7
 SPLITS = [(7,), (3, 4), (7, 0), (0, 7), (2, 0, 5), (1, 3, 0, 3)]
@@ -62,7 +62,7 @@ DOTS = {"x_dot": probe((N, D), 4), "W_dot": probe((K, D), 5), "bias_dot": probe(
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with started_world(tmp_path_factory.mktemp("world")) as world:
+    with started_world(in_folder(tmp_path_factory.mktemp("world"))) as world:
         yield world
 
 

@@ -16,6 +16,7 @@ from softgrad.frameworks.torch.operator import Arrays, empty
 from softgrad.frameworks.torch.products import Value
 from softgrad.frameworks.torch.shortcut import AbstractKeepingRule, KeptGradients, take
 from softgrad.heads import LinearCrossEntropy
+from softgrad.losses.spread.shards import told
 from softgrad.losses.targets import arrays_of
 
 __all__ = ["HeadRule", "directions", "head_value", "unwanted"]
@@ -40,9 +41,10 @@ def head_value(
     """
     if any(map(is_spread, (x, W, bias, *arrays_of(targets)))):
         return dtensors().head_value(head, x, W, targets, bias, options)
-    x = real_array("x", x)
-    others = (v if v is None else same_kind(name, v, x) for name, v in (("W", W), ("bias", bias)))
-    constants, tensors = Constants.of(targets, options, x)
+    with told(options.get("group")):
+        x, named = real_array("x", x), (("W", W), ("bias", bias))
+        others = [v if v is None else same_kind(name, v, x) for name, v in named]
+        constants, tensors = Constants.of(targets, options, x)
     rule, arrays = HeadRule(head, constants), (x, *others, *tensors)
     if rule.keeps_gradients(arrays):
         return take(KeptGradients(rule), *arrays)

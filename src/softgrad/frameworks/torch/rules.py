@@ -29,6 +29,7 @@ from softgrad.kernels import How, Impl
 from softgrad.linear import OnAxis
 from softgrad.losses.base import AbstractLoss, Options
 from softgrad.losses.reduced import ReducedLoss
+from softgrad.losses.spread.shards import told
 from softgrad.maps.base import AbstractMap
 
 __all__ = ["LossRule", "MapRule", "loss_value", "map_value"]
@@ -51,9 +52,10 @@ def loss_value(loss: AbstractLoss, x: Any, targets: Any, options: Options) -> Ar
     """
     if is_spread(x):
         return dtensors().loss_value(loss, x, targets, options)
-    x = real_array("x", x)
-    axis = _from_the_end(loss, x, options.get("axis", -1))
-    constants, tensors = Constants.of(targets, {**options, "axis": axis}, x)
+    with told(options.get("group")):
+        x = real_array("x", x)
+        axis = _from_the_end(loss, x, options.get("axis", -1))
+        constants, tensors = Constants.of(targets, {**options, "axis": axis}, x)
     rule, arrays = LossRule(loss, constants), (x, *tensors)
     if rule.keeps_gradients(arrays):
         return take(KeptGradients(rule), *arrays)

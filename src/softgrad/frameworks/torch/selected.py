@@ -14,6 +14,7 @@ from softgrad.frameworks.torch.operator import Arrays, empty
 from softgrad.frameworks.torch.products import AbstractRule, Value
 from softgrad.heads.selected_log_probs import SelectedLogProbs
 from softgrad.heads.selected_rows import Selected
+from softgrad.losses.spread.shards import told
 
 __all__ = ["selected_value"]
 
@@ -25,9 +26,9 @@ def selected_value(
     if any(map(is_spread, (x, W, bias, ids))):
         found: Selected = dtensors().selected_value(head, x, W, ids, bias, options)
         return found
-    x = real_array("x", x)
-    others = (("W", W), ("bias", bias), ("ids", ids))
-    arrays = (v if v is None else same_kind(name, v, x) for name, v in others)
+    with told(options.get("group")):
+        x, named = real_array("x", x), (("W", W), ("bias", bias), ("ids", ids))
+        arrays = [v if v is None else same_kind(name, v, x) for name, v in named]
     return Selected(*Value(_SelectedRule(head, options))(x, *arrays))
 
 
