@@ -34,6 +34,7 @@ from softgrad.heads.options import (
     ProductOptions,
     check_options,
 )
+from softgrad.heads.placed import takes_dtensors
 from softgrad.heads.predictions import TopClasses, argmax, some_of, top_ids_of_jax, top_k
 from softgrad.heads.reduced import ReducedHead
 from softgrad.heads.selected_log_probs import SelectedLogProbs
@@ -110,6 +111,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """Return the loss; the same as `value`."""
         return self.value(x, W, targets, bias, **options)
 
+    @takes_dtensors
     def value(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[LossOptions]
     ) -> Array:
@@ -124,6 +126,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         with self._at(x, W, targets, bias, options, LossOptions) as head:
             return head.value(losses(head.loss))
 
+    @takes_dtensors
     def value_and_gradient(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[GradientOptions]
     ) -> tuple[Array, Gradients]:
@@ -178,6 +181,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
             values = losses_and_cotangents(head.loss, head.loss_bar, bars)
             return head.value(values), bars.result()
 
+    @takes_dtensors
     def approximate_value_and_gradient(
         self,
         x: Any,
@@ -222,6 +226,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
             values = losses_and_cotangents(loss, head.loss_bar, bars)
             return head.value(values), bars.result(), skipping.bound()
 
+    @takes_dtensors
     def jvp(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[JvpOptions]
     ) -> Array:
@@ -233,6 +238,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         with self._at(x, W, targets, bias, options, JvpOptions) as head:
             return head.value_dot(losses_dot(head.loss))
 
+    @takes_dtensors
     def second_derivative(
         self,
         x: Any,
@@ -255,6 +261,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         with self._at(x, W, targets, bias, options, JvpOptions) as head:
             return head.value_dot(losses_bent(head.loss, tangents(head.loss.layer, other)))
 
+    @takes_dtensors
     def hvp(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[ProductOptions]
     ) -> Gradients:
@@ -266,6 +273,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """
         return self._second(x, W, targets, bias, options, gauss_newton=False)
 
+    @takes_dtensors
     def ggn(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[ProductOptions]
     ) -> Gradients:
@@ -275,6 +283,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """
         return self._second(x, W, targets, bias, options, gauss_newton=True)
 
+    @takes_dtensors
     def argmax(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
         """Return the likeliest class of every row, the first of equals: [...].
 
@@ -287,6 +296,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         with together(options.get("group"), check) as layer:
             return argmax(layer)
 
+    @takes_dtensors
     def top_k(
         self, x: Any, W: Any, k: int, bias: Any = None, **options: Unpack[Options]
     ) -> TopClasses:
@@ -308,6 +318,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """Return the log-probabilities of classes [...] or [..., k], in the shape of the ids."""
         return self._selected.value(x, W, ids, bias, **options).log_probs
 
+    @takes_dtensors
     def entropy(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
         """Return −Σ p log p of every row: [...]."""
         with told(options.get("group")):

@@ -37,6 +37,7 @@ from softgrad.heads.options import (
     SelectedProductOptions,
     SelectedVjpOptions,
 )
+from softgrad.heads.placed import takes_dtensors
 from softgrad.heads.selected_rows import (
     Selected,
     SelectedCotangents,
@@ -121,6 +122,7 @@ class SelectedLogProbs(AbstractHead):
         """Return log-probabilities, logsumexp and entropy; the same as `value`."""
         return self.value(x, W, ids, bias, **options)
 
+    @takes_dtensors
     def value(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[Options]
     ) -> Selected:
@@ -165,6 +167,7 @@ class SelectedLogProbs(AbstractHead):
                 _store(found, rows, self._outputs(given, z, rows).value())
             return _shaped(found, given)
 
+    @takes_dtensors
     def vjp(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedVjpOptions]
     ) -> Gradients:
@@ -179,6 +182,7 @@ class SelectedLogProbs(AbstractHead):
             losses_and_cotangents(loss, None, bars)
             return bars.result()
 
+    @takes_dtensors
     def jvp(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedJvpOptions]
     ) -> Selected:
@@ -193,6 +197,7 @@ class SelectedLogProbs(AbstractHead):
                 _store(found, rows, self._outputs(given, z, rows).tangent(z_dot))
             return _shaped(found, given)
 
+    @takes_dtensors
     def hvp(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedProductOptions]
     ) -> Gradients:

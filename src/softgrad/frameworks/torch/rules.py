@@ -15,12 +15,13 @@ from softgrad.arrays import (
     boolean_mask,
     compute_dtype,
     computed,
+    is_spread,
     quiet,
     real_array,
 )
 from softgrad.errors import mismatch
 from softgrad.frameworks.torch.constants import Constants
-from softgrad.frameworks.torch.modes import can_look_at, dtensors, has_derivative, is_spread
+from softgrad.frameworks.torch.modes import can_look_at, dtensors, has_derivative
 from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
 from softgrad.frameworks.torch.operator import Arrays, Maybe, empty
 from softgrad.frameworks.torch.products import AbstractRule, Value
