@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ __all__ = [
     "to_tensors",
     "verbs",
     "verbs_of_dtensors",
+    "wrongly",
 ]
 
 
@@ -169,6 +171,32 @@ def differently(
     x, W, targets = (to_tensors(v, torch.float64) for v in arguments[rank])
     head = LinearCrossEntropy(**settings[rank])
     return to_numpy(head(x, W, targets, group=group, **to_tensors(options[rank], torch.float64)))
+
+
+def wrongly(group: Any, what: str, arguments: tuple[Any, ...]) -> Any:
+    """Call with arguments of which rank 1 has a wrong one; then call once more, without."""
+    x, W, targets = (to_tensors(v, torch.float64) for v in arguments)
+    head, chosen = LinearCrossEntropy(), SelectedLogProbs()
+    wrong, leaf = dist.get_rank(group) == 1, x.clone().requires_grad_()
+    weights = torch.ones(len(x), dtype=x.dtype, requires_grad=wrong)
+    bar = torch.linspace(0, 1, len(x) - wrong, dtype=x.dtype)
+    features = x > 0 if wrong else x
+    faults: dict[str, Callable[[], Any]] = {
+        "weights of a taped head": lambda: head(leaf, W, targets, row_weights=weights, group=group),
+        "weights of a taped loss": lambda: CrossEntropy()(
+            leaf, targets % 3, row_weights=weights, group=group
+        ),
+        "ids of a taped head": lambda: chosen(leaf, W, [0] if wrong else targets, group=group),
+        "a bar": lambda: chosen.vjp(x, W, targets, entropy_bar=bar, group=group),
+        "features": lambda: head.entropy(features, W, group=group),
+        "directions": lambda: head.second_derivative(
+            x, W, targets, x_dot=x, other=3 if wrong else {"x_dot": x}, group=group
+        ),
+    }
+    try:
+        return faults[what]()
+    except (TypeError, ValueError) as error:
+        return error, float(head(x, W, targets, group=group))
 
 
 def selected(

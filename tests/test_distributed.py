@@ -613,6 +613,26 @@ def test_what_one_rank_raises_is_raised_by_all(world: World, phase: str) -> None
     assert_close(*world.results(2, calls.differently, settings, PAIR, [{}, {}]), u=0)
 
 
+@pytest.mark.parametrize(
+    "what",
+    [
+        "weights of a taped head",
+        "weights of a taped loss",
+        "ids of a taped head",
+        "a bar",
+        "features",
+        "directions",
+    ],
+)
+def test_what_is_wrong_on_one_rank_is_told_wherever_it_is_seen(world: World, what: str) -> None:
+    """Before a call reaches its verb, and after the layer was found to be right."""
+    arguments = (X, W[:3], LABELS % 6)
+    (theirs, again), (own, again_here) = world.results(2, calls.wrongly, what, arguments)
+    assert "of the group" not in str(own)
+    assert str(theirs) == f"rank 1 of the group has raised {type(own).__name__}: {own}"
+    assert again == again_here
+
+
 def test_a_bad_label_is_named_by_all(world: World) -> None:
     settings, bad = [{}, {}], np.where(np.arange(N) == 2, K, 0)
     arguments = [(X, W[:3], bad), (X, W[3:], bad)]
