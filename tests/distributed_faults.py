@@ -78,6 +78,8 @@ def interrupted(_: Any) -> list[Found] | None:
         return None
     _step(group)
     if rank == 1:
+        # A shell may have started all of this such that interrupts are ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     else:
         time.sleep(4)
