@@ -22,7 +22,8 @@ from softgrad.kernels import choose
 from softgrad.learn.affine import is_sparse
 from softgrad.learn.linear_loss import MEMORY, in_chunks
 from softgrad.learn.stored_rows import cut_rows, every
-from softgrad.learn.team import ALONE, AbstractTeam
+from softgrad.learn.team import ALONE, AbstractTeam, Share
+from softgrad.learn.training_set import class_masses
 
 __all__ = ["Objective"]
 
@@ -58,6 +59,9 @@ class Objective:
     team: AbstractTeam = ALONE
     """Who has the other rows; what follows from all of them is the same everywhere."""
 
+    share: Share | None = None
+    """Which of all rows these are; None for all."""
+
     @property
     def start(self) -> Array:
         """Where a fit begins that has no better idea: every class as likely as any other."""
@@ -71,7 +75,7 @@ class Objective:
     @cached_property
     def impl(self) -> Any:
         """What works on the logits: one choice for the whole fit, which is many passes."""
-        _, N = self.team.place(len(self.y))
+        N = len(self.y) if self.share is None else self.share.N
         logits = np.broadcast_to(np.empty((1, 1)), (_PASSES * N, self.classes))
         return choose("auto", logits).impl
 
@@ -91,7 +95,7 @@ class Objective:
             of_class = csr_array((weights, (y, np.arange(len(y)))), shape=(K, len(y)))
             part = of_class @ X
             sums += part.toarray() if is_sparse(part) else part
-        sums, masses = self.team.summed(sums, np.bincount(self.y, self.weights, minlength=K))
+        sums, masses = self.team.summed(sums, class_masses(self.y, self.weights, K))
         return sums, masses
 
     @cached_property
@@ -131,13 +135,13 @@ class Objective:
 
     def thinned(self, rows: int) -> Objective:
         """Return the mean over every so manieth row, at least so many of them if there are."""
-        first, N = self.team.place(len(self.y))
+        first, N = self.share or (0, len(self.y))
         step = max(1, N // rows)
         if step == 1:
             return self
         X, y, weights = (every(step, part, first) for part in (self.X, self.y, self.weights))
         (total,) = self.team.summed(weights.sum())
-        return replace(self, X=X, y=y, weights=weights / total)
+        return replace(self, X=X, y=y, weights=weights / total, share=None)
 
     def _moved(self, theta: Array, sign: float) -> Array:
         if self.shift is None:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 
@@ -19,7 +19,17 @@ from softgrad.arrays import Array
 from softgrad.errors import UsageError, mismatch
 from softgrad.losses.spread.shards import AbstractRanks, ranks_of
 
-__all__ = ["ALONE", "AbstractTeam", "Alone", "Team", "team_of"]
+__all__ = ["ALONE", "AbstractTeam", "Alone", "Share", "Team", "team_of"]
+
+
+class Share(NamedTuple):
+    """Which of the rows of all processes the own ones are."""
+
+    first: int
+    """The number of the first, from 0."""
+
+    N: int
+    """How many all have."""
 
 
 class AbstractTeam(ABC):
@@ -56,10 +66,10 @@ class AbstractTeam(ABC):
         """Whether this process writes and shows what all have found."""
         return self.rank == 0
 
-    def place(self, n: int) -> tuple[int, int]:
-        """Return the number of the first own row among all, and how many rows all have."""
+    def share(self, n: int) -> Share:
+        """Return which of all rows the own ones are, of which there are so many."""
         counts = self.numbers(n)
-        return sum(counts[: self.rank]), sum(counts)
+        return Share(sum(counts[: self.rank]), sum(counts))
 
     def least(self, own: Array) -> float:
         """Return the smallest number of all ranks' arrays."""
@@ -111,8 +121,8 @@ class AbstractTeam(ABC):
 class Alone(AbstractTeam):
     """This process, which has all rows."""
 
-    rank = 0
-    size = 1
+    rank: ClassVar[int] = 0
+    size: ClassVar[int] = 1
 
     def summed(self, *parts: Any) -> tuple[Array, ...]:
         return tuple(map(np.asarray, parts))
