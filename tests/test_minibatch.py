@@ -126,7 +126,7 @@ def test_steps_are_those_of_a_plain_loop(
     for epoch in range(1, 5):
         lr = 0.05 * (1 - (epoch - 1) / 4)
         losses = []
-        for X, y, w in batches.epoch(np.random.default_rng([*SEED.tolist(), epoch])):
+        for X, y, w, _ in batches.epoch(np.random.default_rng([*SEED.tolist(), epoch])):
             A = np.column_stack([X, np.ones(len(y))]).astype(np.float64)
             z = A @ theta.T
             p = np.exp(z - logsumexp(z, axis=1, keepdims=True))

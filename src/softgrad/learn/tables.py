@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from softgrad.errors import UsageError
+from softgrad.learn.team import AbstractTeam, share_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,10 +55,10 @@ class AbstractFile(AbstractTable):
     def count(self) -> int:
         """Return how many rows there are."""
 
-    def share(self, rank: int, ranks: int) -> Self:
-        """Return the table of those rows that one of so many processes reads."""
+    def share(self, team: AbstractTeam) -> Self:
+        """Return the table of those rows that this process reads."""
         N = self.count()
-        return replace(self, rows=range(N * rank // ranks, N * (rank + 1) // ranks))
+        return replace(self, rows=range(N)[share_of(N, team)])
 
 
 def trimmed(rows_before: int, batch: pa.RecordBatch, rows: range) -> tuple[int, pa.RecordBatch]:

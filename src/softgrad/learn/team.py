@@ -19,7 +19,7 @@ from softgrad.arrays import Array
 from softgrad.errors import UsageError, mismatch
 from softgrad.losses.spread.shards import AbstractRanks, ranks_of
 
-__all__ = ["ALONE", "AbstractTeam", "Alone", "Share", "Team", "team_of"]
+__all__ = ["ALONE", "AbstractTeam", "Alone", "Share", "Team", "share_of", "team_of"]
 
 
 class Share(NamedTuple):
@@ -207,6 +207,11 @@ def team_of(group: Any) -> AbstractTeam:
     if dist.get_backend(ranks.group) == "nccl":  # type: ignore[attr-defined]
         raise ValueError(mismatch("group", "one for CPU arrays, such as gloo's", "NCCL"))
     return Team(ranks)
+
+
+def share_of(N: int, team: AbstractTeam) -> slice:
+    """Return the rows that a process takes of N that all of them could read."""
+    return slice(N * team.rank // team.size, N * (team.rank + 1) // team.size)
 
 
 def _tensor(array: Array) -> Any:

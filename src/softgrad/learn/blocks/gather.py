@@ -94,7 +94,7 @@ def reader_of(
         return MappedReader(StoredRows(X, folder), y, sample_weight, check)
     if isinstance(X, (str, os.PathLike)):
         file = open_table(X) if known else open_labelled(X)
-        table: AbstractTable = file if team.size == 1 else file.share(team.rank, team.size)
+        table: AbstractTable = file if team.size == 1 else file.share(team)
     else:
         blocks = opened([X] if is_table(X) else X)
         first = next(blocks, None)
