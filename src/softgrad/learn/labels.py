@@ -62,7 +62,7 @@ def united(y: Array, classes: Array, team: AbstractTeam) -> tuple[Array, Array]:
     found = [labels for labels in team.gathered(own) if len(labels)]
     for labels in found:
         check_same_kind("y", labels, found[0])
-    everyone = np.unique(np.concatenate([own[:0], *found] if len(own) else found))
+    everyone = np.unique(np.concatenate(found or [own]))
     places: Array = np.searchsorted(everyone, own) if len(own) else np.empty(0, np.int64)
     return places[y], everyone.astype(classes.dtype) if classes.dtype == object else everyone
 
