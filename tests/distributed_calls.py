@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
@@ -18,6 +18,7 @@ from softgrad.torch import SoftmaxHead
 
 __all__ = [
     "autograd",
+    "compiled",
     "conformance",
     "cross_entropy",
     "differently",
@@ -25,6 +26,7 @@ __all__ = [
     "forward_mode",
     "fully_sharded",
     "gradients",
+    "on_two_axes",
     "own",
     "selected",
     "spread_logits",
@@ -32,6 +34,7 @@ __all__ = [
     "to_numpy",
     "to_tensors",
     "verbs",
+    "verbs_of_dtensors",
 ]
 
 
@@ -228,6 +231,56 @@ def dtensors(group: Any, arguments: tuple[Any, ...], frozen: str, spread_x: bool
     return tuple(to_numpy(v) for v in (loss.full_tensor(), *found, chosen.full_tensor()))
 
 
+def verbs_of_dtensors(
+    group: Any, arguments: tuple[Any, ...], ids: Any, directions: dict[str, Any], spread_x: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what every verb gives at DTensors, as all ranks have it together, and placements."""
+    mesh = _mesh(group)
+    x, W, targets, bias = (to_tensors(v, torch.float64) for v in arguments)
+    rows, whole = [Shard(0)], [Replicate()]
+    x = distribute_tensor(x, mesh, rows if spread_x else whole)
+    W, ids = (
+        distribute_tensor(W, mesh, rows),
+        distribute_tensor(to_tensors(ids, W.dtype), mesh, whole),
+    )
+    moves = to_tensors(directions, torch.float64)  # W_dot is whole, and plain, as the bias is
+    other = {
+        "x_dot": moves["x_dot"].flip(0),
+        "W_dot": distribute_tensor(moves["W_dot"] ** 2, mesh, rows),
+    }
+    call, head, chosen = (x, W, targets, bias), LinearCrossEntropy(), SelectedLogProbs()
+    bars = {"log_probs_bar": torch.linspace(-1, 2, ids.numel(), dtype=W.dtype).reshape(ids.shape)}
+    loss, gradients = head.value_and_gradient(*call, loss_bar=torch.tensor(-0.7, dtype=W.dtype))
+    found = {
+        "loss": (loss,),
+        "gradients": tuple(gradients),
+        "jvp": (head.jvp(*call, **moves),),
+        "second": (head.second_derivative(*call, **moves, other=other),),
+        "hvp": tuple(head.hvp(*call, **moves)),
+        "ggn": tuple(head.ggn(*call, **moves)),
+        "argmax": (head.argmax(x, W, bias),),
+        "top k": tuple(head.top_k(x, W, 3, bias)),
+        "entropy": (head.entropy(x, W, bias),),
+        "log_probs": (head.log_probs(x, W, ids, bias),),
+        "selected vjp": tuple(chosen.vjp(x, W, ids, bias, **bars)),
+        "selected jvp": tuple(chosen.jvp(x, W, ids, bias, **moves)),
+        "selected hvp": tuple(chosen.hvp(x, W, ids, bias, **bars, **moves)),
+    }
+    places = {
+        name: tuple(str(v.placements[0]) if isinstance(v, DTensor) else "plain" for v in parts)
+        for name, parts in found.items()
+    }
+    return {name: to_numpy(tuple(map(_whole, parts))) for name, parts in found.items()}, places
+
+
+def _local(v: Any) -> Any:
+    return v.to_local() if isinstance(v, DTensor) else v
+
+
+def _whole(v: Any) -> Any:
+    return v.full_tensor() if isinstance(v, DTensor) else v
+
+
 def tied(group: Any, W: Any, tokens: Any, targets: Any) -> Any:
     """Return loss and gradient of one spread matrix that reads tokens and predicts the next."""
     mesh = _mesh(group)
@@ -237,6 +290,43 @@ def tied(group: Any, W: Any, tokens: Any, targets: Any) -> Any:
     loss = LinearCrossEntropy()(torch.tanh(x), W, to_tensors(targets, torch.float64))
     loss.backward()
     return to_numpy((loss.full_tensor(), W.grad.full_tensor()))
+
+
+def compiled(group: Any, sizes: tuple[int, ...], arguments: tuple[Any, ...]) -> Any:
+    """Return loss and gradients as they are, and of whole programs that PyTorch has compiled."""
+    x, W, targets = (to_tensors(v, torch.float64) for v in arguments)
+    mesh, mine, head = _mesh(group), own(group, sizes), LinearCrossEntropy(label_smoothing=0.1)
+    matrices = {
+        "group": W[mine].clone(),
+        "DTensor": distribute_tensor(W, mesh, [Shard(0)]),
+    }
+    found = {}
+    for name, matrix in matrices.items():
+        options = {"group": group} if name == "group" else {}
+        parts = (x.clone().requires_grad_(), matrix.requires_grad_())
+
+        def loss(x: Any, W: Any, options: dict[str, Any] = options) -> Any:
+            return _local(head(torch.tanh(x), W, targets, **options))
+
+        for program in (loss, torch.compile(loss, fullgraph=True, backend="aot_eager")):
+            value = program(*parts)
+            bars = torch.autograd.grad(value, parts)
+            found.setdefault(name, []).append(to_numpy((value, *map(_local, bars))))
+    return found
+
+
+def on_two_axes(group: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return loss and gradients on four ranks, of which pairs have the rows and the classes."""
+    x, W, targets = (to_tensors(v, torch.float64) for v in arguments)
+    mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("rows", "classes"))
+    row, column = mesh.get_coordinate()
+    rows, mine = slice(3 * row, 3 * row + 3), slice(4 * column, 4 + 3 * column)
+    head = LinearCrossEntropy(reduction="sum")
+    call = (x[rows], W[mine].clone(), targets[rows])
+    loss, bars = head.value_and_gradient(*call, group=mesh["classes"])
+    for v in (loss, bars.W):
+        dist.all_reduce(v, group=mesh.get_group("rows"))
+    return to_numpy((loss, bars.x, bars.W)), (rows, mine)
 
 
 def fully_sharded(group: Any, x: Any, W: Any, targets: Any) -> Any:
@@ -251,9 +341,43 @@ def fully_sharded(group: Any, x: Any, W: Any, targets: Any) -> Any:
     return to_numpy((loss, head.weight.grad.full_tensor()))
 
 
-def conformance(group: Any) -> dict[str, tuple[str, str]]:
+class _Shared(torch.autograd.Function):
+    """W itself, of whose gradient every rank has a part: these add up."""
+
+    @staticmethod
+    def forward(W: Any, group: Any) -> Any:
+        return W.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        _, ctx.group = inputs
+
+    @staticmethod
+    def backward(ctx: Any, W_bar: Any) -> Any:
+        return _Summed.apply(W_bar, ctx.group), None
+
+    @staticmethod
+    def jvp(ctx: Any, W_dot: Any, _: None) -> Any:
+        return W_dot.clone()
+
+
+class _Summed(torch.autograd.Function):
+    """The sum over the ranks, whose gradient is the same on all of them."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Any, group: Any) -> Any:
+        ctx.group, total = group, part.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, total_bar: Any) -> Any:
+        return _Shared.apply(total_bar, ctx.group), None
+
+
+def conformance(group: Any, way: str) -> dict[str, tuple[str, str]]:
     """Return what the battery says of the head whose classes are spread: verdicts and figures."""
-    mesh = _mesh(group)
+    mesh, rank, ranks = _mesh(group), dist.get_rank(group), dist.get_world_size(group)
 
     def spread(
         x: Any,
@@ -266,12 +390,16 @@ def conformance(group: Any) -> dict[str, tuple[str, str]]:
         label_smoothing: float = 0.0,
         weight: Any = None,
     ) -> Any:
-        W = DTensor.from_local(W, mesh, [Replicate()], run_check=False)
         head = LinearCrossEntropy(
             reduction=reduction, ignore_index=ignore_index, label_smoothing=label_smoothing
         )
-        W = W.redistribute(placements=[Shard(0)])
-        return head(x, W, targets, bias, class_weights=weight).to_local()
+        if way == "DTensor":
+            W = DTensor.from_local(W, mesh, [Replicate()], run_check=False)
+            W = W.redistribute(placements=[Shard(0)])
+            return head(x, W, targets, bias, class_weights=weight).to_local()
+        mine = slice(rank * len(W) // ranks, (rank + 1) * len(W) // ranks)
+        W, bias = (v if v is None else _Shared.apply(v, group)[mine] for v in (W, bias))
+        return head(x, W, targets, bias, class_weights=weight, group=group)
 
     found = promises.conformance("linear_cross_entropy", spread, framework="torch")
     return {

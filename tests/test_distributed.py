@@ -22,7 +22,7 @@ if not torch.distributed.is_available():
     pytest.skip("PyTorch was built without torch.distributed", allow_module_level=True)
 
 import distributed_calls as calls  # noqa: E402
-from distributed_world import World, started_world  # noqa: E402
+from distributed_world import World, in_folder, started_world  # noqa: E402
 
 N, D, K = 6, 3, 7
 SPLITS = [(7,), (3, 4), (7, 0), (0, 7), (2, 0, 5), (1, 3, 0, 3)]
@@ -62,7 +62,7 @@ DOTS = {"x_dot": probe((N, D), 4), "W_dot": probe((K, D), 5), "bias_dot": probe(
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with started_world(tmp_path_factory.mktemp("world")) as world:
+    with started_world(in_folder(tmp_path_factory.mktemp("world"))) as world:
         yield world
 
 
@@ -397,6 +397,41 @@ def test_dtensors_come_back(world: World, ranks: int, frozen: str, spread_x: boo
 
 
 @each_count
+@pytest.mark.parametrize("spread_x", [False, True], ids=["x whole", "x spread"])
+def test_every_verb_takes_dtensors(world: World, ranks: int, spread_x: bool) -> None:
+    """What is like x, W or the bias comes back as they are placed; all else every rank has."""
+    call, few = (X, W[:5], LABELS % 5, BIAS[:5]), {"W_dot": DOTS["W_dot"][:5]}
+    moves = {**DOTS, **few, "bias_dot": DOTS["bias_dot"][:5]}
+    ids = np.array([[0, 4], [2, 2], [3, 1], [1, 0], [4, 4], [3, 0]])  # as many axes as x has
+    other = {"x_dot": DOTS["x_dot"][::-1], "W_dot": few["W_dot"] ** 2}
+    head, chosen, bars = LinearCrossEntropy(), SelectedLogProbs(), np.linspace(-1, 2, 12)
+    bar, at = {"log_probs_bar": bars.reshape(6, 2)}, (X, W[:5], ids, BIAS[:5])
+    expected = {
+        "loss": (head.value(*call),),
+        "gradients": head.value_and_gradient(*call, loss_bar=-0.7)[1],
+        "jvp": (head.jvp(*call, **moves),),
+        "second": (head.second_derivative(*call, **moves, other=other),),
+        "hvp": head.hvp(*call, **moves),
+        "ggn": head.ggn(*call, **moves),
+        "argmax": (head.argmax(X, W[:5], BIAS[:5]),),
+        "top k": head.top_k(X, W[:5], 3, BIAS[:5]),
+        "entropy": (head.entropy(X, W[:5], BIAS[:5]),),
+        "log_probs": (head.log_probs(*at),),
+        "selected vjp": chosen.vjp(*at, **bar),
+        "selected jvp": chosen.jvp(*at, **moves),
+        "selected hvp": chosen.hvp(*at, **bar, **moves),
+    }
+    like_arguments = ("S(0)" if spread_x else "R", "S(0)", "plain")
+    for found, places in world.results(ranks, calls.verbs_of_dtensors, call, ids, moves, spread_x):
+        assert found.keys() == expected.keys()
+        for name, parts in expected.items():
+            products = len(parts) == 3 and name != "selected jvp"
+            assert places[name] == (like_arguments if products else ("R",) * len(parts))
+            for part, e in zip(found[name], parts, strict=True):
+                assert_close(part.astype(np.float64), e, u=256)
+
+
+@each_count
 def test_tied_embeddings_add_up(world: World, ranks: int) -> None:
     tokens = np.array([4, 0, 2, 2, 6, 1])
     found = world.results(ranks, calls.tied, W, tokens, LABELS % K)
@@ -415,6 +450,23 @@ def test_fully_sharded_parameters_just_work(world: World, ranks: int) -> None:
     _, expected = LinearCrossEntropy().value_and_gradient(X, W, LABELS % K)
     for _, W_bar in found:
         assert_close(W_bar, expected.W, u=64)
+
+
+def test_compiled_programs_give_the_same_bits(world: World) -> None:
+    for found in world.results(2, calls.compiled, (4, 3), (X, W, LABELS % K)):
+        assert found.keys() == {"group", "DTensor"}
+        for plain, compiled in found.values():
+            for a, b in zip(plain, compiled, strict=True):
+                np.testing.assert_array_equal(a, b)
+                assert np.any(a != 0)
+
+
+def test_a_mesh_of_which_one_dimension_has_the_classes(world: World) -> None:
+    call = (X, W, LABELS % K)
+    loss, bars = LinearCrossEntropy(reduction="sum").value_and_gradient(*call)
+    for found, (rows, mine) in world.results(4, calls.on_two_axes, call):
+        for part, e in zip(found, (loss, bars.x[rows], bars.W[mine]), strict=True):
+            assert_close(part, e, u=64)
 
 
 # Mistakes that others have made, each of which has been silent for somebody.
@@ -474,14 +526,16 @@ def test_classes_need_no_common_divisor(world: World) -> None:
         assert_parts([answer[1:] for answer in found], expected, sizes, u=64)
 
 
-def test_every_promise_is_kept(world: World) -> None:
+@pytest.mark.parametrize("way", ["group", "DTensor"])
+def test_every_promise_is_kept(world: World, way: str) -> None:
     """The battery behind sg.conformance, on two ranks; DTensors know no torch.func."""
-    mine, theirs = world.results(2, calls.conformance)
+    mine, theirs = world.results(2, calls.conformance, way)
     assert mine == theirs
     assert len(mine) > 25
     others = {name: found for name, found in mine.items() if found[0] != "kept"}
-    assert set(others) == {"forward-mode"}
-    assert others["forward-mode"][0] == "could not run"
+    if way == "DTensor":
+        assert others.pop("forward-mode")[0] == "could not run"
+    assert not others
 
 
 # What ranks must agree on.

@@ -36,6 +36,7 @@ __all__ = [
     "is_at_hand",
     "is_concrete",
     "is_on_gpu",
+    "is_spread",
     "namespace",
     "quiet",
     "real_array",
@@ -216,6 +217,12 @@ def is_on_gpu(x: Array) -> bool:
 
 
 _GPUS = {"cuda"}
+
+
+def is_spread(x: Any) -> bool:
+    """Tell a DTensor of PyTorch; where its module was not imported, there is none."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(x, module.DTensor)
 
 
 def is_at_hand(x: Array) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MissingExtraError", "SoftgradError", "UsageError", "mismatch"]
+__all__ = ["MissingExtraError", "RankStoppedError", "SoftgradError", "UsageError", "mismatch"]
 
 
 class SoftgradError(Exception):
@@ -22,6 +22,13 @@ class MissingExtraError(SoftgradError, ImportError):
 
     def __init__(self, need: str, extra: str) -> None:
         super().__init__(f"{need} is needed here: pip install 'softgrad[{extra}]'")
+
+
+class RankStoppedError(SoftgradError, RuntimeError):
+    """A process of a group has died, or has raised amid an exchange with the others.
+
+    The message names it. The group is out of step, and of no use any more.
+    """
 
 
 def mismatch(name: str, expected: str, got: object) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Unpack
 
 import array_api_compat
@@ -33,13 +34,14 @@ from softgrad.heads.options import (
     ProductOptions,
     check_options,
 )
-from softgrad.heads.predictions import TopClasses, argmax, top_ids_of_jax, top_k
+from softgrad.heads.placed import takes_dtensors
+from softgrad.heads.predictions import TopClasses, argmax, some_of, top_ids_of_jax, top_k
 from softgrad.heads.reduced import ReducedHead
 from softgrad.heads.selected_log_probs import SelectedLogProbs
 from softgrad.heads.skipping import ErrorBound, Skipping
 from softgrad.losses import CrossEntropy
 from softgrad.losses.cross_entropy_settings import AbstractCrossEntropySettings
-from softgrad.losses.spread.shards import all_or_none, content_of
+from softgrad.losses.spread.shards import AbstractRanks, content_of, together, told
 from softgrad.losses.targets import arrays_of
 
 __all__ = ["LinearCrossEntropy", "linear_cross_entropy"]
@@ -109,6 +111,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """Return the loss; the same as `value`."""
         return self.value(x, W, targets, bias, **options)
 
+    @takes_dtensors
     def value(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[LossOptions]
     ) -> Array:
@@ -120,9 +123,10 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         adapter = adapter_for(x, W, bias, *arrays_of(targets), *options.values())
         if adapter is not None:
             return adapter.head_value(self, x, W, targets, bias, options)
-        head = self._at(x, W, targets, bias, options, LossOptions)
-        return head.value(losses(head.loss))
+        with self._at(x, W, targets, bias, options, LossOptions) as head:
+            return head.value(losses(head.loss))
 
+    @takes_dtensors
     def value_and_gradient(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[GradientOptions]
     ) -> tuple[Array, Gradients]:
@@ -172,11 +176,12 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         MemoryError
             There is no memory for a buffer or a result.
         """
-        head = self._at(x, W, targets, bias, options, GradientOptions)
-        bars = Cotangents(head.loss.layer)
-        values = losses_and_cotangents(head.loss, head.loss_bar, bars)
-        return head.value(values), bars.result()
+        with self._at(x, W, targets, bias, options, GradientOptions) as head:
+            bars = Cotangents(head.loss.layer)
+            values = losses_and_cotangents(head.loss, head.loss_bar, bars)
+            return head.value(values), bars.result()
 
+    @takes_dtensors
     def approximate_value_and_gradient(
         self,
         x: Any,
@@ -214,13 +219,14 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
             raise ValueError(mismatch("skip_below", "not negative and finite", skip_below))
         if options.get("group") is not None:
             raise TypeError(mismatch("group", "None for this verb", "a group"))
-        head = self._at(x, W, targets, bias, options, GradientOptions)
-        loss = replace(head.loss, listed=None)  # whole rows: a chunk says what is small
-        skipping = Skipping(loss.layer, float(skip_below))
-        bars = Cotangents(loss.layer, skipping)
-        values = losses_and_cotangents(loss, head.loss_bar, bars)
-        return head.value(values), bars.result(), skipping.bound()
+        with self._at(x, W, targets, bias, options, GradientOptions) as head:
+            loss = replace(head.loss, listed=None)  # whole rows: a chunk says what is small
+            skipping = Skipping(loss.layer, float(skip_below))
+            bars = Cotangents(loss.layer, skipping)
+            values = losses_and_cotangents(loss, head.loss_bar, bars)
+            return head.value(values), bars.result(), skipping.bound()
 
+    @takes_dtensors
     def jvp(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[JvpOptions]
     ) -> Array:
@@ -229,9 +235,10 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         The direction is `x_dot`, `W_dot` and `bias_dot`, like x, W and bias; what is None or not
         given does not move. Other options are those of `value`.
         """
-        head = self._at(x, W, targets, bias, options, JvpOptions)
-        return head.value_dot(losses_dot(head.loss))
+        with self._at(x, W, targets, bias, options, JvpOptions) as head:
+            return head.value_dot(losses_dot(head.loss))
 
+    @takes_dtensors
     def second_derivative(
         self,
         x: Any,
@@ -247,12 +254,14 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         It is ⟨direction, Hessian · other⟩, for the reduction "none" of every row's own loss.
         `other` is a dict of `x_dot`, `W_dot` and `bias_dot`; the options are those of `jvp`.
         """
-        if not isinstance(other, Mapping):
-            raise TypeError(mismatch("other", "a dict of directions", repr(other)))
-        check_options(other, Directions, "other")
-        head = self._at(x, W, targets, bias, options, JvpOptions)
-        return head.value_dot(losses_bent(head.loss, tangents(head.loss.layer, other)))
+        with told(options.get("group")):
+            if not isinstance(other, Mapping):
+                raise TypeError(mismatch("other", "a dict of directions", repr(other)))
+            check_options(other, Directions, "other")
+        with self._at(x, W, targets, bias, options, JvpOptions) as head:
+            return head.value_dot(losses_bent(head.loss, tangents(head.loss.layer, other)))
 
+    @takes_dtensors
     def hvp(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[ProductOptions]
     ) -> Gradients:
@@ -264,6 +273,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """
         return self._second(x, W, targets, bias, options, gauss_newton=False)
 
+    @takes_dtensors
     def ggn(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[ProductOptions]
     ) -> Gradients:
@@ -273,6 +283,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """
         return self._second(x, W, targets, bias, options, gauss_newton=True)
 
+    @takes_dtensors
     def argmax(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
         """Return the likeliest class of every row, the first of equals: [...].
 
@@ -281,8 +292,11 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         if array_api_compat.is_jax_array(x):
             return top_ids_of_jax(x, W, bias, 1, self.budget(x), options)[..., 0]
         no_kernel = "there is no kernel for argmax"
-        return argmax(self._layer(x, W, bias, options, "argmax", no_kernel))
+        check = partial(self._layer, x, W, bias, options, "argmax", no_kernel)
+        with together(options.get("group"), check) as layer:
+            return argmax(layer)
 
+    @takes_dtensors
     def top_k(
         self, x: Any, W: Any, k: int, bias: Any = None, **options: Unpack[Options]
     ) -> TopClasses:
@@ -290,8 +304,13 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         if array_api_compat.is_jax_array(x):
             ids = top_ids_of_jax(x, W, bias, k, self.budget(x), options)
             return TopClasses(ids, self.log_probs(x, W, ids, bias, **options))
-        layer = self._layer(x, W, bias, options, f"top_k of {k}")
-        return top_k(layer, k, self.temperature, self.soft_cap)
+
+        def check(ranks: AbstractRanks | None) -> tuple[LinearLayer, int]:
+            layer = self._layer(x, W, bias, options, f"top_k of {k}", "", ranks)
+            return layer, some_of(k, layer.classes)
+
+        with together(options.get("group"), check) as (layer, count):
+            return top_k(layer, count, self.temperature, self.soft_cap)
 
     def log_probs(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[Options]
@@ -299,21 +318,29 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """Return the log-probabilities of classes [...] or [..., k], in the shape of the ids."""
         return self._selected.value(x, W, ids, bias, **options).log_probs
 
+    @takes_dtensors
     def entropy(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
         """Return −Σ p log p of every row: [...]."""
-        rows = real_array("x", x)
-        none = namespace(rows).zeros_like(rows[..., :0], dtype=indices(rows).dtype)
+        with told(options.get("group")):
+            rows = real_array("x", x)
+            none = namespace(rows).zeros_like(rows[..., :0], dtype=indices(rows).dtype)
         return self._selected.value(x, W, none, bias, **options).entropy
 
     def _layer(
-        self, x: Any, W: Any, bias: Any, options: Options, call: str, no_kernel: str = ""
+        self,
+        x: Any,
+        W: Any,
+        bias: Any,
+        options: Options,
+        call: str,
+        no_kernel: str,
+        ranks: AbstractRanks | None,
     ) -> LinearLayer:
         """Check the arguments of a prediction."""
-        with all_or_none(options.get("group")) as ranks:
-            said = {"call": call, "head": repr(self), "impl": options.get("impl", "auto")}
-            return linear_layer(
-                x, W, bias, self.budget(x), options, no_kernel=no_kernel, ranks=ranks, call=said
-            )
+        said = {"call": call, "head": repr(self), "impl": options.get("impl", "auto")}
+        return linear_layer(
+            x, W, bias, self.budget(x), options, no_kernel=no_kernel, ranks=ranks, call=said
+        )
 
     @property
     def _selected(self) -> SelectedLogProbs:
@@ -331,20 +358,23 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         *,
         gauss_newton: bool,
     ) -> Gradients:
-        head = self._at(x, W, targets, bias, options, ProductOptions)
-        bars = Cotangents(head.loss.layer)
-        second_products(head.loss, head.loss_bar, bars, gauss_newton=gauss_newton)
-        return bars.result()
+        with self._at(x, W, targets, bias, options, ProductOptions) as head:
+            bars = Cotangents(head.loss.layer)
+            second_products(head.loss, head.loss_bar, bars, gauss_newton=gauss_newton)
+            return bars.result()
 
     def _at(
         self, x: Any, W: Any, targets: Any, bias: Any, options: Mapping[str, Any], kind: type
-    ) -> ReducedHead:
-        """Check the arguments; the loss of each row is known but for its logits."""
-        with all_or_none(options.get("group")) as ranks:
+    ) -> AbstractContextManager[ReducedHead]:
+        """Check the arguments, and work: the loss of each row is known but for its logits."""
+
+        def check(ranks: AbstractRanks | None) -> ReducedHead:
             call = {} if ranks is None else self._call(targets, options, kind)
             memory = self.budget(x)
             layer = linear_layer(x, W, bias, memory, options, kind, ranks=ranks, call=call)
             return ReducedHead.of(self.loss, layer, targets, options)
+
+        return together(options.get("group"), check)
 
     def _call(self, targets: Any, options: Mapping[str, Any], kind: type) -> dict[str, str]:
         """Return what must be the same on all ranks, as texts."""

@@ -20,7 +20,7 @@ from softgrad.heads.sharded_selected import selected_part
 from softgrad.kernels import choose
 from softgrad.losses.spread.shards import Shards
 
-__all__ = ["TopClasses", "argmax", "top_ids_of_jax", "top_k"]
+__all__ = ["TopClasses", "argmax", "some_of", "top_ids_of_jax", "top_k"]
 
 
 class TopClasses(NamedTuple):
@@ -43,9 +43,9 @@ def argmax(layer: LinearLayer) -> Array:
     return xp.reshape(ids, layer.batch)
 
 
-def top_k(layer: LinearLayer, k: Any, temperature: float, soft_cap: float | None) -> TopClasses:
+def top_k(layer: LinearLayer, k: int, temperature: float, soft_cap: float | None) -> TopClasses:
     """Return the k likeliest classes; NaN counts as the largest."""
-    k, shards = _checked(k, layer.classes), layer.shards
+    shards = layer.shards
     ids, log_probs = _ids(layer, k), layer.empty((layer.x.shape[0], k))
     xp = namespace(ids)
     with quiet():
@@ -70,11 +70,11 @@ def top_ids_of_jax(
     parts = parts_of_layer(x, W, bias)
     choose(options.get("impl", "auto"), parts[0])
     compiled = import_module("softgrad.frameworks.jax.predictions")
-    ids: Array = compiled.first_largest(memory, _checked(k, parts[1].shape[0]), parts)
+    ids: Array = compiled.first_largest(memory, some_of(k, parts[1].shape[0]), parts)
     return ids
 
 
-def _checked(k: Any, K: int) -> int:
+def some_of(k: Any, K: int) -> int:
     """Return the number of classes that are asked for; raise unless there are so many."""
     count = as_integer("k", k)
     if not 0 < count <= K:

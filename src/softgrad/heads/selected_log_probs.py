@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -36,6 +37,7 @@ from softgrad.heads.options import (
     SelectedProductOptions,
     SelectedVjpOptions,
 )
+from softgrad.heads.placed import takes_dtensors
 from softgrad.heads.selected_rows import (
     Selected,
     SelectedCotangents,
@@ -48,7 +50,7 @@ from softgrad.heads.sharded_selected import (
     selected_part,
 )
 from softgrad.losses.reduced import AbstractRowLosses
-from softgrad.losses.spread.shards import all_or_none, content_of
+from softgrad.losses.spread.shards import AbstractRanks, content_of, together
 from softgrad.losses.targets import check_labels
 from softgrad.maps.rows import settle_real
 
@@ -120,6 +122,7 @@ class SelectedLogProbs(AbstractHead):
         """Return log-probabilities, logsumexp and entropy; the same as `value`."""
         return self.value(x, W, ids, bias, **options)
 
+    @takes_dtensors
     def value(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[Options]
     ) -> Selected:
@@ -158,13 +161,13 @@ class SelectedLogProbs(AbstractHead):
         if adapter is not None:
             found: Selected = adapter.selected_value(self, x, W, ids, bias, options)
             return found
-        given = self._given(x, W, ids, bias, options, Options)
-        found, layer = _empty(given), given.layer
-        with quiet():
+        with self._given(x, W, ids, bias, options, Options) as given, quiet():
+            found, layer = _empty(given), given.layer
             for rows, z in blocks(layer, [layer.logits]):
                 _store(found, rows, self._outputs(given, z, rows).value())
-        return _shaped(found, given)
+            return _shaped(found, given)
 
+    @takes_dtensors
     def vjp(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedVjpOptions]
     ) -> Gradients:
@@ -174,11 +177,12 @@ class SelectedLogProbs(AbstractHead):
         is None or not given is 0, and rows whose bars are all 0 cost nothing. What is named in
         `frozen`, a collection of "x", "W" and "bias", has no gradient.
         """
-        given = self._given(x, W, ids, bias, options, SelectedVjpOptions)
-        loss, bars = self._function(given, options), Cotangents(given.layer)
-        losses_and_cotangents(loss, None, bars)
-        return bars.result()
+        with self._with_bars(x, W, ids, bias, options, SelectedVjpOptions) as loss:
+            bars = Cotangents(loss.layer)
+            losses_and_cotangents(loss, None, bars)
+            return bars.result()
 
+    @takes_dtensors
     def jvp(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedJvpOptions]
     ) -> Selected:
@@ -187,31 +191,54 @@ class SelectedLogProbs(AbstractHead):
         The direction is `x_dot`, `W_dot` and `bias_dot`, like x, W and bias; what is None or not
         given does not move.
         """
-        given = self._given(x, W, ids, bias, options, SelectedJvpOptions)
-        found, layer = _empty(given), given.layer
-        with quiet():
+        with self._given(x, W, ids, bias, options, SelectedJvpOptions) as given, quiet():
+            found, layer = _empty(given), given.layer
             for rows, z, z_dot in blocks(layer, [layer.logits, layer.logits_dot]):
                 _store(found, rows, self._outputs(given, z, rows).tangent(z_dot))
-        return _shaped(found, given)
+            return _shaped(found, given)
 
+    @takes_dtensors
     def hvp(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedProductOptions]
     ) -> Gradients:
         """Return the rate of change of `vjp` as x, W and bias move along a direction."""
-        given = self._given(x, W, ids, bias, options, SelectedProductOptions)
-        loss, bars = self._function(given, options), Cotangents(given.layer)
-        second_products(loss, None, bars, gauss_newton=False)
-        return bars.result()
+        with self._with_bars(x, W, ids, bias, options, SelectedProductOptions) as loss:
+            bars = Cotangents(loss.layer)
+            second_products(loss, None, bars, gauss_newton=False)
+            return bars.result()
 
     def _given(
         self, x: Any, W: Any, ids: Any, bias: Any, options: Mapping[str, Any], kind: type
+    ) -> AbstractContextManager[Given]:
+        """Check the arguments, and work."""
+        check = partial(self._check, x, W, ids, bias, options, kind)
+        return together(options.get("group"), check)
+
+    def _with_bars(
+        self, x: Any, W: Any, ids: Any, bias: Any, options: Mapping[str, Any], kind: type
+    ) -> AbstractContextManager[LossOfLogits]:
+        """Check the arguments and cotangents, and work on Σ ⟨bar, output⟩."""
+
+        def check(ranks: AbstractRanks | None) -> LossOfLogits:
+            return self._function(self._check(x, W, ids, bias, options, kind, ranks), options)
+
+        return together(options.get("group"), check)
+
+    def _check(
+        self,
+        x: Any,
+        W: Any,
+        ids: Any,
+        bias: Any,
+        options: Mapping[str, Any],
+        kind: type,
+        ranks: AbstractRanks | None,
     ) -> Given:
         """Check the arguments; ids get one batch axis and one axis of classes."""
-        with all_or_none(options.get("group")) as ranks:
-            call = {} if ranks is None else self._call(ids, options, kind)
-            memory = self.budget(x)
-            layer = linear_layer(x, W, bias, memory, options, kind, ranks=ranks, call=call)
-            return self._checked(layer, ids)
+        call = {} if ranks is None else self._call(ids, options, kind)
+        memory = self.budget(x)
+        layer = linear_layer(x, W, bias, memory, options, kind, ranks=ranks, call=call)
+        return self._checked(layer, ids)
 
     def _call(self, ids: Any, options: Mapping[str, Any], kind: type) -> dict[str, str]:
         """Return what must be the same on all ranks, as texts."""

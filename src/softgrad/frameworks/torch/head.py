@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 
-from softgrad.arrays import Array, compute_dtype, real_array, same_kind
+from softgrad.arrays import Array, compute_dtype, is_spread, real_array, same_kind
 from softgrad.frameworks.torch.constants import Constants
-from softgrad.frameworks.torch.modes import dtensors, has_derivative, is_plain, is_spread
+from softgrad.frameworks.torch.modes import has_derivative, is_plain
 from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
 from softgrad.frameworks.torch.operator import Arrays, empty
 from softgrad.frameworks.torch.products import Value
 from softgrad.frameworks.torch.shortcut import AbstractKeepingRule, KeptGradients, take
 from softgrad.heads import LinearCrossEntropy
+from softgrad.heads.options import LossOptions
+from softgrad.losses.spread.shards import told
 from softgrad.losses.targets import arrays_of
 
 __all__ = ["HeadRule", "directions", "head_value", "unwanted"]
@@ -38,11 +40,12 @@ def head_value(
     TypeError
         The targets or an option are differentiated: a head has no derivative in them.
     """
-    if any(map(is_spread, (x, W, bias, *arrays_of(targets)))):
-        return dtensors().head_value(head, x, W, targets, bias, options)
-    x = real_array("x", x)
-    others = (v if v is None else same_kind(name, v, x) for name, v in (("W", W), ("bias", bias)))
-    constants, tensors = Constants.of(targets, options, x)
+    if any(map(is_spread, (x, W, bias, *arrays_of(targets)))):  # inside a compiled call
+        return head.value(x, W, targets, bias, **cast(LossOptions, options))
+    with told(options.get("group")):
+        x, named = real_array("x", x), (("W", W), ("bias", bias))
+        others = [v if v is None else same_kind(name, v, x) for name, v in named]
+        constants, tensors = Constants.of(targets, options, x)
     rule, arrays = HeadRule(head, constants), (x, *others, *tensors)
     if rule.keeps_gradients(arrays):
         return take(KeptGradients(rule), *arrays)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +9,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.autograd.forward_ad import unpack_dual
+
+from softgrad.arrays import is_spread
 
 __all__ = [
     "can_look_at",
@@ -22,7 +23,6 @@ __all__ = [
     "is_plain",
     "is_recorded",
     "is_shape_alone",
-    "is_spread",
     "may_vary",
     "wants_derivatives",
 ]
@@ -119,12 +119,6 @@ def is_autocast(device_type: str) -> bool:
 def is_batched_gradient(x: Any) -> bool:
     """Tell a batch of gradients, from `is_grads_batched=True`, which `vmap` has no part in."""
     return bool(torch._C._functorch.is_legacy_batchedtensor(x))
-
-
-def is_spread(x: Any) -> bool:
-    """Tell a DTensor; where its module was not imported, there is none."""
-    module = sys.modules.get("torch.distributed.tensor")
-    return module is not None and isinstance(x, module.DTensor)
 
 
 def dtensors() -> Any:

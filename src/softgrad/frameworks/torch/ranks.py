@@ -12,6 +12,7 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from softgrad.arrays import Array, wider_dtype
 from softgrad.errors import mismatch
+from softgrad.frameworks.torch.alarm import Alarm
 from softgrad.losses.spread.shards import AbstractRanks
 
 __all__ = ["Ranks", "ranks_of"]
@@ -58,7 +59,7 @@ class Ranks(AbstractRanks):
         work = dist.all_to_all_single(arrived, sent, group=self.group, async_op=True)
 
         def finish() -> Array:
-            work.wait()
+            self._finish(work, sent)
             some = arrived.view(ranks, block, columns).to(wider_dtype(v) or v.dtype)
             total = some[0]
             for part in some[1:]:
@@ -73,15 +74,34 @@ class Ranks(AbstractRanks):
         return [tuple(row) for row in self._gathered(own).tolist()]
 
     def gathered_texts(self, text: str) -> list[str]:
-        texts: list[str] = [""] * self.size
-        dist.all_gather_object(texts, text, group=self.group)
-        return texts
+        own = torch.frombuffer(bytearray(text.encode() + b"\0"), dtype=torch.uint8)
+        lengths = [length for (length,) in self.gathered_numbers(len(own))]
+        padded = own.new_zeros(max(lengths))
+        padded[: len(own)] = own
+        everyone = self._gathered(padded.to(self._device)).cpu()
+        return [bytes(row.tolist()).rstrip(b"\0").decode() for row in everyone]
+
+    @property
+    def has_stopped(self) -> bool:
+        return Alarm(self.group).error is not None
+
+    def stop(self, reason: str) -> None:
+        if self.size > 1 and not self.has_stopped:
+            Alarm(self.group).sound(reason)
 
     def _gathered(self, own: Array) -> Array:
         """Return the flat arrays of all ranks: [ranks, ...]."""
         everyone = own.new_empty((self.size, own.numel()))
-        dist.all_gather(list(everyone.unbind(0)), own, group=self.group)
+        out = list(everyone.unbind(0))
+        self._finish(dist.all_gather(out, own, group=self.group, async_op=True), own)
         return everyone
+
+    def _finish(self, work: Any, sent: Array) -> None:
+        """Wait for an exchange."""
+        if f"{sent.device.type}:gloo" in dist.get_backend_config(self.group):
+            Alarm(self.group).wait(work)
+        else:  # NCCL has a watchdog of its own, and what follows on the device waits there
+            work.wait()
 
     @property
     def _device(self) -> torch.device:
@@ -98,6 +118,8 @@ def ranks_of(group: Any) -> Ranks:
     ------
     TypeError, ValueError
         It is something else, or this process is none of them.
+    RankStoppedError
+        One of the ranks has stopped, and this one has heard of it before.
     """
     expected = "a process group of torch.distributed, or a DeviceMesh of one dimension"
     if isinstance(group, DeviceMesh):
@@ -108,6 +130,9 @@ def ranks_of(group: Any) -> Ranks:
         raise TypeError(mismatch("group", expected, type(group).__name__))
     if dist.get_rank(group) < 0:
         raise ValueError(mismatch("group", "one that this process is in", "another"))
+    stopped = Alarm(group).error
+    if stopped is not None:
+        raise stopped
     return Ranks(group)
 
 

@@ -15,12 +15,13 @@ from softgrad.arrays import (
     boolean_mask,
     compute_dtype,
     computed,
+    is_spread,
     quiet,
     real_array,
 )
 from softgrad.errors import mismatch
 from softgrad.frameworks.torch.constants import Constants
-from softgrad.frameworks.torch.modes import can_look_at, dtensors, has_derivative, is_spread
+from softgrad.frameworks.torch.modes import can_look_at, dtensors, has_derivative
 from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
 from softgrad.frameworks.torch.operator import Arrays, Maybe, empty
 from softgrad.frameworks.torch.products import AbstractRule, Value
@@ -29,6 +30,7 @@ from softgrad.kernels import How, Impl
 from softgrad.linear import OnAxis
 from softgrad.losses.base import AbstractLoss, Options
 from softgrad.losses.reduced import ReducedLoss
+from softgrad.losses.spread.shards import told
 from softgrad.maps.base import AbstractMap
 
 __all__ = ["LossRule", "MapRule", "loss_value", "map_value"]
@@ -51,9 +53,10 @@ def loss_value(loss: AbstractLoss, x: Any, targets: Any, options: Options) -> Ar
     """
     if is_spread(x):
         return dtensors().loss_value(loss, x, targets, options)
-    x = real_array("x", x)
-    axis = _from_the_end(loss, x, options.get("axis", -1))
-    constants, tensors = Constants.of(targets, {**options, "axis": axis}, x)
+    with told(options.get("group")):
+        x = real_array("x", x)
+        axis = _from_the_end(loss, x, options.get("axis", -1))
+        constants, tensors = Constants.of(targets, {**options, "axis": axis}, x)
     rule, arrays = LossRule(loss, constants), (x, *tensors)
     if rule.keeps_gradients(arrays):
         return take(KeptGradients(rule), *arrays)

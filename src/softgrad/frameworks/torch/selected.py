@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from softgrad.arrays import compute_dtype, real_array, same_kind
+from softgrad.arrays import compute_dtype, is_spread, real_array, same_kind
 from softgrad.frameworks.torch.head import directions, unwanted
-from softgrad.frameworks.torch.modes import dtensors, is_spread
 from softgrad.frameworks.torch.node import AbstractNode, Dims, Flags, one_by_one
 from softgrad.frameworks.torch.operator import Arrays, empty
 from softgrad.frameworks.torch.products import AbstractRule, Value
+from softgrad.heads.options import Options
 from softgrad.heads.selected_log_probs import SelectedLogProbs
 from softgrad.heads.selected_rows import Selected
+from softgrad.losses.spread.shards import told
 
 __all__ = ["selected_value"]
 
@@ -22,12 +23,11 @@ def selected_value(
     head: SelectedLogProbs, x: Any, W: Any, ids: Any, bias: Any, options: Mapping[str, Any]
 ) -> Selected:
     """Return the outputs of a head, through which PyTorch differentiates in x, W and bias."""
-    if any(map(is_spread, (x, W, bias, ids))):
-        found: Selected = dtensors().selected_value(head, x, W, ids, bias, options)
-        return found
-    x = real_array("x", x)
-    others = (("W", W), ("bias", bias), ("ids", ids))
-    arrays = (v if v is None else same_kind(name, v, x) for name, v in others)
+    if any(map(is_spread, (x, W, bias, ids))):  # inside a compiled call
+        return head.value(x, W, ids, bias, **cast(Options, options))
+    with told(options.get("group")):
+        x, named = real_array("x", x), (("W", W), ("bias", bias), ("ids", ids))
+        arrays = [v if v is None else same_kind(name, v, x) for name, v in named]
     return Selected(*Value(_SelectedRule(head, options))(x, *arrays))
 
 

@@ -28,7 +28,7 @@ from softgrad.losses.reduced import AbstractRowLosses, ReducedLoss, RowFactors
 from softgrad.losses.row_targets import AbstractTargets, DenseTargets, targets_of
 from softgrad.losses.simplex import check_probabilities
 from softgrad.losses.spread.rows import Few, ShardedRows
-from softgrad.losses.spread.shards import Shards, all_or_none, content_of
+from softgrad.losses.spread.shards import AbstractRanks, Shards, all_or_none, at_work, content_of
 from softgrad.losses.targets import TopK, check_targets, lay_out_targets, lay_out_weights
 
 if TYPE_CHECKING:
@@ -120,12 +120,14 @@ class _Batch(AbstractRowLosses):
     shape: tuple[int, ...]  # [..., k]
 
     def value(self, factor: Array) -> Array:
-        value = self.rows.value(namespace(factor).reshape(factor, (-1,)))
-        return namespace(value).reshape(value, self.shape[:-1])
+        with at_work(self.rows.shards.ranks):
+            value = self.rows.value(namespace(factor).reshape(factor, (-1,)))
+            return namespace(value).reshape(value, self.shape[:-1])
 
     def gradient(self, factor: Array) -> Array:
-        gradient = self.rows.gradient(namespace(factor).reshape(factor, (-1,)))
-        return namespace(gradient).reshape(gradient, self.shape)
+        with at_work(self.rows.shards.ranks):
+            gradient = self.rows.gradient(namespace(factor).reshape(factor, (-1,)))
+            return namespace(gradient).reshape(gradient, self.shape)
 
     def value_and_gradient(self, factor: Array, out: Array | None = None) -> tuple[Array, Array]:
         value, gradient = self.value(factor), self.gradient(factor)
@@ -134,8 +136,8 @@ class _Batch(AbstractRowLosses):
         return value, gradient if out is None else out
 
     def hessian(self, factor: Array) -> AbstractLinearMap:
-        xp = namespace(factor)
-        return _Flattened(self.rows.hessian(xp.reshape(factor, (-1,))), self.shape)
+        xp, ranks = namespace(factor), self.rows.shards.ranks
+        return _Flattened(self.rows.hessian(xp.reshape(factor, (-1,))), self.shape, ranks)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -144,6 +146,7 @@ class _Flattened(AbstractLinearMap):
 
     inner: AbstractLinearMap
     shape: tuple[int, ...]
+    ranks: AbstractRanks
 
     @property
     def shapes(self) -> Shapes:
@@ -151,8 +154,9 @@ class _Flattened(AbstractLinearMap):
 
     def apply(self, x_dot: Array) -> Array:
         xp = namespace(x_dot)
-        flat = xp.reshape(x_dot, (prod(self.shape[:-1]), self.shape[-1]))
-        return xp.reshape(self.inner.apply(flat), self.shape)
+        with at_work(self.ranks):
+            flat = xp.reshape(x_dot, (prod(self.shape[:-1]), self.shape[-1]))
+            return xp.reshape(self.inner.apply(flat), self.shape)
 
     def apply_transpose(self, y_bar: Array) -> Array:
         return self.apply(y_bar)
@@ -191,9 +195,11 @@ def weigh_parts(
         parts = [targets.take(cut).mass(c) for cut in cuts(w.shape[0], step)]
         return shards.summed(xp.concat(parts) if parts else w)
 
-    masses = w if c is None else weighted(w, sums(c[shards.own]))
-    if loss.validate:
-        total = sums(xp.ones(targets.t.shape[1:], dtype=w.dtype, device=array_api_compat.device(w)))
-        negative = xp.any(targets.t < 0, axis=-1)
-        check_probabilities(xp.where(negative, -total, total)[:, None], w != 0)
+    with at_work(shards.ranks):
+        masses = w if c is None else weighted(w, sums(c[shards.own]))
+        if not loss.validate:
+            return w, masses
+        ones = xp.ones(targets.t.shape[1:], dtype=w.dtype, device=array_api_compat.device(w))
+        total, negative = sums(ones), xp.any(targets.t < 0, axis=-1)
+    check_probabilities(xp.where(negative, -total, total)[:, None], w != 0)
     return w, masses

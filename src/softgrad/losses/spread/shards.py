@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 import array_api_compat
@@ -22,7 +22,19 @@ from softgrad.errors import mismatch
 from softgrad.losses.spread.parts import Parts
 from softgrad.losses.targets import TopK
 
-__all__ = ["AbstractRanks", "Refused", "Shards", "all_or_none", "content_of", "ranks_of"]
+__all__ = [
+    "AbstractRanks",
+    "Refused",
+    "Shards",
+    "all_or_none",
+    "at_work",
+    "content_of",
+    "ranks_of",
+    "together",
+    "told",
+]
+
+T = TypeVar("T")
 
 
 class Refused(ValueError):
@@ -57,6 +69,15 @@ class AbstractRanks(ABC):
     @abstractmethod
     def gathered_texts(self, text: str) -> list[str]:
         """Return the text of every rank."""
+
+    @property
+    @abstractmethod
+    def has_stopped(self) -> bool:
+        """Whether a rank has stopped amid an exchange: the others cannot meet any more."""
+
+    @abstractmethod
+    def stop(self, reason: str) -> None:
+        """Stop all ranks amid their exchanges, unless they have stopped already."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,21 +130,65 @@ _FINE, _FAILED = 0, 1
 
 
 @contextmanager
+def together(group: Any, check: Callable[[AbstractRanks | None], T]) -> Iterator[T]:
+    """Check arguments on all ranks, and work with what comes of them; both stop together."""
+    with all_or_none(group) as ranks:
+        checked = check(ranks)
+    with at_work(ranks):
+        yield checked
+
+
+@contextmanager
+def at_work(ranks: AbstractRanks | None) -> Iterator[None]:
+    """Stop all ranks where one raises amid the exchanges that follow from a call.
+
+    They would wait for it, and could not be brought in step again.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if ranks is not None:
+            ranks.stop(_said_of(ranks.rank, _text(error)))
+        raise
+
+
+@contextmanager
 def all_or_none(group: Any) -> Iterator[AbstractRanks | None]:
     """Raise on every rank what one of them raises in here, before any work."""
+    with told(group) as ranks:
+        yield ranks
+    if ranks is not None:
+        with _uninterrupted(ranks):
+            _agree(ranks, 0, {})
+
+
+@contextmanager
+def told(group: Any) -> Iterator[AbstractRanks | None]:
+    """Tell the other ranks what is raised in here, when they want to agree on something."""
     ranks = None if group is None else ranks_of(group)
     if ranks is None:
         yield None
         return
+    with _uninterrupted(ranks):
+        try:
+            yield ranks
+        except Exception as error:
+            if not (isinstance(error, Refused) or ranks.has_stopped):
+                ranks.gathered_numbers(_FAILED, 0, 0)
+                ranks.gathered_texts(_text(error))
+            raise
+
+
+@contextmanager
+def _uninterrupted(ranks: AbstractRanks) -> Iterator[None]:
+    """Stop all ranks where one is interrupted, which waits for nobody."""
     try:
-        yield ranks
-    except Refused:
+        yield
+    except Exception:
         raise
-    except (TypeError, ValueError, IndexError) as error:
-        ranks.gathered_numbers(_FAILED, 0, 0)
-        ranks.gathered_texts(f"{type(error).__name__}: {error}")
+    except BaseException as error:
+        ranks.stop(_said_of(ranks.rank, _text(error)))
         raise
-    _agree(ranks, 0, {})
 
 
 def _agree(ranks: AbstractRanks, number: int, call: dict[str, str]) -> tuple[int, ...]:
@@ -133,10 +198,18 @@ def _agree(ranks: AbstractRanks, number: int, call: dict[str, str]) -> tuple[int
     failed = [rank for rank, (state, *_) in enumerate(said) if state == _FAILED]
     if failed:
         text = ranks.gathered_texts("")[failed[0]]
-        raise Refused(f"rank {failed[0]} of the group has raised {text}")
+        raise Refused(_said_of(failed[0], text))
     if len({word for _, word, _ in said}) > 1:
         raise Refused(_difference(ranks, call))
     return tuple(number for *_, number in said)
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def _said_of(rank: int, text: str) -> str:
+    return f"rank {rank} of the group has raised {text}"
 
 
 def _difference(ranks: AbstractRanks, call: dict[str, str]) -> str:
