@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import warnings
 from typing import Any
 
@@ -12,7 +15,16 @@ from scipy import sparse
 
 import softgrad as sg
 
-__all__ = ["calibrated", "fitted", "in_parts", "pickled", "refused", "stopped", "summarised"]
+__all__ = [
+    "calibrated",
+    "fitted",
+    "in_parts",
+    "pickled",
+    "refused",
+    "stopped",
+    "struck",
+    "summarised",
+]
 
 ATTRIBUTES = (
     "classes_", "coef_", "intercept_", "coefs_", "intercepts_", "solver_", "n_iter_", "objective_",
@@ -126,6 +138,26 @@ def stopped(
             continue
         return found(model)
     return None
+
+
+def struck(
+    group: Any, sizes: tuple[int, ...], settings: Any, data: Any, path: str, how: str
+) -> Any:
+    """Fit until rank 1 is killed, or rank 0 finds no folder for its checkpoint."""
+    X, y, weights = (part[own(group, sizes)] for part in data)
+    rank = dist.get_rank(group)
+
+    def strike(step: Any) -> None:
+        if step.number < 3:
+            return
+        if how == "killed" and rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "no folder" and rank == 0:
+            shutil.rmtree(os.path.dirname(path))
+
+    told = {"checkpoint": path, "checkpoint_every": 0, "callbacks": strike}
+    model = sg.SoftmaxClassifier(**settings, **told, group=group)
+    return found(model.fit(X, y, weights))
 
 
 def refused(group: Any, settings: list[dict[str, Any]], rows: list[tuple[Any, ...]]) -> str:

@@ -26,7 +26,8 @@ if not torch.distributed.is_available():
     pytest.skip("PyTorch was built without torch.distributed", allow_module_level=True)
 
 import row_calls as calls  # noqa: E402
-from distributed_world import World, started_world  # noqa: E402
+from distributed_world import World, in_folder, started_world  # noqa: E402
+from softgrad.errors import RankStoppedError  # noqa: E402
 from softgrad.learn.model_file import load_model  # noqa: E402
 
 X, Y = load_wine(return_X_y=True)  # class by class
@@ -64,7 +65,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with started_world(tmp_path_factory.mktemp("world")) as world:
+    with started_world(in_folder(tmp_path_factory.mktemp("world"))) as world:
         yield world
 
 
@@ -199,6 +200,31 @@ def test_a_checkpoint_of_other_ranks_is_refused(world: World, tmp_path: Path) ->
     for answer in world.run(3, calls.stopped, sizes, settings, DATA, path, [10**9]):
         assert "ranks 2, not 3" in str(answer)
     assert (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("killed", "rank 1 of the group cannot be reached any more"),
+        ("no folder", "rank 0 of the group has raised FileNotFoundError"),
+    ],
+)
+def test_one_that_stops_stops_all_and_the_job_goes_on(
+    world: World, tmp_path: Path, how: str, said: str
+) -> None:
+    sizes, settings, folder = (90, N - 90), SETTINGS["lbfgs"], tmp_path / "job"
+    folder.mkdir()
+    path = str(folder / "c")
+    whole = world.results(2, calls.stopped, sizes, settings, DATA, path, [10**9])
+    with started_world(in_folder(tmp_path)) as other:
+        answers = other.run(2, calls.struck, sizes, settings, DATA, path, how)
+    one = answers[0] if how == "killed" else answers[1]
+    assert isinstance(one, RankStoppedError)
+    assert said in str(one)
+    assert Path(path).exists() == (how == "killed")
+    folder.mkdir(exist_ok=True)
+    again = world.results(2, calls.stopped, sizes, settings, DATA, path, [10**9])
+    np.testing.assert_equal(again, whole)
 
 
 ROWS = (X[:80], Y[:80])

@@ -62,7 +62,8 @@ def widths(text: str) -> tuple[int, ...]:
 @click.option(
     "--solver",
     type=click.Choice(("auto", "newton", "newton-cg", "lbfgs")),
-    help="No network: softmax regression to its optimum. A file may be larger than memory.",
+    help="No network: softmax regression to its optimum. A file may be larger than memory, and "
+    "torchrun divides its rows among processes.",
 )
 @click.option(
     "--C",

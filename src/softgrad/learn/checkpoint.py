@@ -134,7 +134,8 @@ class Checkpoint:
         header = {HEADER_KEY: json.dumps({"schema": _SCHEMA, "checkpoint": content})}
         tensors = {name: np.asarray(a, order="C") for name, a in arrays.items()}
         try:
-            write_atomically(self.path, save(tensors, metadata=header))
+            with self.team.at_work():
+                write_atomically(self.path, save(tensors, metadata=header))
         except OSError as error:
             before = "; the one before is whole" if self.path.exists() else ""
             reason = (error.strerror or str(error)).lower()

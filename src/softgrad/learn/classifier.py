@@ -266,7 +266,7 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
             Without a penalty there is no optimum, since a direction separates the classes.
         """
         team = team_of(self.group)
-        with as_it_was(self), ExitStack() as held:
+        with as_it_was(self), team.uninterrupted(), ExitStack() as held:
             with team.together():
                 options = self._options
                 if team.leads:
@@ -334,7 +334,7 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
             As in `fit`; and `class_weight` is "balanced", which needs all rows at once.
         """
         team = team_of(self.group)
-        with as_it_was(self):
+        with as_it_was(self), team.uninterrupted():
             with team.together():
                 options = self._options
                 options.check_partial()

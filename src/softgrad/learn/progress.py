@@ -33,9 +33,12 @@ class Watch:
         """Take a record; return whether to stop. Every callback hears of it, in all processes."""
         self.records.append(record)
         self.show(record)
-        answers = [callback(record) for callback in self.callbacks]
+        if not self.callbacks:
+            return False
+        with self.team.together():
+            answers = [callback(record) for callback in self.callbacks]
         stop = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
-        self.stopped = self.team.any(stop) if self.callbacks else False
+        self.stopped = self.team.any(stop)
         return self.stopped
 
 

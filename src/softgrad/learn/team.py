@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 
 from softgrad.arrays import Array
-from softgrad.errors import UsageError, mismatch
-from softgrad.losses.spread.shards import AbstractRanks, ranks_of
+from softgrad.errors import RankStoppedError, UsageError, mismatch
+from softgrad.losses.spread.shards import AbstractRanks, at_work, ranks_of
 
 __all__ = ["ALONE", "AbstractTeam", "Alone", "Share", "Team", "share_of", "team_of"]
 
@@ -60,6 +60,19 @@ class AbstractTeam(ABC):
     @abstractmethod
     def texts(self, own: str) -> list[str]:
         """Return every rank's text."""
+
+    @abstractmethod
+    def at_work(self) -> AbstractContextManager[None]:
+        """Stop all processes where this one raises what no other can know of."""
+
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """Stop all processes where this one is interrupted, or has no memory left."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            with self.at_work():
+                raise
 
     @property
     def leads(self) -> bool:
@@ -105,6 +118,8 @@ class AbstractTeam(ABC):
         """Raise on every rank what one of them raises in here, where none asks the others."""
         try:
             yield
+        except RankStoppedError:
+            raise
         except Exception as error:
             kind = "usage" if isinstance(error, UsageError) else type(error).__name__
             self.texts(json.dumps([kind, str(error)]))
@@ -135,6 +150,9 @@ class Alone(AbstractTeam):
 
     def texts(self, own: str) -> list[str]:
         return [own]
+
+    def at_work(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -186,6 +204,9 @@ class Team(AbstractTeam):
 
     def texts(self, own: str) -> list[str]:
         return self.ranks.gathered_texts(own)
+
+    def at_work(self) -> AbstractContextManager[None]:
+        return at_work(self.ranks)
 
 
 ALONE = Alone()
