@@ -255,7 +255,7 @@ def _(z, g):
 @mistake(
     "softmax of columns: jacobian of the first only",
     _columns,
-    "cotangent or subset or unnamed",
+    "wrong-variable",
     (6, 4),
 )
 def _(z, g):

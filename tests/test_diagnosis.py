@@ -8,6 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from fourth_mistakes import FOURTH_MISTAKES
 from later_mistakes import LATER_MISTAKES
 from mistakes import MISTAKES
 from softgrad.checker import check
@@ -83,7 +84,7 @@ NAMES = {
 """Of the wrong rules that the checker is tested with; the others are projection terms."""
 
 WRONG = [(name, mistake) for name, op in OPERATIONS.items() for mistake in op.wrong]
-ALL = [*MISTAKES, *LATER_MISTAKES, *THIRD_MISTAKES]
+ALL = [*MISTAKES, *LATER_MISTAKES, *THIRD_MISTAKES, *FOURTH_MISTAKES]
 NAMED = [m for m in ALL if not m.name.startswith("odd")]
 ODD = [m for m in ALL if m.name.startswith("odd")]
 Z = np.random.default_rng(0).normal(size=(4, 9))

@@ -98,6 +98,37 @@ def test_a_forgotten_mean_is_told_in_full():
     assert message.startswith("The gradient is 15 times what it must be, which is n here")
 
 
+def affine_loss(x, U, V):
+    return 0.5 * ((x @ U.T @ V.T) ** 2).sum() / len(x)
+
+
+def summed_affine_loss(x, U, V, g):
+    hidden = x @ U.T
+    d = g * hidden @ V.T
+    return d @ V @ U, (d @ V).T @ x, d.T @ hidden
+
+
+def test_a_number_of_rows_is_told_from_the_number_2_that_it_is_on_a_twin():
+    inputs = draw(12, 10), draw(20, 10), draw(7, 20)
+    diagnosis = sg.check(affine_loss, summed_affine_loss, *inputs).diagnosis
+    assert diagnosis.code == "scale"
+    assert diagnosis.message.startswith("The gradient is N times what it must be")
+
+
+def test_the_part_that_a_mask_keeps_is_told():
+    mask = np.array([[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]])
+
+    def kept_mean(x, mask):
+        return (mask * x**2).sum() / mask.sum()
+
+    def mean_of_all(x, mask, g):
+        return g * 2 * mask * x / mask.size
+
+    diagnosis = sg.check(kept_mean, mean_of_all, draw(2, 5), mask).diagnosis
+    assert diagnosis.code == "scale"
+    assert "c times what it must be, c being the mean of input 1" in diagnosis.message
+
+
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_naming_an_example_is_cheap(code):
     for seed in range(3):

@@ -198,6 +198,17 @@ def test_bad_rows_leave_the_others_alone(dtype: Any, k: int) -> None:
 
 @dtypes
 @classes
+def test_nan_beside_an_infinite_maximum_is_not_lost(dtype: Any, k: int) -> None:
+    x, _, _ = arguments(k, dtype)
+    x[3], x[5, 0], x[63] = -np.inf, np.inf, np.nan
+    x[[3, 5], k - 1] = np.nan
+    x[64] = np.inf
+    found = Compiled(sg.logsumexp)(x)
+    np.testing.assert_array_equal(found[[3, 5, 63, 64]], [np.nan] * 3 + [np.inf])
+
+
+@dtypes
+@classes
 def test_a_row_that_is_ignored_has_no_say_whatever_it_holds(dtype: Any, k: int) -> None:
     x, _, labels = arguments(k, dtype)
     labels[[2, 64]] = -1

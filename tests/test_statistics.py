@@ -22,8 +22,8 @@ from asserts import assert_close
 from convex import data, objective, some_theta
 from softgrad.learn.statistics.information import Information, contrasts
 
-ANES96 = runpy.run_path(str(Path(__file__).parent.parent / "examples" / "anes96.py"))
-VOTERS, PARTY = ANES96["voters"]()
+EXAMPLES = Path(__file__).parent.parent / "examples"
+VOTERS, PARTY = runpy.run_path(str(EXAMPLES / "anes96.py"))["voters"]()
 
 # As statsmodels 0.15 prints them: MNLogit, Newton's method, the first party as the base.
 LOG_LIKELIHOOD, NULL, AIC, BIC = -1461.922747248, -1750.346710709, 2995.8454944963, 3170.4500364776
@@ -71,6 +71,24 @@ def test_anes96_is_that_of_statsmodels() -> None:
     np.testing.assert_allclose(summary.standard_errors, STANDARD_ERRORS, rtol=1e-7)
     assert summary.classes == (1, 2, 3, 4, 5, 6)
     assert summary.terms == ("logpopul", "selfLR", "age", "educ", "income", "intercept")
+
+
+def test_hsb_is_that_of_statsmodels() -> None:
+    students, programme = runpy.run_path(str(EXAMPLES / "hsb.py"))["students"]()
+    summary = free(students, programme).summary(students, programme, reference="academic")
+    assert -2 * summary.log_likelihood == pytest.approx(359.9634524301854, rel=1e-13)
+    coefficients = [
+        [-0.533291012, -1.162831996, -0.05792840971, 2.852186236],
+        [0.2913931160, -0.9826703252, -0.1136026398, 5.218200157],
+    ]
+    errors = [
+        [0.4437321357, 0.5142194537, 0.02141094603, 1.166439136],
+        [0.4763737054, 0.5955669386, 0.02221989907, 1.163548970],
+    ]
+    np.testing.assert_allclose(summary.coefficients, coefficients, rtol=1e-7)
+    np.testing.assert_allclose(summary.standard_errors, errors, rtol=1e-7)
+    assert summary.classes == ("general", "vocation")
+    assert summary.terms == ("middle", "high", "write", "intercept")
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.checker import fourth_batch, second_batch, subjects, third_batch
+from benchmarks.checker import fifth_batch, fourth_batch, second_batch, subjects, third_batch
 from benchmarks.checker.operators import OPERATORS
 from benchmarks.checker.subject import Subject
 
@@ -39,6 +39,11 @@ BATCHES = (
         "fourth",
         "fourth batch: written when log-sum-exps, masks and what is computed anew had their names",
         fourth_batch.SUBJECTS,
+    ),
+    Batch(
+        "fifth",
+        "fifth batch: mistakes as they are found in public repositories, threads and issues",
+        fifth_batch.SUBJECTS,
     ),
 )
 

@@ -14,7 +14,11 @@ from softgrad.checker.report import Diagnosis, Where
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
-__all__ = ["only_here", "placed", "refuted", "rounding", "stands_out", "unnamed"]
+__all__ = ["WRONG_ONLY", "only_here", "placed", "refuted", "rounding", "stands_out", "unnamed"]
+
+
+WRONG_ONLY = "The gradient is wrong only at"
+"""How the sentence begins that confines a mistake to a part of a twin."""
 
 
 def unnamed(message: str, evidence: str, runner_up: str | None = None) -> Diagnosis:
@@ -92,7 +96,10 @@ def only_here(locator: Locator) -> Diagnosis:
 def placed(found: Diagnosis, where: Where, locator: Locator) -> Diagnosis:
     """Name a mistake by its place, if that is a part of the input, and what is wrong with it."""
     if where.subset is None and where.axis is None:
-        return found
+        everywhere = where.text.partition(";")[0].endswith(", everywhere")
+        text = "The gradient is wrong, in a way that has no name here."
+        refuted = everywhere and found.message.startswith(WRONG_ONLY)
+        return replace(found, code="unnamed", message=text) if refuted else found
     if found.code == "unnamed" and not _is_a_set(where, locator):
         text = f"The gradient is wrong in {where.text}, in a way that has no name here."
         return replace(found, message=text)

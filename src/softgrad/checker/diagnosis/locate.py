@@ -153,6 +153,8 @@ class Locator:
             ratios.append(float(parts.sum()) / seen[0])
             bar = seen[1] + 32 * epsilon * norm(parts)
             open_yet = max(open_yet, bar / abs(seen[0]))
+        if max(map(abs, ratios)) <= 64 * max(epsilon, 2.0**-52):
+            return 0.0  # rounding is all that it is
         tolerance = min(max(4 * open_yet, accuracy), 1e-3)
         same = abs(ratios[0] - ratios[1]) <= tolerance * max(map(abs, ratios))
         return sum(ratios) / 2 if same else math.nan

@@ -14,6 +14,8 @@ from softgrad.checker.diagnosis.scales import Constant, Factor, told
 from softgrad.checker.diagnosis.slopes import Unusable
 from softgrad.checker.diagnosis.twin import AGAIN, draw, plans
 from softgrad.checker.report import Diagnosis
+from softgrad.checker.richardson import rms
+from softgrad.checker.subject import flat
 
 __all__ = ["multiple"]
 
@@ -45,7 +47,8 @@ def multiple(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
             constant = told(*(Factor(v or 0.0, at.subject, at.outputs) for v, at in seen))
             if constant is not None:
                 name = subject.floating_names[where] if elsewhere_right else ""
-                named.append(_said(constant, name))
+                cancels = bool(locator.gradient[where].any())
+                named.append(_said(constant, name, cancels))
         if any(it.code == "zero" for it in named) and not _stays_zero(pair[0], wrong, rng):
             return None
         if len(named) == len(wrong):
@@ -83,7 +86,8 @@ def _stays_zero(twin: Locator, wrong: list[int], rng: np.random.Generator) -> bo
         again = draw(twin.subject, AGAIN, rng)
         if again is not None:
             gradient = twin.answer(again.points, twin.cotangent)
-            if any(gradient[w].any() and not twin.gradient[w].any() for w in wrong):
+            rounding = 1e-12 * rms(flat(twin.cotangent))
+            if any(rms(gradient[w]) > rounding >= rms(twin.gradient[w]) for w in wrong):
                 return False
     return True
 
@@ -92,10 +96,13 @@ def _same(one: Locator, other: Locator) -> bool:
     return all(map(np.array_equal, one.points, other.points))
 
 
-def _said(constant: Constant, here_alone: str) -> Diagnosis:
+def _said(constant: Constant, here_alone: str, cancels: bool) -> Diagnosis:
     """Put a factor into a sentence, with the input's name if it is right at other sizes."""
     whose = f"At these sizes the gradient of {here_alone}" if here_alone else "The gradient"
-    if constant.text == "0":
+    if constant.text == "0" and cancels:
+        code, text = "projection-term", f"{whose} is mere rounding: a sum that cancels, such as "
+        text += "those over rows of a softmax's Jacobian, stands for a product with g."
+    elif constant.text == "0":
         code, text = "zero", f"{whose} is zero whatever comes in, and the forward does change."
     elif constant.text == "-1":
         code, text = "sign", f"{whose} has the wrong sign."

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import permutations
 
 import numpy as np
 
-from softgrad.checker.subject import Arrays, Subject
+from softgrad.checker.probes import coarsest_epsilon
+from softgrad.checker.subject import AnyArray, Arrays, Subject
 
 __all__ = ["Constant", "Factor", "agreed", "told"]
 
@@ -33,17 +35,18 @@ class Factor:
     value: float
     subject: Subject
     outputs: Arrays
+    accuracy: float = 1e-5
+    """How well the value is known, as a part of it."""
 
 
 def told(one: Factor, other: Factor, here: Factor) -> Constant | None:
     """Return what a factor is at two points of a twin and at the inputs; None if not the same."""
+    here = replace(here, accuracy=max(1e-3, 4 * coarsest_epsilon(here.subject.points)))
     values = [factor.value for factor in (one, other, here)]
     for plain in (0.0, -1.0):
-        if np.abs(np.subtract(values, plain)).max() <= 1e-3:
+        if np.abs(np.subtract(values, plain)).max() <= here.accuracy:
             return Constant(f"{plain:g}")
-    constant = agreed(one, other, accuracy=1e-5)
-    if constant is not None and constant != agreed(one, here):
-        constant = None
+    constant = agreed(one, other, here) or _first(_quotients, one, other, here)
     # How near to 1 it is tells how well it must be known: another ε in a norm is no factor.
     c, off = abs(values[0]), abs(values[0] - 1)
     steady = np.ptp(values[:2]) <= min(1e-5 * c, 1e-2 * off)
@@ -57,16 +60,19 @@ def told(one: Factor, other: Factor, here: Factor) -> Constant | None:
     return constant
 
 
-def agreed(here: Factor, there: Factor, accuracy: float = 1e-3) -> Constant | None:
-    """Return what a factor is, such as 1/N, at both points.
+def agreed(*factors: Factor) -> Constant | None:
+    """Return what a factor is, such as 1/N; None where no words fit it at all of the points."""
+    return _first(_constants, *factors)
 
-    None where no words fit it both here and there; `accuracy` is that of the factor there.
-    """
-    values = dict(_constants(there.subject, there.outputs))
-    for constant, value in _constants(here.subject, here.outputs):
-        fits = abs(here.value - value) <= 1e-5 * abs(value)
-        error = abs(there.value - values.get(constant, np.inf))
-        if fits and error <= accuracy * abs(there.value):
+
+def _first(
+    table: Callable[[Subject, Arrays], Iterator[tuple[Constant, float]]], *factors: Factor
+) -> Constant | None:
+    tables = [dict(table(factor.subject, factor.outputs)) for factor in factors]
+    for constant in tables[0]:
+        seen = zip(factors, tables, strict=True)
+        off = ((f, abs(f.value - values.get(constant, np.inf))) for f, values in seen)
+        if all(error <= factor.accuracy * abs(factor.value) for factor, error in off):
             return constant
     return None
 
@@ -97,6 +103,13 @@ def _constants(subject: Subject, outputs: Arrays) -> Iterator[tuple[Constant, fl
             yield Constant(f"−1/{text}", meaning), -1 / value
 
 
+def _quotients(subject: Subject, outputs: Arrays) -> Iterator[tuple[Constant, float]]:
+    """Yield quotients of lengths, as where a sum is divided by one and must be by another."""
+    for (_, what, number), (_, other, divisor) in permutations(_lengths(subject, outputs), 2):
+        if number and divisor and number != divisor:
+            yield Constant("n/m", f"n being {what} and m {other}"), number / divisor
+
+
 def _lengths(subject: Subject, outputs: Arrays) -> Iterator[tuple[str, str, float]]:
     for name, value in zip(subject.names, subject.values, strict=True):
         if isinstance(value, np.ndarray):
@@ -124,10 +137,15 @@ def _parameters(subject: Subject) -> Iterator[tuple[str, str, float]]:
             yield "c", f"1 − {name}", 1 - number
         elif isinstance(value, (np.ndarray, list)) and np.asarray(value).dtype.kind in "biuf":
             array = np.asarray(value)
-            if array.dtype.kind in "iu":
+            if array.dtype.kind in "iu" and not _is_mask(array):
                 text = f"the number of entries of {name} that are not negative"
                 yield "n", text, float(np.count_nonzero(array >= 0))
             elif array.size:
                 yield "c", f"the sum of {name}", float(array.sum(dtype=np.float64))
                 yield "c", f"the mean of {name}", float(array.mean(dtype=np.float64))
                 yield "c", f"the largest entry of {name}", float(array.max())
+
+
+def _is_mask(array: AnyArray) -> bool:
+    """Whether integers stand for what is kept and what is not."""
+    return bool(array.size) and set(np.unique(array)) == {0, 1}

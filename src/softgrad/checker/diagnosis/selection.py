@@ -135,7 +135,7 @@ def _in_words(factors: tuple[float, float], views: Views) -> Constant | None:
     """Return what a factor is that is the same thing at both points."""
     pairs = zip(factors, views, strict=True)
     first, second = (Factor(c, view.spot.subject, view.spot.outputs) for c, view in pairs)
-    return agreed(first, second, accuracy=1e-5)
+    return agreed(first, second)
 
 
 def _left(B: Matrix, view: View, c: float) -> float:

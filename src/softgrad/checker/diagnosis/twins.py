@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from softgrad.checker.diagnosis.edits.naming import by_steps
-from softgrad.checker.diagnosis.here import stands_out, unnamed
+from softgrad.checker.diagnosis.here import WRONG_ONLY, stands_out, unnamed
 from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator, named_sets
 from softgrad.checker.diagnosis.scales import Factor, told
@@ -227,7 +227,7 @@ def _confined(views: Views, named: bool = False) -> Diagnosis | None:
         return None
     what = common[0] if common else _slice(shown, view.x.shape)
     # Some entries of all may be a gate, or what one of several terms reaches: no set by itself.
-    text = f"The gradient is wrong only at {what or 'some entries'}."
+    text = f"{WRONG_ONLY} {what or 'some entries'}."
     return Diagnosis("subset" if what else "unnamed", text, None, evidence, None)
 
 

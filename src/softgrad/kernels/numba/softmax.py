@@ -17,6 +17,7 @@ from softgrad.kernels.numba.centred import (
 )
 from softgrad.kernels.numba.instructions import (
     address,
+    either,
     get,
     inlined,
     put,
@@ -25,7 +26,7 @@ from softgrad.kernels.numba.instructions import (
     typed,
     zero_of,
 )
-from softgrad.kernels.numba.lanes import LANES, fill, load, store
+from softgrad.kernels.numba.lanes import LANES, entry, fill, load, store, width
 from softgrad.kernels.numba.prefetch import ask_for_next
 from softgrad.kernels.numba.products import weigh_centred
 from softgrad.kernels.numba.shapes import kernel
@@ -96,7 +97,7 @@ def log_softmax(sources, target, total, spread, rows, args):
 
 @kernel(missing=-np.inf)
 def logsumexp(sources, target, total, spread, rows, args):
-    """βm + log1p(r), to args[0]; an infinite maximum is the answer."""
+    """βm + log1p(r), to args[0]; an infinite maximum is the answer, if no NaN is beside it."""
     (source,), (out, beta) = sources, args
     (first, count), zero = rows, zero_of(source[0])
     m, r = scratch(LANES, zero), scratch(LANES, 0.0)
@@ -104,5 +105,10 @@ def logsumexp(sources, target, total, spread, rows, args):
     sum_of_others(source, None, total, m, beta, r, spread)
     for i in range(count):
         top = times(get(m, i), beta)
-        value = top + math.log1p(get(r, i))
-        put(step(address(out), first), i, typed(top if np.isinf(top) else value, zero))
+        value = typed(top + math.log1p(get(r, i)), zero)
+        if np.isinf(top):
+            value = typed(top, zero)
+            for k in range(total // width(spread)):
+                x = get(entry(source, k, i, spread), 0)
+                value = either(x == x, value, x)
+        put(step(address(out), first), i, value)

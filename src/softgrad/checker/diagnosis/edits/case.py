@@ -142,9 +142,15 @@ class Case:
     def is_selected(self, edit: Edit) -> bool:
         """Whether a step counts at some entries alone, those that a `where` chooses."""
         error, own = (np.abs(M).max(axis=0) for M in (self.R, self.J))
-        live = (own > 1e-6 * own.max()) | (error > 1e-6 * error.max())
-        few = (error > 1e-6 * error.max()).sum() < live.sum()
-        return bool(few) and edit.place is not None and self.is_chosen(edit.place)
+        wrong = error > 1e-6 * error.max()
+        live = (own > 1e-6 * own.max()) | wrong
+        few = all(wrong[part].sum() < live[part].sum() for part in self.parts if wrong[part].any())
+        return few and edit.place is not None and self.is_chosen(edit.place)
+
+    def is_severed(self) -> bool:
+        """Whether nothing at all comes back to one of several inputs."""
+        parts = self.parts if len(self.parts) > 1 else []
+        return any(rms(self.A[:, part]) <= 1e-9 * rms(self.J[:, part]) for part in parts)
 
     def is_of_output(self, edit: Edit) -> bool:
         """Whether some outputs alone are wrong, and what comes in for them is not used."""

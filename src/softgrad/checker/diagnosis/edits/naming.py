@@ -18,6 +18,7 @@ from softgrad.checker.diagnosis.edits.single import (
     as_it_is,
     branches,
     multiples,
+    other_constants,
     other_numbers,
     powers,
     squared,
@@ -142,6 +143,7 @@ def _edits(case: Case) -> Iterator[Edit]:
         yield from (replay.edit for replay in likely)
     for edit in _over(multiples, graph, turns):
         yield replace(edit, code="subset")  # one turn of a loop
+    yield from _over(other_constants, graph, chain(alone, loops))
     yield from _over(other_numbers, graph, chain(alone, loops, turns))
 
 
@@ -198,6 +200,7 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
                 code, text = "cotangent", f"A part of the incoming gradient is not used: {text}"
         elif abs(c + 1) < 1e-5:
             code = "subset" if all(case.is_cut(edit) for case in cases) else code
+            code = "zero" if all(case.is_severed() for case in cases) else code
         elif all(case.is_whole(edit) for case in cases):
             code = "sign" if abs(c + 2) < 1e-5 else "scale"
     if code == "chain-term" and edit.place is not None:

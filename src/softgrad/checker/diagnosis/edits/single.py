@@ -16,6 +16,7 @@ from softgrad.checker.diagnosis.edits.base import (
     operand,
     with_operand,
 )
+from softgrad.checker.diagnosis.edits.functions import functions
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.subject import Vector
@@ -24,6 +25,7 @@ __all__ = [
     "as_it_is",
     "branches",
     "multiples",
+    "other_constants",
     "other_numbers",
     "powers",
     "squared",
@@ -57,8 +59,11 @@ def as_it_is(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     step = graph.steps[places[0]]
     several = step.elementwise and step.name != "where" and len(graph.edges[places[0]]) > 1
     if several or len(step.operands) == 1:
-        text = f"{capital(derivative(graph, places[0], k))} is not applied."
-        yield Edit("chain-term", text, _passed_on(places, k), place=places[0])
+        text = f"{capital(derivative(graph, places[0], k))} is not applied"
+        yield Edit("chain-term", f"{text}.", _passed_on(places, k), place=places[0])
+        if step.name in ("multiply", "divide"):
+            but = f"{text}, all but a sign."
+            yield Edit("chain-term", but, _passed_on(places, k, -1.0), place=places[0])
 
 
 def branches(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -69,7 +74,7 @@ def branches(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
         yield Edit("subset", f"{text} were always {branch}.", _passed_on(places, k))
 
 
-def _passed_on(places: Places, k: int) -> Changes:
+def _passed_on(places: Places, k: int, sign: float = 1.0) -> Changes:
     """Return the changes by which operand k gets what comes in, and the others get nothing."""
 
     def changes(graph: Graph) -> list[Change]:
@@ -80,7 +85,7 @@ def _passed_on(places: Places, k: int) -> Changes:
                 if edge[1] != k:
                     passed = np.zeros_like(L)
                 elif own.shape == graph.steps[place].value.shape:
-                    passed = np.eye(own.size)
+                    passed = sign * np.eye(own.size)
                 else:
                     return []
                 found.append(Change(place, graph.before(edge), passed - L))
@@ -96,9 +101,6 @@ def without_factor(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
         if j == k:
             continue
 
-        def ones(graph: Graph, place: int, j: int = j) -> Vector:
-            return np.ones_like(graph.values(place)[j])
-
         value, code = graph.steps[other].value, "chain-term"
         if not graph.moving[other]:
             if np.isin(value, (0.0, 1.0)).all() and value.size > 1:
@@ -106,8 +108,14 @@ def without_factor(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
             elif step.name == "divide":
                 code = "scale"
         factor = operand(graph, places[0], j) or "the other operand"
-        text = f"In {derivative(graph, places[0], k)} the factor {factor} is missing."
-        yield Edit(code, text, becomes(places, k, with_operand(k, j, ones)), place=places[0])
+        text = f"In {derivative(graph, places[0], k)} the factor {factor} is missing"
+        for sign, but in ((1.0, ""), (-1.0, ", all but its sign")):
+
+            def ones(graph: Graph, place: int, j: int = j, sign: float = sign) -> Vector:
+                return np.full_like(graph.values(place)[j], sign)
+
+            new = becomes(places, k, with_operand(k, j, ones))
+            yield Edit(code, f"{text}{but}.", new, place=places[0])
 
 
 def powers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -191,6 +199,52 @@ def other_numbers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
             mine = operand(graph, places[0], j) or "its operand"
             text = f"In {derivative(graph, places[0], k)} {seen.label} stands where {mine} must."
             yield Edit("wrong-variable", text, becomes(places, k, with_operand(k, j, replaced)))
+
+
+def other_constants(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """Where a step takes what the forward made of its other arguments, one of these stands."""
+    step, own = graph.steps[places[0]], graph.locals[places[0], k]
+    made = [j for j, n in enumerate(step.operands) if j != k and not graph.moving[n]]
+    if made:
+        shape = graph.values(places[0])[made[0]].shape
+    elif step.name == "multiply" and len(step.operands) == 1 and _is_diagonal(own):
+        shape = step.value.shape  # the other factor is no step, and seen in the derivative alone
+    else:
+        return
+    for name in _made_of_given(graph, shape):
+        for sign, minus in ((1.0, ""), (-1.0, "minus ")):
+
+            def given(graph: Graph, place: int, name: str = name, sign: float = sign) -> Vector:
+                return sign * _made_of_given(graph, shape)[name]
+
+            def alone(
+                graph: Graph, place: int, given: Callable[[Graph, int], Vector] = given
+            ) -> Matrix:
+                return np.diag(given(graph, place).ravel())
+
+            new = with_operand(k, made[0], given) if made else alone
+            what = operand(graph, places[0], made[0]) if made else ""
+            text = f"In {derivative(graph, places[0], k)} {minus}{name} stands where"
+            text += f" {what or 'the other factor'} must."
+            yield Edit("wrong-variable", text, becomes(places, k, new), place=places[0])
+
+
+def _is_diagonal(L: Matrix) -> bool:
+    return L.shape[0] == L.shape[1] and not (L - np.diag(np.diag(L))).any()
+
+
+def _made_of_given(graph: Graph, shape: tuple[int, ...]) -> dict[str, Vector]:
+    """Return the arguments of a shape, and what activations make of them, by their names."""
+    if ("given", shape) not in graph.kept:
+        found: dict[str, Vector] = {}
+        for place, given in enumerate(graph.given):
+            if isinstance(given, np.ndarray) and given.shape == shape and given.dtype.kind in "iuf":
+                array, name = given.astype(np.float64), f"input {place}"
+                found[name] = array
+                found |= {form.format(name): function(array) for form, function in functions(array)}
+        graph.kept["given", shape] = found
+    known: dict[str, Vector] = graph.kept["given", shape]
+    return known
 
 
 def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:

@@ -49,6 +49,8 @@ def slopes(graph: Graph) -> Iterator[Edit]:
             for formula, (code, slope) in _FORMULAS.items():
                 if code == "chain-term" and at not in ("the output", "the input"):
                     continue  # the derivative of another function, at a function of a number
+                if formula == "v" and at == "the input":
+                    code = "wrong-variable"  # as in exp(x)·x, where the output must stand
 
                 def changes(
                     graph: Graph,

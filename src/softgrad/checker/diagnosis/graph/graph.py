@@ -209,8 +209,9 @@ class Graph:
             if self._after(place, without=neck).isdisjoint(self.outputs):
                 direct = self._after(before, without=neck)
                 step = self.steps[neck]
-                # What is weighed by another array, as by a matrix, is no sum of the step alone.
-                if step.name in ("mean", "var", "std") or len(self.edges[neck]) > 1:
+                # What is weighed by another array, as by a matrix, is no sum of the step alone,
+                # and an entry that is picked is none at all.
+                if step.name in ("mean", "var", "std", "_item") or len(self.edges[neck]) > 1:
                     return False
                 return any(
                     self.steps[after].value.shape == shape

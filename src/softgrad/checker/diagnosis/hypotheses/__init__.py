@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from softgrad.checker.diagnosis.hypotheses.additions import (
     CENTRED,
+    DECAY,
     INNER_PRODUCT,
     PLUS_IDENTITY,
 )
@@ -44,7 +45,9 @@ from softgrad.checker.diagnosis.hypotheses.losses import (
     LABELS_ALONE,
     LOSS_DIAGONAL,
     LOSS_FACTOR,
+    LOSS_FUSED,
     LOSS_OTHER,
+    LOSS_PROJECTION,
     LOSS_VARIABLE,
 )
 from softgrad.checker.diagnosis.hypotheses.norms import NORM_AXES, NORM_TERMS
@@ -78,6 +81,18 @@ from softgrad.checker.diagnosis.hypotheses.simple import (
     SPREAD,
     ZERO,
 )
+from softgrad.checker.diagnosis.hypotheses.smoothing import OTHER_TARGETS
+from softgrad.checker.diagnosis.hypotheses.sparse import (
+    SPARSE_AXIS,
+    SPARSE_OTHER,
+    SPARSE_SUPPORT,
+    SPARSE_TERM,
+)
+from softgrad.checker.diagnosis.hypotheses.stand_ins import (
+    AXIS_FOR_S,
+    DIAGONAL_ELSEWHERE,
+    SLICE_FOR_S,
+)
 from softgrad.checker.diagnosis.hypotheses.variables import AT_THE_OUTPUT, FORMULA_OF_INPUT, TWICE
 
 __all__ = ["TABLE", "Guess", "Hypothesis"]
@@ -97,6 +112,7 @@ TABLE = (
     LAST_USE,
     OTHER_MAP,
     LOSS_VARIABLE,
+    LOSS_PROJECTION,
     SQUARED_TERMS,
     SQUARED_VARIABLE,
     LABELS_ALONE,
@@ -105,6 +121,8 @@ TABLE = (
     LOG_SUM_EXP,
     BINARY,
     BINARY_AT_P,
+    LOSS_FUSED,
+    OTHER_TARGETS,
     NORM_TERMS,
     NORM_AXES,
     SIGN_OFF,
@@ -117,6 +135,13 @@ TABLE = (
     PROJECTION,
     ATTENTION_PROJECTION,
     WRONG_AXIS,
+    DIAGONAL_ELSEWHERE,
+    AXIS_FOR_S,
+    SLICE_FOR_S,
+    SPARSE_TERM,
+    SPARSE_AXIS,
+    SPARSE_OTHER,
+    SPARSE_SUPPORT,
     TRANSPOSED,
     ARRANGED,
     OUTPUTS_SWAPPED,
@@ -132,6 +157,7 @@ TABLE = (
     MEAN_FOR_ALL,
     PLUS_IDENTITY,
     CENTRED,
+    DECAY,
     SCALE,
     MEAN_OF_USES,
     FACTOR,

@@ -12,7 +12,7 @@ from softgrad.checker.diagnosis.view import View
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import AnyArray, Vector
 
-__all__ = ["CENTRED", "INNER_PRODUCT", "PLUS_IDENTITY"]
+__all__ = ["CENTRED", "DECAY", "INNER_PRODUCT", "PLUS_IDENTITY"]
 
 
 def _plus_identity(view: View) -> Iterator[Guess]:
@@ -45,6 +45,21 @@ def _centrings(array: AnyArray) -> Iterator[tuple[int, Matrix]]:
         if length > 1:
             C = eye - eye.mean(axis=axis + 1, keepdims=True)
             yield axis, C.reshape(array.size, array.size)
+
+
+def _decay(view: View) -> Iterator[Guess]:
+    """The gradient c·x of a penalty, which the loss has not, or has."""
+    x = view.x.reshape(1, -1)
+    if view.J.shape[0] > 1 or x.size < 2 or view.is_multiple(x):
+        return
+    c = float(np.vdot(x, view.A - view.J) / (np.vdot(x, x) or 1.0))
+    number = f"{abs(c):.5g}"
+    text = f"A multiple of the input is added to the gradient, {number}·x, as that of a penalty, "
+    text += "and the loss has none."
+    if c < 0:
+        text = f"A multiple of the input is missing in the gradient, {number}·x, as that of a"
+        text += " penalty."
+    yield Guess(f"{c:.4g} x", view.J + c * x, text)
 
 
 def _inner_product(view: View) -> Iterator[Guess]:
@@ -85,6 +100,7 @@ CENTRED = Hypothesis(
     "projection-term", "A = J·C or C·J, C = I − mean", "rows that do not sum to 0", _centred,
     factor=False,
 )  # fmt: skip
+DECAY = Hypothesis("chain-term", "A = J ± c·x", "another c at another x", _decay, factor=False)
 INNER_PRODUCT = Hypothesis(
     "projection-term", "A = J + u·sᵀ", "a right factor that is not s", _inner_product, factor=False
 )

@@ -12,13 +12,16 @@ from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
+from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
 __all__ = [
     "LABELS_ALONE",
     "LOSS_DIAGONAL",
     "LOSS_FACTOR",
+    "LOSS_FUSED",
     "LOSS_OTHER",
+    "LOSS_PROJECTION",
     "LOSS_VARIABLE",
     "softmax",
     "targets",
@@ -35,6 +38,13 @@ class _Loss:
     """Targets, one-hot or soft, times the weights of the rows."""
     weight: Vector
     """dloss/dloss_n for every output m: [M, N, 1]."""
+
+    @property
+    def right(self) -> Vector:
+        """The gradient of a row's own loss."""
+        if self.domain == "logits":
+            return np.asarray(self.p * self.t.sum(axis=-1, keepdims=True) - self.t)
+        return -self.t / (self.p if self.domain == "probabilities" else 1.0)
 
     def matrix(self, inner: Vector) -> Matrix:
         """Return the Jacobian whose gradient of row n is `inner[n]`: [M, n]."""
@@ -55,10 +65,18 @@ def _recognised(view: View) -> Iterator[_Loss]:
         rows = x.reshape(-1, x.shape[-1])
         for domain, log_p in _domains(rows):
             per_row = -(t * log_p).sum(axis=-1)
-            weight = _weights(y, per_row, float(t.sum()))
-            if weight is not None:
-                yield _Loss(domain, np.exp(log_p), t, weight)
-                return
+            entropy = -(t * np.log(np.where(t > 0, t, 1.0))).sum(axis=-1)
+            for each in (per_row, per_row - entropy):  # the divergence has the same gradient
+                weight = _weights(y, each, float(t.sum()))
+                loss = None if weight is None else _Loss(domain, np.exp(log_p), t, weight)
+                # Of numbers that sum to 1 the value does not tell logits from their logarithms.
+                if loss is not None and _is_near(loss.matrix(loss.right), view.J):
+                    yield loss
+                    return
+
+
+def _is_near(one: Matrix, other: Matrix) -> bool:
+    return one.shape == other.shape and rms(one - other) <= 1e-5 * rms(other)
 
 
 def targets(view: View) -> Iterator[Vector]:
@@ -72,7 +90,11 @@ def targets(view: View) -> Iterator[Vector]:
             yield np.eye(K)[np.where(known, labels, 0)] * known[:, None]
             yield from _weighted(view, np.where(known, labels, 0), known)
         elif array.shape == x.shape:
-            yield array.astype(np.float64).reshape(-1, K)
+            t = array.astype(np.float64).reshape(-1, K)
+            yield t
+            total = t.sum(axis=-1, keepdims=True)
+            if t.min() > 0 and not np.allclose(total, 1):
+                yield t / total
 
 
 def _weighted(view: View, labels: Vector, known: Vector) -> Iterator[Vector]:
@@ -167,11 +189,6 @@ def _variable(view: View) -> Iterator[Guess]:
                     "This is the gradient at the probabilities, and the input is the logits",
                     "-t / softmax(z)",
                 ),
-                "at log p": (
-                    -t,
-                    "This is the gradient at the log-probabilities, and the input is the logits",
-                    "-t",
-                ),
             }
         else:
             fused = f"This is the gradient at the logits, and the input is the {loss.domain}"
@@ -181,12 +198,40 @@ def _variable(view: View) -> Iterator[Guess]:
             if loss.domain == "log-probabilities":
                 text = "This is the gradient at the probabilities, and the input is their logarithm"
                 variants["at p"] = (-t / np.exp(rows), text, "-t / exp(x)")
+                text = "This is the gradient at the targets, and the input is the log-probabilities"
+                with np.errstate(divide="ignore"):
+                    variants["at t"] = (np.log(t) - rows + 1, text, "log(t) - x + 1")
             else:
                 text = "The probabilities that must divide the targets are missing: this is the "
                 variants["at log p"] = (-t, text + "gradient at their logarithm", "-t")
         for name, (inner, text, wrong) in variants.items():
             line = Formula(f"g * ({wrong}){end}", expected)
             yield Guess(name, loss.matrix(inner), f"{text}.", line)
+
+
+def _expectation(view: View) -> Iterator[Guess]:
+    for loss in _recognised(view):
+        if loss.domain == "logits":
+            text = (
+                "The term softmax(z), which the sum over all classes brings, is missing: this is "
+                "the gradient at the log-probabilities, and the input is the logits."
+            )
+            formula = Formula(f"-g * t{_end(loss)}", f"g * (softmax(z) - t){_end(loss)}")
+            yield Guess("expectation missing", loss.matrix(-loss.t), text, formula)
+
+
+def _fused(view: View) -> Iterator[Guess]:
+    """A loss of probabilities that is none of the known: p − t is never its gradient."""
+    y, p = view.y, view.x
+    if y is None or y.size != 1 or p.ndim < 1 or not (p.min() > 0 and p.max() < 1):
+        return
+    text = (
+        "This is p − t, the gradient of cross-entropy at the logits, and the input is the "
+        "probabilities: the Jacobian of softmax, or of the sigmoid, is in it."
+    )
+    for k, t in enumerate(targets(view)):
+        guess = (p - t.reshape(p.shape)).reshape(1, -1)
+        yield Guess(f"p − t {k}", guess, text, Formula("g * (p - t)", "g * dloss/dp"))
 
 
 def _diagonal(view: View) -> Iterator[Guess]:
@@ -285,6 +330,10 @@ def _other(view: View) -> Iterator[Guess]:
 
 LOSS_VARIABLE = Hypothesis(
     "wrong-variable", "A = s(s(x)) − t, s(x) − t or −t/s", "the loss's own value", _variable
+)
+LOSS_FUSED = Hypothesis("wrong-variable", "A = c·(p − t)", "another h(p)", _fused)
+LOSS_PROJECTION = Hypothesis(
+    "projection-term", "A = −t for softmax(x) − t", "entries off the target", _expectation
 )
 LOSS_DIAGONAL = Hypothesis(
     "diagonal-only", "A = dloss/ds · diag(J_softmax)", "entries off the target", _diagonal

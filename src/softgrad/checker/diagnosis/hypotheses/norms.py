@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -34,6 +35,9 @@ class _Norm:
     """What multiplies x̂, in the output's shape."""
     degrees: float
     """What the squares are divided by: K, K − 1, or 1 for a Euclidean norm."""
+    epsilon: float = 0.0
+    outside: bool = False
+    """Whether epsilon is added to σ, and not to σ²."""
 
     def matrix(self, view: View, mean: float, deviation: float, power: int, gain: Vector) -> Matrix:
         """Return gain·σ^power·(I − mean·11ᵀ/K − deviation·x̂x̂ᵀ/degrees)."""
@@ -54,6 +58,29 @@ class _Norm:
         inner -= view.same(deviation) * np.outer(self.hat, self.unit) / count
         sigma = np.broadcast_to(self.sigma, view.x.shape)
         return np.asarray(self.gain.reshape(-1, 1) * inner / sigma.reshape(1, -1))
+
+    def along(self, view: View, axis: int) -> _Norm:
+        """Return the same normalisation along another axis."""
+        length, own = (view.x.shape[i] for i in (axis, self.axes[0]))
+        degrees = self.degrees if self.degrees == 1 else self.degrees + length - own
+        kind = self.name, self.centred, float(degrees), self.epsilon, self.outside
+        return replace(_normed(view.x, (axis,), *kind), gain=self.gain)
+
+    def with_moments(self, view: View, axis: int, by_parts: bool) -> Matrix:
+        """Return the rule with x̂ and σ of another axis, and the means along the own.
+
+        1/σ stands before the whole, or, by parts, in the terms of the mean and of the variance.
+        """
+        other = self.along(view, axis)
+        sigma = np.broadcast_to(other.sigma, view.x.shape).ravel()
+        of_g, to_x = other.hat.ravel(), other.unit.ravel()
+        K = float(np.prod([view.x.shape[axis] for axis in self.axes]))
+        if by_parts:
+            terms = float(self.centred) / sigma[:, None] + np.outer(of_g / sigma**2, to_x * sigma)
+        else:
+            terms = (float(self.centred) + np.outer(of_g, to_x)) / sigma
+        matrix = np.diag(1 / sigma) - view.same(self.axes) * terms / K
+        return np.asarray(self.gain.reshape(-1, 1) * matrix)
 
     def right(self, view: View) -> Matrix:
         """Return the true Jacobian."""
@@ -89,20 +116,33 @@ def _candidates(view: View) -> Iterator[_Norm]:
             ("RMS norm", False, K),
             ("Euclidean normalisation", False, 1.0),
         )
-        for name, centred, degrees in kinds if K > 1 else ():
-            base = x - x.mean(axis=axes, keepdims=True) if centred else x
-            squares = (base * base).sum(axis=axes, keepdims=True) / degrees
-            plain = _Norm(name, axes, centred, base, np.sqrt(squares), base, base, degrees)
-            plain = replace(plain, hat=base / plain.sigma, unit=base / plain.sigma)
+        for kind in kinds if K > 1 else ():
+            plain = _normed(x, axes, *kind, 0.0, False)
             # There is no epsilon in it yet, which may be of some weight.
             if rms(plain.gained(view).right(view) - view.J) > 0.3 * rms(view.J):
                 continue
-            for epsilon in _EPSILONS:
-                sigma = np.sqrt(squares + epsilon)
-                hat = base / sigma
-                yield replace(plain, sigma=sigma, hat=hat, unit=hat).gained(view)
-                sigma = np.sqrt(squares) + epsilon
-                yield replace(plain, sigma=sigma, hat=base / sigma).gained(view)
+            for epsilon, outside in product(_EPSILONS, (False, True)):
+                yield _normed(x, axes, *kind, epsilon, outside).gained(view)
+
+
+def _normed(
+    x: Vector,
+    axes: tuple[int, ...],
+    name: str,
+    centred: bool,
+    degrees: float,
+    epsilon: float,
+    outside: bool,
+) -> _Norm:
+    """Return a normalisation, its gain being 1."""
+    base = x - x.mean(axis=axes, keepdims=True) if centred else x
+    squares = (base * base).sum(axis=axes, keepdims=True) / degrees
+    root = np.sqrt(squares + (0.0 if outside else epsilon))
+    sigma = root + (epsilon if outside else 0.0)
+    return _Norm(
+        name, axes, centred, base / sigma, sigma, base / root, np.ones_like(x), degrees,
+        epsilon, outside,
+    )  # fmt: skip
 
 
 def _terms(view: View) -> Iterator[Guess]:
@@ -183,6 +223,15 @@ def _axes(view: View) -> Iterator[Guess]:
                 right = " and ".join(map(str, own))
                 text = f"{what} along axis {axis} where it must be axis {right} ({norm.name})."
                 yield Guess(f"{what} {axis}", norm.across(view, mean, deviation), text)
+        if len(own) == 1:
+            text = f"Mean and deviation are those along axis {axis}, and must be those along axis "
+            text += f"{own[0]} ({norm.name})."
+            for by_parts in (True, False):
+                guess = norm.with_moments(view, axis, by_parts)
+                yield Guess(f"moments {axis} {by_parts}", guess, text)
+            J = norm.along(view, axis).right(view)
+            text = f"This is the derivative along axis {axis}, and must be that along axis {own[0]}"
+            yield Guess(f"all along {axis}", J, f"{text} ({norm.name}).")
 
 
 NORM_AXES = Hypothesis(

@@ -45,6 +45,9 @@ def _sign_off(view: View) -> Iterator[Guess]:
         flipped = 2 * view.J * view.diagonal - view.J
         if rms(flipped - view.J.T) > 1e-6 * view.true_size:  # of a rotation it is the transpose
             yield Guess("cross sign", flipped, "The cross derivatives have the wrong sign.")
+            yield Guess(
+                "diagonal sign", -flipped, "The diagonal of the Jacobian has the wrong sign."
+            )
 
 
 def _operands(rows: Rows) -> dict[str, Vector]:
@@ -165,6 +168,12 @@ def _other_map(view: View) -> Iterator[Guess]:
     p, one = rows.p, np.ones_like(rows.p)
     d, left = (p, p) if rows.log else (one, one)
     D, T = view.diagonal_term(rows, d), view.term(rows, left, p, (rows.axis,))
+    alone = view.diagonal_term(rows, 1 / p) if rows.log else None
+    if alone is not None:
+        text = "This is the derivative of the logarithm alone: that of softmax is missing."
+        yield Guess(
+            "log alone", alone, text, Formula("g / s", _formula(rows, "1", "0", "", "").expected)
+        )
     if D is not None and T is not None:
         names = ("softmax", "log_softmax") if rows.log else ("log_softmax", "softmax")
         text = f"This is the gradient of {names[0]}, and the forward is {names[1]}."

@@ -45,6 +45,8 @@ def _formula_of_input(view: View) -> Iterator[Guess]:
         left = np.ones(n) if rows.log else s.ravel()
         first = eye if rows.log else eye * s.ravel()
         yield Guess("s is the input", first - np.outer(left, s.ravel()) * same, text)
+        if not rows.log:
+            yield Guess("x alone", first, f"{text[:-1]}; the inner product is missing besides.")
         if rows.log:
             S = view.y
             yield Guess("s is log s", eye - np.outer(np.ones(n), S.ravel()) * same, text)
