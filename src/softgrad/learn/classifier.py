@@ -292,11 +292,9 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
                 solver=found.solver,
                 moments=dict(found.moments),
             )
-            if not team.leads:
-                pass
-            elif self.separation_ is not None:
+            if self.separation_ is not None and team.leads:
                 warnings.warn(self.separation_.warning, SeparationWarning, stacklevel=2)
-            elif found.complaint:
+            elif found.complaint and team.leads:
                 warnings.warn(found.complaint, ConvergenceWarning, stacklevel=2)
             if found.checkpoint is not None:
                 found.checkpoint.remove()

@@ -164,13 +164,12 @@ def _by_batches(
     patience, held_out = None, None
     if options.early_stopping:
         patience, (rows, held_out) = options.n_iter_no_change, _held_out(rows, options, seed)
-    share, n = team.share(len(rows.y)), rows.total
-    N = share.N
+    N, n = team.share(len(rows.y)).N, rows.total
     epochs = options.epochs_for(N)
     impl = choose("auto", np.broadcast_to(np.empty((1, 1)), (N * epochs, K))).impl
     plan = Plan(epochs, 1 / (options.C * n), options.schedule, patience, impl)
     batch = Batch(rows.X, rows.y, rows.weights * (N / n))
-    batches = shuffled(batch, options.batch_size_for(N), share)
+    batches = shuffled(batch, options.batch_size_for(N), team)
     training = Training(model, options.optimiser(), seed, team=team)
     if kept is not None:
         training.load(*kept)

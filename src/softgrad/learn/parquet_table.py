@@ -65,8 +65,8 @@ def _groups_of(rows: range, metadata: pa.FileMetaData) -> tuple[list[int], int, 
     """Return the row groups that have some of the rows: which, and their rows from and to."""
     sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     ends = list(accumulate(sizes))
-    if ends[-1:] != [metadata.num_rows]:
-        raise OSError(f"{ends[-1:]} rows, not {metadata.num_rows}")
+    if sum(sizes) != metadata.num_rows:
+        raise OSError(f"{sum(sizes)} rows, not {metadata.num_rows}")
     groups = [
         i
         for i, (size, end) in enumerate(zip(sizes, ends, strict=True))

@@ -67,13 +67,13 @@ def train_on_part(
 ) -> tuple[Model, Stream, TrainingEpoch]:
     """Go once through rows; the model so far, if there is one, is moved, and knows some classes."""
     team, D, K = rows.team, rows.X.shape[1], len(rows.classes)
-    share, seed = team.share(len(rows.y)), stream.seed
+    N, seed = team.share(len(rows.y)).N, stream.seed
     if seed is None:
         seed = team.from_first(seed_words(options.random_state))
     stream = replace(
         stream,
         seed=seed,
-        rows=stream.rows + share.N,
+        rows=stream.rows + N,
         weight=stream.weight + rows.total,
         parts=stream.parts + 1,
     )
@@ -88,8 +88,8 @@ def train_on_part(
     X = rows.X.astype(model.W.dtype, copy=False)
     batch = Batch(X, rows.y, rows.weights * (stream.rows / stream.weight))
     plan = Plan(1, 1 / (options.C * stream.weight), schedule="constant")
-    size = options.batch_size_for(share.N)
-    (epoch,) = training.run(shuffled(batch, size, share), plan)
+    size = options.batch_size_for(N)
+    (epoch,) = training.run(shuffled(batch, size, team), plan)
     stream = replace(stream, solver=options.by_batches, moments=training.optimiser.state)
     return training.model.centred(), stream, replace(epoch, number=stream.parts)
 

@@ -12,7 +12,7 @@ from softgrad.arrays import Array
 from softgrad.heads.plan import cuts
 from softgrad.learn.linear_loss import MEMORY
 from softgrad.learn.stored_rows import StoredRows
-from softgrad.learn.team import Share
+from softgrad.learn.team import ALONE, AbstractTeam, Share
 
 __all__ = ["Batch", "Batches", "Scattered", "Shuffled", "shuffled"]
 
@@ -92,10 +92,13 @@ class Scattered:
     share: Share | None = None
     """Which of all rows these are; None for all."""
 
+    piece: int | None = None
+    """Rows of a piece; None for what is as large as a disk likes."""
+
     def epoch(self, rng: np.random.Generator) -> Iterator[Batch]:
         n = len(self.rows.y)
         share = self.share or Share(0, n)
-        pieces = list(cuts(share.N, max(1, _PIECE // self.rows.X.row_bytes)))
+        pieces = list(cuts(share.N, self.piece or _piece(self.rows)))
         drawn = rng.permutation(len(pieces))
         for some in cuts(len(drawn), max(1, self.memory // _PIECE)):
             places = [pieces[i] for i in drawn[some]]
@@ -111,11 +114,18 @@ class Scattered:
                 yield buffer.taken(row[ids[own[ids]]], len(ids))
 
 
-def shuffled(rows: Batch, size: int, share: Share | None = None) -> Batches:
-    """Return the mini-batches of rows, wherever they are."""
-    if isinstance(rows.X, StoredRows):
-        return Scattered(rows, size, share=share)
-    return Shuffled(rows, size, share=share)
+def shuffled(rows: Batch, size: int, team: AbstractTeam = ALONE) -> Batches:
+    """Return the mini-batches of rows, wherever they are; all processes draw the same."""
+    share = team.share(len(rows.y))
+    if not isinstance(rows.X, StoredRows):
+        return Shuffled(rows, size, share)
+    piece = int(team.least(np.array([_piece(rows)])))
+    return Scattered(rows, size, share=share, piece=piece)
+
+
+def _piece(rows: Batch) -> int:
+    """Return how many rows are read together."""
+    return max(1, _PIECE // int(rows.X.row_bytes))
 
 
 def _joined(part: Any, places: Sequence[slice]) -> Array:
