@@ -38,8 +38,6 @@ _TAG = 0x5067
 _STOPPED: MutableMapping[Any, str] = WeakKeyDictionary()
 """The groups that have stopped, and why."""
 
-_AND_SO = "the group is out of step, and cannot be used any more"
-
 
 @dataclass(frozen=True)
 class Alarm:
@@ -51,7 +49,7 @@ class Alarm:
     def error(self) -> RankStoppedError | None:
         """What this rank has heard of another one that has stopped."""
         reason = _STOPPED.get(self.group)
-        return None if reason is None else RankStoppedError(f"{reason}; {_AND_SO}")
+        return None if reason is None else _stopped(reason)
 
     def wait(self, work: Any) -> None:
         """Wait for an exchange on gloo.
@@ -79,7 +77,7 @@ class Alarm:
             while store.add(_READERS, 0) < self.group.size() and time.monotonic() < deadline:
                 time.sleep(0.05)
         _STOPPED[self.group] = reason
-        return RankStoppedError(f"{reason}; {_AND_SO}")
+        return _stopped(reason)
 
     def _written(self) -> str | None:
         """Return the reason that is written in the store."""
@@ -108,6 +106,10 @@ class Alarm:
     @property
     def _store(self) -> Any:
         return _get_process_group_store(self.group)
+
+
+def _stopped(reason: str) -> RankStoppedError:
+    return RankStoppedError(f"{reason}; the group is out of step, and cannot be used any more")
 
 
 def _is_over(work: Any) -> bool:

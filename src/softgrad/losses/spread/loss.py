@@ -51,7 +51,6 @@ def reduced_of_part(loss: Any, x: Any, targets: Any, options: Mapping[str, Any])
         As in `CrossEntropy`, or ranks differ, or there is a mask.
     """
     with all_or_none(options["group"]) as ranks:
-        assert ranks is not None
         if options.get("where") is not None:
             raise TypeError(mismatch("where", "None where there is a group", "a mask"))
         x = real_array("x", x)

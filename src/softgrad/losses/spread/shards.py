@@ -132,6 +132,9 @@ _FINE, _FAILED = 0, 1
 @contextmanager
 def together(group: Any, check: Callable[[AbstractRanks | None], T]) -> Iterator[T]:
     """Check arguments on all ranks, and work with what comes of them; both stop together."""
+    if group is None:
+        yield check(None)
+        return
     with all_or_none(group) as ranks:
         checked = check(ranks)
     with at_work(ranks):
@@ -139,7 +142,7 @@ def together(group: Any, check: Callable[[AbstractRanks | None], T]) -> Iterator
 
 
 @contextmanager
-def at_work(ranks: AbstractRanks | None) -> Iterator[None]:
+def at_work(ranks: AbstractRanks) -> Iterator[None]:
     """Stop all ranks where one raises amid the exchanges that follow from a call.
 
     They would wait for it, and could not be brought in step again.
@@ -147,41 +150,46 @@ def at_work(ranks: AbstractRanks | None) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if ranks is not None:
-            ranks.stop(_said_of(ranks.rank, _text(error)))
+        ranks.stop(_said_of(ranks.rank, _text(error)))
         raise
 
 
 @contextmanager
-def all_or_none(group: Any) -> Iterator[AbstractRanks | None]:
+def all_or_none(group: Any) -> Iterator[AbstractRanks]:
     """Raise on every rank what one of them raises in here, before any work."""
-    with told(group) as ranks:
-        yield ranks
-    if ranks is not None:
-        with _uninterrupted(ranks):
-            _agree(ranks, 0, {})
-
-
-@contextmanager
-def told(group: Any) -> Iterator[AbstractRanks | None]:
-    """Tell the other ranks what is raised in here, when they want to agree on something."""
-    ranks = None if group is None else ranks_of(group)
-    if ranks is None:
-        yield None
-        return
-    with _uninterrupted(ranks):
-        try:
+    ranks = ranks_of(group)
+    with _interruptible(ranks):
+        with _telling(ranks):
             yield ranks
-        except Exception as error:
-            if not (isinstance(error, Refused) or ranks.has_stopped):
-                ranks.gathered_numbers(_FAILED, 0, 0)
-                ranks.gathered_texts(_text(error))
-            raise
+        _agree(ranks, 0, {})
 
 
 @contextmanager
-def _uninterrupted(ranks: AbstractRanks) -> Iterator[None]:
-    """Stop all ranks where one is interrupted, which waits for nobody."""
+def told(group: Any) -> Iterator[None]:
+    """Tell the other ranks, where there are some, what is raised in here before `all_or_none`."""
+    if group is None:
+        yield
+        return
+    ranks = ranks_of(group)
+    with _interruptible(ranks), _telling(ranks):
+        yield
+
+
+@contextmanager
+def _telling(ranks: AbstractRanks) -> Iterator[None]:
+    """Tell what is raised in here when the other ranks want to agree on something."""
+    try:
+        yield
+    except Exception as error:
+        if not (isinstance(error, Refused) or ranks.has_stopped):
+            ranks.gathered_numbers(_FAILED, 0, 0)
+            ranks.gathered_texts(_text(error))
+        raise
+
+
+@contextmanager
+def _interruptible(ranks: AbstractRanks) -> Iterator[None]:
+    """Stop all ranks where one is interrupted: it waits for no agreement."""
     try:
         yield
     except Exception:
