@@ -119,7 +119,7 @@ def shuffled(rows: Batch, size: int, team: AbstractTeam = ALONE) -> Batches:
     share = team.share(len(rows.y))
     if not isinstance(rows.X, StoredRows):
         return Shuffled(rows, size, share)
-    piece = int(team.least(np.array([_piece(rows)])))
+    piece = min(team.numbers(_piece(rows)))
     return Scattered(rows, size, share=share, piece=piece)
 
 
