@@ -111,7 +111,7 @@ def test_statistics_are_those_without_the_detour(monkeypatch: pytest.MonkeyPatch
     X[:, 0] += 1e5
     there = sg.SoftmaxClassifier(C=np.inf, tol=1e-12).fit(X, y)
     summary, test = there.summary(X, y), there.likelihood_ratio(X, y, columns=0)
-    monkeypatch.setattr(fits, "shift_of", lambda X: np.zeros(X.shape[1]))
+    monkeypatch.setattr(fits, "shift_of", lambda X, team: np.zeros(X.shape[1]))
     expected, plain = there.summary(X, y), there.likelihood_ratio(X, y, columns=0)
     assert_close(summary.covariance, expected.covariance, u=1e9, scale=np.abs(expected.covariance))
     assert_close(summary.z, expected.z, u=1e9, scale=np.abs(expected.z))

@@ -126,7 +126,7 @@ def test_steps_are_those_of_a_plain_loop(
     for epoch in range(1, 5):
         lr = 0.05 * (1 - (epoch - 1) / 4)
         losses = []
-        for X, y, w in batches.epoch(np.random.default_rng([*SEED.tolist(), epoch])):
+        for X, y, w, _ in batches.epoch(np.random.default_rng([*SEED.tolist(), epoch])):
             A = np.column_stack([X, np.ones(len(y))]).astype(np.float64)
             z = A @ theta.T
             p = np.exp(z - logsumexp(z, axis=1, keepdims=True))
@@ -154,9 +154,9 @@ def test_an_epoch_is_all_rows_once_in_even_parts(rng: np.random.Generator) -> No
     rows = some_batch(3, rng, n=50)
     parts = list(Shuffled(rows, 16).epoch(np.random.default_rng(1)))
     assert sorted(len(part.y) for part in parts) == [12, 12, 13, 13]
-    joined = Batch(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    joined = Batch(*(np.concatenate(each) for each in list(zip(*parts, strict=True))[:3]))
     order = np.lexsort(joined.X.T)
-    for one, other in zip(joined, rows, strict=True):
+    for one, other in zip(joined[:3], rows[:3], strict=True):
         assert_same_bits(one[order], other[np.lexsort(rows.X.T)])
     assert not np.array_equal(joined.y, rows.y)
     again, other = (next(Shuffled(rows, 16).epoch(np.random.default_rng(s))) for s in (1, 2))
@@ -213,7 +213,7 @@ def test_a_stream_of_any_kind_will_do(rng: np.random.Generator) -> None:
     class Halves:
         def epoch(self, rng: np.random.Generator) -> Iterator[Batch]:
             for half in (slice(0, 20), slice(20, 40)):
-                yield Batch(*(part[half] for part in rows))
+                yield rows.taken(half)
 
     training = Training(Model.at_zero((), (3, 5), np.float64), Adam(lr=0.1), SEED)
     first, *_, last = training.run(Halves(), Plan(epochs=20, ridge=0.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import re
 import sys
@@ -49,6 +50,14 @@ class Output:
             Console(markup=False, emoji=False, highlight=False),
             Console(markup=False, emoji=False, highlight=False, stderr=True),
         )
+
+    @classmethod
+    def silent(cls) -> Output:
+        """Return an output that nobody sees."""
+        from rich.console import Console
+
+        nowhere = Console(file=io.StringIO())
+        return cls(False, nowhere, nowhere)
 
     def result(self, result: Result) -> None:
         """Write a result, for readers or as the JSON document."""

@@ -21,6 +21,7 @@ from softgrad.learn.classifier import SoftmaxClassifier
 from softgrad.learn.model_file import Model, predict, save_model
 from softgrad.learn.sources import BUILT_IN, load, open_labelled
 from softgrad.learn.standardizer import Standardizer
+from softgrad.learn.team import share_of, team_of
 from softgrad.losses import cross_entropy
 from softgrad.maps import softmax
 from softgrad.nn import Linear, Network
@@ -39,15 +40,21 @@ def train_regression(
     settings: dict[str, Any],
     model_file: Path,
     report: Path | None,
+    group: Any = None,
 ) -> int:
-    """Train, show what came out, and write the model; files are read in blocks."""
-    started = time.perf_counter()
-    classifier = SoftmaxClassifier(**settings, verbose=output.stderr.is_terminal)
+    """Train, show what came out, and write the model; files are read in blocks.
+
+    Of a group of processes each has a share of the rows, and the first one shows and writes.
+    """
+    started, team = time.perf_counter(), team_of(group)
+    shown = output.stderr.is_terminal
+    classifier = SoftmaxClassifier(**settings, verbose=shown, group=group)
     with bad_values_are_bad_usage(), warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always")
         if data in BUILT_IN:
             rows = load(data, target)
-            classifier.fit(rows.X, rows.y)
+            own = share_of(len(rows.y), team)
+            classifier.fit(rows.X[own], rows.y[own])
             classes, features = rows.classes, rows.features
         else:
             classifier.fit(data, open_labelled(data).names[-1] if target is None else target)
@@ -69,6 +76,8 @@ def train_regression(
         gaps=tuple(step.gap for step in classifier.history_),
         seconds=time.perf_counter() - started,
     )
+    if not team.leads:
+        return OK
     model = _model(classifier, classes, features)
     files = {"model": str(model_file), "report": None if report is None else str(report)}
     try:

@@ -19,6 +19,7 @@ from softgrad.cli.parameters import (
     sizes,
     writing,
 )
+from softgrad.cli.processes import in_all_processes, several_processes
 from softgrad.cli.report_file import write_report
 from softgrad.cli.settings import CorpusSettings, Settings, default_of, names
 from softgrad.errors import UsageError
@@ -62,7 +63,8 @@ def widths(text: str) -> tuple[int, ...]:
 @click.option(
     "--solver",
     type=click.Choice(("auto", "newton", "newton-cg", "lbfgs")),
-    help="No network: softmax regression to its optimum. A file may be larger than memory.",
+    help="No network: softmax regression to its optimum. A file may be larger than memory, and "
+    "torchrun divides its rows among processes.",
 )
 @click.option(
     "--C",
@@ -166,6 +168,8 @@ def train(
     if data is not None and corpus is not None:
         raise click.UsageError(f"expected DATA or --corpus, got both: {data} and {corpus}")
     by_solver = settings["solver"] is not None
+    if several_processes() and not by_solver:
+        raise UsageError("several processes train together with --solver alone")
     kind = "--corpus" if data is None else "--solver" if by_solver else "networks"
     given = given_options()
     for name in sorted(given - _OPTIONS[kind] - _ALWAYS):
@@ -184,7 +188,11 @@ def train(
         from softgrad.cli.regression import train_regression
 
         target = chosen.pop("target", None)
-        return train_regression(output, data, target, chosen, model_file, report)
+
+        def work(output: Output, group: Any) -> int:
+            return train_regression(output, data, target, chosen, model_file, report, group)
+
+        return in_all_processes(output, work)
     from softgrad.cli.fitting import Fit
     from softgrad.cli.verdicts import check_and_show
 

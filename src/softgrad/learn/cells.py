@@ -76,11 +76,12 @@ def add_texts(labels: Numbering, texts: pa.Array) -> None:
 
 
 def encode(
-    path: str, column: str, labels: Numbering
+    path: str, column: str, labels: Numbering, rows_before: int = 0
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """Return class indices [N] and the names of the classes.
 
-    Classes are sorted: as numbers when all of them are numbers, as text otherwise.
+    Classes are sorted: as numbers when all of them are numbers, as text otherwise. Not every class
+    need have a row here.
     """
     codes, names = labels.rows(), labels.found
     values = [_number(name) for name in names]
@@ -88,8 +89,8 @@ def encode(
         for k, value in enumerate(values):
             if not value.is_integer():
                 message = f"expected text, integers or booleans as labels, got {names[k]}"
-                raise complaint(path, message, column, int(np.argmax(codes == k)) + 1)
-        _check_written_once(path, column, names, codes)
+                raise complaint(path, message, column, _row_of(k, codes, rows_before))
+        _check_written_once(path, column, names, codes, rows_before)
         order = sorted(range(len(names)), key=lambda k: (values[k], names[k]))
     else:
         order = sorted(range(len(names)), key=lambda k: names[k])
@@ -99,7 +100,7 @@ def encode(
 
 
 def _check_written_once(
-    path: str, column: str, names: Sequence[str], codes: npt.NDArray[np.int64]
+    path: str, column: str, names: Sequence[str], codes: npt.NDArray[np.int64], rows_before: int
 ) -> None:
     """Raise where two labels write one number, such as 1 and 1.0."""
     written: dict[Decimal, str] = {}
@@ -109,7 +110,13 @@ def _check_written_once(
         first = written.setdefault(value, name)
         if first != name:
             message = f"expected one way to write a label, got {first!r} and {name!r}"
-            raise complaint(path, message, column, int(np.argmax(codes == k)) + 1)
+            raise complaint(path, message, column, _row_of(k, codes, rows_before))
+
+
+def _row_of(k: int, codes: npt.NDArray[np.int64], rows_before: int) -> int | None:
+    """Return the first row of a class, from 1, if it has one here."""
+    found = np.flatnonzero(codes == k)
+    return rows_before + int(found[0]) + 1 if len(found) else None
 
 
 def _floats(cells: pa.Array) -> npt.NDArray[np.float64]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.learn.affine import is_sparse
-from softgrad.learn.stored_rows import StoredRows, cut_rows
+from softgrad.learn.stored_rows import StoredRows, cut_rows, every
+from softgrad.learn.team import ALONE, AbstractTeam
 
 __all__ = ["shift_of", "shifted"]
 
@@ -26,16 +27,17 @@ _SAMPLE = 1024
 _MEMORY = 16 * 2**20
 
 
-def shift_of(X: Any) -> Array:
+def shift_of(X: Any, team: AbstractTeam = ALONE) -> Array:
     """Return about the mean of every column that is far from 0, and 0 for the others: [D]."""
-    N, D = X.shape
-    step = max(1, N // _SAMPLE)
-    sample = X.every(step) if isinstance(X, StoredRows) else X[::step]
+    D = X.shape[1]
+    first, N = team.share(X.shape[0])
+    sample = every(max(1, N // _SAMPLE), X, first)
     n, sums, squares = sample.shape[0], np.zeros(D), np.zeros(D)
     for rows in cut_rows(sample, _MEMORY, 8 * D):
         x = sample[rows].astype(np.float64)
         sums += np.asarray(x.sum(axis=0)).ravel()
         squares += np.asarray((x.multiply(x) if is_sparse(x) else x * x).sum(axis=0)).ravel()
+    n, sums, squares = team.summed(n, sums, squares)
     mean = sums / n
     far = _FAR**2 * (squares / n - mean**2) < mean**2
     return np.where(far, mean, 0.0).astype(X.dtype)

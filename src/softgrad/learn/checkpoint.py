@@ -22,6 +22,7 @@ from softgrad.errors import UsageError, mismatch
 from softgrad.files import remove_leftovers, write_atomically
 from softgrad.heads.plan import cuts
 from softgrad.learn.affine import is_sparse
+from softgrad.learn.team import ALONE, AbstractTeam
 from softgrad.learn.tensor_file import HEADER_KEY, read_tensors
 from softgrad.learn.training_set import TrainingSet
 
@@ -64,16 +65,25 @@ class Checkpoint:
         Seconds between two; 0 writes one whenever there is something new.
     fingerprint : dict of integers, floats and text
         What makes a fit the same fit: its data, and the settings that decide its steps.
+    team : AbstractTeam
+        The processes of the fit. The first of them alone sees the file, and tells the others.
     """
 
-    def __init__(self, path: str | os.PathLike[str], every: float, fingerprint: Numbers) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        every: float,
+        fingerprint: Numbers,
+        team: AbstractTeam = ALONE,
+    ) -> None:
         self.path, self.every, self.fingerprint = Path(path), every, dict(fingerprint)
+        self.team = team
         self._last = time.monotonic()
         self._before: State | None = None
 
     def then(self, arrays: Arrays, numbers: Numbers) -> Checkpoint:
         """Return the checkpoint of what comes after a part of the fit that has this last state."""
-        later = Checkpoint(self.path, self.every, self.fingerprint)
+        later = Checkpoint(self.path, self.every, self.fingerprint, self.team)
         later._before = (arrays, numbers)
         return later
 
@@ -87,6 +97,11 @@ class Checkpoint:
         ValueError
             It is of another fit; the message says what differs.
         """
+        with self.team.together():
+            state = self._read() if self.team.leads else None
+        return state if self.team.size == 1 else _told(state, self.team)
+
+    def _read(self) -> State | None:
         _check_folder(self.path)
         remove_leftovers(self.path)
         if not self.path.exists():
@@ -99,8 +114,8 @@ class Checkpoint:
         return (arrays, numbers) if numbers else None
 
     def due(self) -> bool:
-        """Say whether it is time to write."""
-        return time.monotonic() - self._last >= self.every
+        """Say whether it is time to write, which is for one process to do."""
+        return self.team.leads and time.monotonic() - self._last >= self.every
 
     def write(self, arrays: Arrays, numbers: Numbers) -> None:
         """Replace the file; where that fails it is as it was before.
@@ -119,7 +134,8 @@ class Checkpoint:
         header = {HEADER_KEY: json.dumps({"schema": _SCHEMA, "checkpoint": content})}
         tensors = {name: np.asarray(a, order="C") for name, a in arrays.items()}
         try:
-            write_atomically(self.path, save(tensors, metadata=header))
+            with self.team.at_work():
+                write_atomically(self.path, save(tensors, metadata=header))
         except OSError as error:
             before = "; the one before is whole" if self.path.exists() else ""
             reason = (error.strerror or str(error)).lower()
@@ -129,7 +145,8 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the file: the fit is done."""
-        self.path.unlink(missing_ok=True)
+        if self.team.leads:
+            self.path.unlink(missing_ok=True)
 
     def _check(self, found: Numbers) -> None:
         """Raise unless a fingerprint is that of this fit."""
@@ -181,6 +198,16 @@ def locked(path: str | os.PathLike[str] | None) -> Iterator[None]:
             beside.unlink(missing_ok=True)
 
 
+def _told(state: State | None, team: AbstractTeam) -> State | None:
+    """Return the state that the first process has."""
+    about = None if state is None else [list(state[0]), dict(state[1])]
+    about = json.loads(team.texts(json.dumps(about))[0])
+    if about is None:
+        return None
+    names, numbers = about
+    return {name: team.from_first(state[0][name] if state else None) for name in names}, numbers
+
+
 def _check_folder(path: Path) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"{path}: there is no folder for the checkpoint")
@@ -197,17 +224,30 @@ def _later(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def data_fingerprint(rows: TrainingSet) -> dict[str, Any]:
-    """Return what tells data sets apart: sizes, dtype, and digests of all numbers and labels."""
-    N, D = rows.X.shape
+    """Return what tells data sets apart: sizes, dtype, and digests of all numbers and labels.
+
+    It also tells how the rows are divided: sums over other parts have other bits.
+    """
+    team = rows.team
     return {
-        "rows": N,
-        "columns": D,
+        "ranks": team.size,
+        "rows": team.share(len(rows.y)).N,
+        "columns": rows.X.shape[1],
         "dtype": str(rows.X.dtype),
-        "classes": digest(np.frombuffer(repr(rows.classes.tolist()).encode(), np.uint8)),
-        "labels": digest(rows.y),
-        "weights": digest(rows.weights),
-        "X": digest(rows.X),
+        "classes": digest(_as_bytes(repr(rows.classes.tolist()))),
+        "labels": _everyones(digest(rows.y), team),
+        "weights": _everyones(digest(rows.weights), team),
+        "X": _everyones(digest(rows.X), team),
     }
+
+
+def _everyones(own: str, team: AbstractTeam) -> str:
+    """Return a digest of all processes' digests."""
+    return own if team.size == 1 else digest(_as_bytes(" ".join(team.texts(own))))
+
+
+def _as_bytes(text: str) -> Array:
+    return np.frombuffer(text.encode(), np.uint8)
 
 
 def digest(rows: Any) -> str:

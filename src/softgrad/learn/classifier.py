@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.errors import MissingExtraError, mismatch
 from softgrad.learn.as_it_was import as_it_was
-from softgrad.learn.checkpoint import locked
+from softgrad.learn.checkpoint import digest, locked
 from softgrad.learn.coefficients import Coefficients
 from softgrad.learn.fits import diverged, fit, objective_of
 from softgrad.learn.minibatch import Model
@@ -24,6 +25,7 @@ from softgrad.learn.progress import Callback
 from softgrad.learn.rows import checked_examples
 from softgrad.learn.statistics import SeparationWarning
 from softgrad.learn.statistics.inference import Inference
+from softgrad.learn.team import team_of
 from softgrad.learn.training_set import ClassWeight, TrainingSet, weighed
 from softgrad.nn.mlp import AnyActivation
 
@@ -116,6 +118,13 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         `fit` runs; by default the system's for temporary files. On some systems that one is in
         memory, and a folder on a disk is wanted.
 
+    group : process group or DeviceMesh, optional
+        The processes of torch.distributed that train together: each calls `fit` with rows of its
+        own, and all get the model of all rows, to the bit. A path is the same file for all, of
+        which each reads a share. Rows are in the order of the ranks, and a rank may have none.
+        `partial_fit`, `summary`, `likelihood_ratio` and `calibrate` are called together as well;
+        what predicts or scores is not. It takes no part in a copy of the model by pickle.
+
     Attributes
     ----------
     classes_ : array [K]
@@ -191,6 +200,7 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float = 60.0,
         cache: str | os.PathLike[str] | None = None,
+        group: Any = None,
     ) -> None:
         self.hidden = hidden
         self.activation = activation
@@ -214,6 +224,7 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
         self.cache = cache
+        self.group = group
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SoftmaxClassifier:
         """Train on rows X and labels y. Whatever ends it early, Ctrl-C too, changes nothing here.
@@ -254,10 +265,14 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         SeparationWarning
             Without a penalty there is no optimum, since a direction separates the classes.
         """
-        options = self._options
-        with as_it_was(self), locked(options.checkpoint):
-            before = self._before() if options.warm_start else None
-            examples = checked_examples(self, X, y, sample_weight, reset=True)
+        team = team_of(self.group)
+        with as_it_was(self), team.uninterrupted(), ExitStack() as held:
+            with team.together():
+                options = self._options
+                if team.leads:
+                    held.enter_context(locked(options.checkpoint))
+                before = self._before() if options.warm_start else None
+            examples = self._together(X, y, sample_weight, options, before, reset=True)
             rows = weighed(examples, options.class_weight)
             start = None
             if before is not None:
@@ -272,14 +287,14 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
             self.objective_, self.optimality_ = found.value, found.bound
             self.history_ = list(found.history)
             self._stream = Stream(
-                rows=len(rows.y),
-                weight=float(rows.weights.sum()),
+                rows=team.share(len(rows.y)).N,
+                weight=rows.total,
                 solver=found.solver,
                 moments=dict(found.moments),
             )
-            if self.separation_ is not None:
+            if self.separation_ is not None and team.leads:
                 warnings.warn(self.separation_.warning, SeparationWarning, stacklevel=2)
-            elif found.complaint:
+            elif found.complaint and team.leads:
                 warnings.warn(found.complaint, ConvergenceWarning, stacklevel=2)
             if found.checkpoint is not None:
                 found.checkpoint.remove()
@@ -316,11 +331,14 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         TypeError, ValueError, UsageError
             As in `fit`; and `class_weight` is "balanced", which needs all rows at once.
         """
-        options = self._options
-        options.check_partial()
-        with as_it_was(self):
-            before = self._before()
-            part = checked_examples(self, X, y, sample_weight, reset=before is None, part=True)
+        team = team_of(self.group)
+        with as_it_was(self), team.uninterrupted():
+            with team.together():
+                options = self._options
+                options.check_partial()
+                before = self._before()
+            new = before is None
+            part = self._together(X, y, sample_weight, options, before, reset=new, part=True)
             stream, known, start = Stream(), None, None
             if before is not None:
                 stream, known, start = self._stream, before.classes, before.model()
@@ -342,7 +360,7 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
             self.history_ = [*getattr(self, "history_", []), epoch]
             self.solver_ = options.by_batches
             self.n_iter_, self.objective_, self.optimality_ = epoch.number, np.nan, np.inf
-            if complaint:
+            if complaint and team.leads:
                 warnings.warn(complaint, ConvergenceWarning, stacklevel=2)
         return self
 
@@ -353,8 +371,35 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
 
     def _examples(self, X: Any, y: Any, sample_weight: Any) -> TrainingSet:
         """Return labelled rows of the columns of the fit."""
-        check_is_fitted(self)
-        return checked_examples(self, X, y, sample_weight, reset=False)
+        with team_of(self.group).together():
+            check_is_fitted(self)
+            options, before = self._options, self._before()
+        return self._together(X, y, sample_weight, options, before, reset=False)
+
+    def _together(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        options: Options,
+        before: Coefficients | None,
+        **how: bool,
+    ) -> TrainingSet:
+        """Return labelled rows, where all processes are called alike."""
+        team = team_of(self.group)
+        if team.size > 1:
+            parameters = {} if before is None else before.model().parameters
+            call = {
+                **options.deciding,
+                "X": str(X) if isinstance(X, (str, os.PathLike)) else "rows of its own",
+                "y": repr(y) if isinstance(y, str) else "labels",
+                "coef_": " ".join(map(digest, parameters.values())) or "none",
+            }
+            team.agree(call)
+        return checked_examples(self, X, y, sample_weight, team=team, **how)
+
+    def __getstate__(self) -> Any:
+        return {**super().__getstate__(), "group": None}
 
     def _problem(self, X: Any, y: Any, sample_weight: Any) -> tuple[TrainingSet, Objective]:
         """Return the rows of `fit`, given again, and what it minimised without hidden layers."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from softgrad.errors import UsageError
-from softgrad.learn.tables import AbstractTable, complaint, no_rows
+from softgrad.learn.tables import AbstractFile, complaint, no_rows, trimmed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +23,7 @@ _LEAST_BLOCK, _MOST_BLOCK = 1 << 22, 1 << 24
 
 
 @dataclass(frozen=True)
-class CsvTable(AbstractTable):
+class CsvTable(AbstractFile):
     """The rows of a CSV file; every cell is text."""
 
     delimiter: str
@@ -36,6 +36,22 @@ class CsvTable(AbstractTable):
     typed = False
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        for rows_before, batch in self._parsed(columns):
+            if self.rows is None:
+                yield rows_before, self._decoded(batch, rows_before)
+                continue
+            # The rows of others are split into cells, since their ends are found so, and no more.
+            first, own = trimmed(rows_before, batch, self.rows)
+            if own.num_rows:
+                yield first, self._decoded(own, first)
+            if rows_before >= self.rows.stop:
+                return
+
+    def count(self) -> int:
+        return sum(batch.num_rows for _, batch in self._parsed(self.names[:1]))
+
+    def _parsed(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield the cells of batches as bytes, with the number of rows before."""
         import pyarrow as pa
         from pyarrow import csv as pa_csv
 
@@ -53,7 +69,7 @@ class CsvTable(AbstractTable):
         rows_before = 0
         try:
             for batch in pa_csv.open_csv(self.path, read, parse, convert):
-                yield rows_before, self._decoded(batch, rows_before)
+                yield rows_before, batch
                 rows_before += batch.num_rows
         except pa.ArrowInvalid as error:
             raise self._ragged() from error

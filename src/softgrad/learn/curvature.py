@@ -6,7 +6,7 @@ probabilities; they are kept where all of them fit into the memory, and made aga
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -50,14 +50,30 @@ class Curvature:
             X = f.X[rows]
             yield Chunk(X, f.weights[rows], self._probabilities(X) if p is None else p[rows])
 
+    def summed(
+        self,
+        part: Callable[[Chunk], tuple[Array, ...]],
+        *shapes: tuple[int, ...],
+        row_bytes: int = 1,
+    ) -> tuple[Array, ...]:
+        """Return the sums over all rows, those of other processes too, of what a chunk adds."""
+        sums = tuple(map(np.zeros, shapes))
+        for chunk in self.chunks(row_bytes):
+            for total, added in zip(sums, part(chunk), strict=True):
+                total += added
+        return self.objective.team.summed(*sums)
+
     def product(self, direction: Array) -> Array:
         """Return the Hessian times a direction: [K, D+1]."""
         f = self.objective
-        product = f.ridge * f.penalised * direction
-        for X, weights, p in self.chunks():
+
+        def part(chunk: Chunk) -> tuple[Array]:
+            X, weights, p = chunk
             z_bar = DiagonalMinusOuter(p, how=How(f.impl)).apply(logits(X, direction))
-            product += pulled(z_bar * weights[:, None].astype(z_bar.dtype), X)
-        return product
+            return (pulled(z_bar * weights[:, None].astype(z_bar.dtype), X),)
+
+        (product,) = self.summed(part, direction.shape)
+        return product + f.ridge * f.penalised * direction
 
     @property
     def _logit_bytes(self) -> int:

@@ -70,7 +70,7 @@ class Fit(NamedTuple):
 
 def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
     """Train on rows, from a model if there is one."""
-    entries = rows.X.size  # what is not 0, of CSR
+    entries = sum(rows.team.numbers(rows.X.size))  # what is not 0, of CSR
     solver = options.solver_for(entries, len(rows.classes), rows.X.shape[1])
     checkpoint = _checkpoint(solver, rows, options, start)
     if solver in BY_BATCHES:
@@ -79,7 +79,7 @@ def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
         f = objective_of(rows, options.C)
         theta = f.start if start is None else f.inside(_theta(start))
         limit = options.settings.max_iter
-        with watching(options.callbacks, limit, solver, options.verbose) as watch:
+        with watching(options.callbacks, limit, solver, options.verbose, f.team) as watch:
             found = _by_steps(solver, f, theta, options.settings, watch, checkpoint)
     return found._replace(checkpoint=checkpoint)
 
@@ -97,15 +97,16 @@ def objective_of(rows: TrainingSet, C: float) -> Objective:
     Two classes have one row of coefficients there, and the penalty counts it once. As softmax rows
     −w/2 and w/2 it would be half of that, which twice the penalty makes up for.
     """
-    shift = shift_of(rows.X)
+    shift = shift_of(rows.X, rows.team)
     return _objective(rows._replace(X=shifted(rows.X, shift)), C, shift)
 
 
 def _objective(near: TrainingSet, C: float, shift: Array) -> Objective:
     """Return it for rows from which the shift was taken."""
-    n, K = float(near.weights.sum()), len(near.classes)
+    n, K = near.total, len(near.classes)
     ridge, moved = (2 if K == 2 else 1) / (C * n), shift if shift.any() else None
-    return Objective(near.X, near.y, near.weights / n, K, ridge, shift=moved)
+    spread: dict[str, Any] = {"team": near.team, "share": near.team.share(len(near.y))}
+    return Objective(near.X, near.y, near.weights / n, K, ridge, shift=moved, **spread)
 
 
 def _checkpoint(
@@ -122,7 +123,7 @@ def _checkpoint(
         if isinstance(options.random_state, (numbers.Integral, type(None))):
             same["random_state"] = str(options.random_state)
     same |= data_fingerprint(rows)
-    return Checkpoint(options.checkpoint, options.checkpoint_every, same)
+    return Checkpoint(options.checkpoint, options.checkpoint_every, same, rows.team)
 
 
 def _by_steps(
@@ -152,9 +153,9 @@ def _by_batches(
     start: Model | None,
     checkpoint: Checkpoint | None,
 ) -> Fit:
-    kept = None if checkpoint is None else checkpoint.read()
-    seed = seed_words(options.random_state) if kept is None else kept[0]["seed"]
-    K, (_, D), shift = len(rows.classes), rows.X.shape, shift_of(rows.X)
+    kept, team = None if checkpoint is None else checkpoint.read(), rows.team
+    seed = kept[0]["seed"] if kept else team.from_first(seed_words(options.random_state))
+    K, (_, D), shift = len(rows.classes), rows.X.shape, shift_of(rows.X, team)
     rows = rows._replace(X=shifted(rows.X, shift))
     if start is None:
         model = new_model(options, D, K, rows.X.dtype, seed)
@@ -163,17 +164,17 @@ def _by_batches(
     patience, held_out = None, None
     if options.early_stopping:
         patience, (rows, held_out) = options.n_iter_no_change, _held_out(rows, options, seed)
-    N, n = len(rows.y), float(rows.weights.sum())
+    N, n = team.share(len(rows.y)).N, rows.total
     epochs = options.epochs_for(N)
     impl = choose("auto", np.broadcast_to(np.empty((1, 1)), (N * epochs, K))).impl
     plan = Plan(epochs, 1 / (options.C * n), options.schedule, patience, impl)
     batch = Batch(rows.X, rows.y, rows.weights * (N / n))
-    batches = shuffled(batch, options.batch_size_for(N))
-    training = Training(model, options.optimiser(), seed)
+    batches = shuffled(batch, options.batch_size_for(N), team)
+    training = Training(model, options.optimiser(), seed, team=team)
     if kept is not None:
         training.load(*kept)
     keep = None if checkpoint is None else _keeping(checkpoint)
-    with watching(options.callbacks, epochs, solver, options.verbose) as watch:
+    with watching(options.callbacks, epochs, solver, options.verbose, team) as watch:
         for epoch in training.run(batches, plan, held_out, keep):
             if watch(epoch):
                 break
@@ -189,7 +190,8 @@ def _by_batches(
         later = None if checkpoint is None else checkpoint.then(*training.state())
         f, polish = _objective(rows, options.C, shift), options.polish and not watch.stopped
         return _convex(found, f, _theta(model), options, later, polish=polish)
-    return found._replace(value=model.mean_loss(batch, impl) + model.penalty(plan.ridge))
+    loss = model.mean_loss(batch, impl, team)
+    return found._replace(value=loss + model.penalty(plan.ridge))
 
 
 def diverged(epochs: Sequence[TrainingEpoch], K: int, times: float) -> str:
@@ -220,7 +222,8 @@ def _convex(
     """Return what mini-batches found with its distance from the optimum, or polished."""
     if polish:
         settings = options.polish_settings
-        with watching(options.callbacks, settings.max_iter, "lbfgs", options.verbose) as watch:
+        limit, bar = settings.max_iter, options.verbose
+        with watching(options.callbacks, limit, "lbfgs", bar, f.team) as watch:
             fine = _by_steps("lbfgs", f, theta, settings, watch, checkpoint)
         iterations, history = rough.iterations + fine.iterations, rough.history + fine.history
         return fine._replace(solver=rough.solver, iterations=iterations, history=history)
@@ -254,7 +257,10 @@ def _keeping(checkpoint: Checkpoint) -> Callable[[Training], None]:
 def _held_out(rows: TrainingSet, options: Options, seed: Array) -> tuple[TrainingSet, Batch]:
     """Divide the rows into those that are trained on, and those that tell when to stop."""
     rng = np.random.default_rng([*seed.tolist(), 0, 1])
-    train, held = hold_out(rows.y, options.validation_fraction, rng)
+    first, n = rows.team.share(len(rows.y)).first, len(rows.y)
+    y = np.concatenate(rows.team.gathered(rows.y))
+    places = (ids - first for ids in hold_out(y, options.validation_fraction, rng))
+    train, held = (ids[(ids >= 0) & (ids < n)] for ids in places)
     return rows.of(train), Batch(*rows.of(held)[:3])
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.errors import mismatch
+from softgrad.learn.team import AbstractTeam
 
-__all__ = ["check_same_kind", "labels_of"]
+__all__ = ["check_same_kind", "labels_of", "united"]
 
 _KINDS = "integers, text or booleans"
 
@@ -39,11 +40,31 @@ def labels_of(y: Any, *, few: bool = False) -> Array:
             warnings.filterwarnings("ignore", "The number of unique classes")
         assert_all_finite(labels, input_name="y")
         try:
-            check_classification_targets(labels)
+            if len(labels):
+                check_classification_targets(labels)
         except ValueError as error:
             reason = str(error).partition(".")[0]
             raise ValueError(f"{mismatch('y', _KINDS, _odd(labels))}. {reason}.") from None
     return np.asarray(labels)
+
+
+def united(y: Array, classes: Array, team: AbstractTeam) -> tuple[Array, Array]:
+    """Return the labels of all processes, sorted, and rows [N] as indices into those.
+
+    Raises
+    ------
+    ValueError
+        Some processes have text, and others numbers.
+    """
+    if team.size == 1:
+        return y, classes
+    own = np.array(_plain(classes).tolist()) if classes.dtype == object else classes
+    found = [labels for labels in team.gathered(own) if len(labels)]
+    for labels in found:
+        check_same_kind("y", labels, found[0])
+    everyone = np.unique(np.concatenate(found or [own]))
+    places: Array = np.searchsorted(everyone, own) if len(own) else np.empty(0, np.int64)
+    return places[y], everyone.astype(classes.dtype) if classes.dtype == object else everyone
 
 
 def check_same_kind(name: str, one: Array, other: Array) -> None:

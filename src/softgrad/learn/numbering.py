@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,13 @@ class Numbering:
         numbers = [self._numbers.setdefault(label, len(self._numbers)) for label in labels]
         self._blocks.append(np.array(numbers, dtype=np.int64)[positions])
 
+    def among(self, everyone: Iterable[Any]) -> Numbering:
+        """Return it with numbers among the labels of all: those that are there, and its own."""
+        wide = Numbering()
+        wide.add(list(everyone), np.empty(0, np.int64))
+        wide.add(self.found, self.rows())
+        return wide
+
     @property
     def found(self) -> list[Any]:
         """The labels [K]."""
@@ -38,4 +46,4 @@ class Numbering:
 
     def rows(self) -> npt.NDArray[np.int64]:
         """Return the number of every row's label, as an index into `found`: [N]."""
-        return np.concatenate(self._blocks)
+        return np.concatenate([np.empty(0, np.int64), *self._blocks])

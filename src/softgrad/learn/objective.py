@@ -21,7 +21,9 @@ from softgrad.heads import LinearCrossEntropy
 from softgrad.kernels import choose
 from softgrad.learn.affine import is_sparse
 from softgrad.learn.linear_loss import MEMORY, in_chunks
-from softgrad.learn.stored_rows import StoredRows, cut_rows
+from softgrad.learn.stored_rows import cut_rows, every
+from softgrad.learn.team import ALONE, AbstractTeam, Share
+from softgrad.learn.training_set import class_masses
 
 __all__ = ["Objective"]
 
@@ -31,16 +33,16 @@ _PASSES = 32
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """f, at rows that were checked."""
+    """f, at rows that were checked, of which the other processes of a team may have some."""
 
     X: Any
     """Rows [N, D]: a float32 or float64 array, a CSR matrix of such, or StoredRows."""
 
     y: Array
-    """Class indices [N]; every class has a row."""
+    """Class indices [N]; every class has a row, here or elsewhere."""
 
     weights: Array
-    """Positive float64 [N] that sum to 1."""
+    """Positive float64 [N]; those of all processes sum to 1."""
 
     classes: int
     """K."""
@@ -53,6 +55,12 @@ class Objective:
 
     shift: Array | None = None
     """What was taken from the columns: [D]."""
+
+    team: AbstractTeam = ALONE
+    """Who has the other rows; what follows from all of them is the same everywhere."""
+
+    share: Share | None = None
+    """Which of all rows these are; None for all."""
 
     @property
     def start(self) -> Array:
@@ -67,7 +75,8 @@ class Objective:
     @cached_property
     def impl(self) -> Any:
         """What works on the logits: one choice for the whole fit, which is many passes."""
-        logits = np.broadcast_to(np.empty((1, 1)), (_PASSES * len(self.y), self.classes))
+        N = len(self.y) if self.share is None else self.share.N
+        logits = np.broadcast_to(np.empty((1, 1)), (_PASSES * N, self.classes))
         return choose("auto", logits).impl
 
     @property
@@ -86,11 +95,18 @@ class Objective:
             of_class = csr_array((weights, (y, np.arange(len(y)))), shape=(K, len(y)))
             part = of_class @ X
             sums += part.toarray() if is_sparse(part) else part
-        return sums, np.bincount(self.y, self.weights, minlength=K)
+        sums, masses = self.team.summed(sums, class_masses(self.y, self.weights, K))
+        return sums, masses
+
+    @cached_property
+    def least_weight(self) -> float:
+        """The smallest weight of a row."""
+        return self.team.least(self.weights)
 
     def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
         """Return f and its gradient [K, D+1], in float64."""
-        loss, gradient = (self._of_sparse if is_sparse(self.X) else self._of_dense)(theta)
+        own = (self._of_sparse if is_sparse(self.X) else self._of_dense)(theta)
+        loss, gradient = self.team.summed(*own)
         W = theta[:, :-1]
         gradient[:, :-1] += self.ridge * W
         return float(loss + 0.5 * self.ridge * np.vdot(W, W)), gradient
@@ -108,7 +124,7 @@ class Objective:
 
         Then the classes are separated, and without a penalty there is no minimum.
         """
-        return self.ridge == 0 and value < np.log(2) * float(self.weights.min())
+        return self.ridge == 0 and value < np.log(2) * self.least_weight
 
     def cuts(self, row_bytes: int = 1) -> Iterator[slice]:
         """Cut the rows such that a buffer of so many bytes a row fits the memory.
@@ -119,13 +135,13 @@ class Objective:
 
     def thinned(self, rows: int) -> Objective:
         """Return the mean over every so manieth row, at least so many of them if there are."""
-        step = max(1, len(self.y) // rows)
+        first, N = self.share or (0, len(self.y))
+        step = max(1, N // rows)
         if step == 1:
             return self
-        weights = self.weights[::step]
-        X = self.X.every(step) if isinstance(self.X, StoredRows) else self.X[::step]
-        y = self.y[::step]
-        return replace(self, X=X, y=y, weights=weights / weights.sum())
+        X, y, weights = (every(step, part, first) for part in (self.X, self.y, self.weights))
+        (total,) = self.team.summed(weights.sum())
+        return replace(self, X=X, y=y, weights=weights / total, share=None)
 
     def _moved(self, theta: Array, sign: float) -> Array:
         if self.shift is None:

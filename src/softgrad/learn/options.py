@@ -6,7 +6,7 @@ import math
 import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from softgrad.errors import mismatch
@@ -127,6 +127,21 @@ class Options:
         if self.polish and self.solver in SOLVERS:
             expected = f"False without mini-batches; {self.solver!r} reaches the optimum itself"
             raise ValueError(mismatch("polish", expected, "True"))
+
+    @property
+    def deciding(self) -> dict[str, str]:
+        """What processes that train together must agree on, as text.
+
+        Who shows and who writes may differ; of seeds and checkpoints it is the first one's.
+        """
+        said = {field.name: repr(getattr(self, field.name)) for field in fields(self)}
+        for name in ("verbose", "cache", "checkpoint_every"):
+            del said[name]
+        if not isinstance(self.random_state, (numbers.Integral, type(None))):
+            said["random_state"] = "a generator"
+        said["callbacks"] = f"{len(self.callbacks)} functions"
+        said["checkpoint"] = "none" if self.checkpoint is None else "a file"
+        return said
 
     def check_partial(self) -> None:
         """Raise for what `partial_fit` cannot do."""

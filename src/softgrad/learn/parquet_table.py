@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from softgrad.learn.tables import AbstractTable, complaint, no_rows
+from softgrad.learn.tables import AbstractFile, complaint, no_rows, trimmed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +24,7 @@ _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 @dataclass(frozen=True)
-class ParquetTable(AbstractTable):
+class ParquetTable(AbstractFile):
     """The rows of a Parquet file, each column with the type that it has there."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -32,14 +33,21 @@ class ParquetTable(AbstractTable):
         # What is read ahead would be whole row groups, which are often the whole file.
         each = min(_BATCH_BYTES // (8 * len(columns)), 2**16)
         rows, options = max(each, 1), {"pre_buffer": False, "buffer_size": max(each, 2**12)}
-        rows_before = 0
         with _damage_named(self.path), ParquetFile(self.path, **options) as file:
-            for batch in file.iter_batches(rows, columns=list(columns)):
+            wanted = range(file.metadata.num_rows) if self.rows is None else self.rows
+            groups, rows_before, end = _groups_of(wanted, file.metadata)
+            for batch in file.iter_batches(rows, groups, columns=list(columns)):
                 batch.validate(full=True)
-                yield rows_before, batch
+                yield trimmed(rows_before, batch, wanted)
                 rows_before += batch.num_rows
-            if rows_before != file.metadata.num_rows:
-                raise OSError(f"{rows_before} rows of {file.metadata.num_rows}")
+            if rows_before != end:
+                raise OSError(f"rows up to {rows_before}, not {end}")
+
+    def count(self) -> int:
+        from pyarrow.parquet import ParquetFile
+
+        with _damage_named(self.path), ParquetFile(self.path) as file:
+            return int(file.metadata.num_rows)
 
 
 def open_parquet(path: str) -> ParquetTable:
@@ -51,6 +59,22 @@ def open_parquet(path: str) -> ParquetTable:
         if file.metadata.num_rows == 0:
             raise no_rows(path)
     return ParquetTable(path, names)
+
+
+def _groups_of(rows: range, metadata: pa.FileMetaData) -> tuple[list[int], int, int]:
+    """Return the row groups that have some of the rows: which, and their rows from and to."""
+    sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    ends = list(accumulate(sizes))
+    if sum(sizes) != metadata.num_rows:
+        raise OSError(f"{sum(sizes)} rows, not {metadata.num_rows}")
+    groups = [
+        i
+        for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
+        if end - size < rows.stop and rows.start < end
+    ]
+    if not groups:
+        return [], rows.start, rows.start
+    return groups, ends[groups[0]] - sizes[groups[0]], ends[groups[-1]]
 
 
 def is_pandas_index(name: str) -> bool:

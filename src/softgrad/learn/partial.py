@@ -66,26 +66,30 @@ def train_on_part(
     rows: TrainingSet, options: Options, known: Array | None, model: Model | None, stream: Stream
 ) -> tuple[Model, Stream, TrainingEpoch]:
     """Go once through rows; the model so far, if there is one, is moved, and knows some classes."""
-    (N, D), K = rows.X.shape, len(rows.classes)
-    seed = seed_words(options.random_state) if stream.seed is None else stream.seed
+    team, D, K = rows.team, rows.X.shape[1], len(rows.classes)
+    N, seed = team.share(len(rows.y)).N, stream.seed
+    if seed is None:
+        seed = team.from_first(seed_words(options.random_state))
     stream = replace(
         stream,
         seed=seed,
         rows=stream.rows + N,
-        weight=stream.weight + float(rows.weights.sum()),
+        weight=stream.weight + rows.total,
         parts=stream.parts + 1,
     )
     if model is None:
         model = new_model(options, D, K, rows.X.dtype, seed)
     moments = stream.moments if stream.solver == options.by_batches else {}
     optimiser = replace(options.optimiser(), state={key: a.copy() for key, a in moments.items()})
-    training = Training(model, optimiser, np.append(seed, np.uint32(stream.parts)))
+    seeds = np.append(seed, np.uint32(stream.parts))
+    training = Training(model, optimiser, seeds, team=team)
     if known is not None and len(known) < K:
         training = training.grown(np.searchsorted(rows.classes, known), K)
     X = rows.X.astype(model.W.dtype, copy=False)
     batch = Batch(X, rows.y, rows.weights * (stream.rows / stream.weight))
     plan = Plan(1, 1 / (options.C * stream.weight), schedule="constant")
-    (epoch,) = training.run(shuffled(batch, options.batch_size_for(N)), plan)
+    size = options.batch_size_for(N)
+    (epoch,) = training.run(shuffled(batch, size, team), plan)
     stream = replace(stream, solver=options.by_batches, moments=training.optimiser.state)
     return training.model.centred(), stream, replace(epoch, number=stream.parts)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from softgrad.learn.team import ALONE, AbstractTeam
+
 __all__ = ["Callback", "Watch", "watching"]
 
 Callback = Callable[[Any], object]
@@ -16,25 +18,37 @@ Callback = Callable[[Any], object]
 class Watch:
     """Keeps records of epochs or steps, and passes them on."""
 
-    def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self.callbacks = callbacks
+    def __init__(
+        self,
+        callbacks: Sequence[Callback],
+        team: AbstractTeam = ALONE,
+        show: Callback = lambda record: None,
+    ) -> None:
+        self.callbacks, self.team, self.show = callbacks, team, show
         self.records: list[Any] = []
         self.stopped = False
         """Whether a callback asked for the end."""
 
     def __call__(self, record: Any) -> bool:
-        """Take a record; return whether to stop. Every callback hears of it."""
+        """Take a record; return whether to stop. Every callback hears of it, in all processes."""
         self.records.append(record)
-        answers = [callback(record) for callback in self.callbacks]
-        self.stopped = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+        self.show(record)
+        if not self.callbacks:
+            return False
+        with self.team.together():
+            answers = [callback(record) for callback in self.callbacks]
+        stop = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+        self.stopped = self.team.any(stop)
         return self.stopped
 
 
 @contextmanager
-def watching(callbacks: Sequence[Callback], total: int, name: str, bar: bool) -> Iterator[Watch]:
+def watching(
+    callbacks: Sequence[Callback], total: int, name: str, bar: bool, team: AbstractTeam = ALONE
+) -> Iterator[Watch]:
     """Watch a fit of so many epochs or steps at most, with a bar on stderr if that is wanted."""
-    if not bar:
-        yield Watch(callbacks)
+    if not (bar and team.leads):
+        yield Watch(callbacks, team)
         return
     from rich.console import Console
     from rich.progress import (
@@ -54,4 +68,4 @@ def watching(callbacks: Sequence[Callback], total: int, name: str, bar: bool) ->
         def show(record: Any) -> None:
             shown.update(task, completed=record.number, said=str(record))
 
-        yield Watch([show, *callbacks])
+        yield Watch(callbacks, team, show)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,9 +11,12 @@ import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.errors import mismatch
+from softgrad.learn.affine import is_sparse
 from softgrad.learn.blocks import AbstractReader, feature_blocks, gather, is_stream, reader_of
 from softgrad.learn.labels import labels_of
-from softgrad.learn.training_set import TrainingSet, check_squares, labelled
+from softgrad.learn.stored_rows import StoredRows
+from softgrad.learn.team import ALONE, AbstractTeam
+from softgrad.learn.training_set import TrainingSet, check_squares, labelled, sample_weights
 
 __all__ = ["checked_blocks", "checked_examples", "checked_reader"]
 
@@ -20,30 +24,53 @@ _FLOATS = (np.float64, np.float32)
 
 
 def checked_examples(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool, part: bool = False
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    reset: bool,
+    part: bool = False,
+    team: AbstractTeam = ALONE,
 ) -> TrainingSet:
     """Return the rows that count, in memory or in a file, and what they are.
 
     With `reset` the estimator learns the number and the names of the columns, else it compares
-    them. A part of the rows may lack classes.
+    them. A part of the rows may lack classes, and so may those of a process, which may have none.
     """
-    _check_kind(X)
+    if _in_blocks(X, y, team) and not is_stream(X, y):
+        X, y, sample_weight = iter(()), None, None
     if is_stream(X, y):
-        reader = checked_reader(estimator, X, y, sample_weight, reset=reset)
-        rows = gather(reader, estimator.cache)
+
+        def open_reader() -> AbstractReader:
+            return checked_reader(estimator, X, y, sample_weight, reset=reset, team=team)
+
+        rows, reader = gather(open_reader, estimator.cache, team)
         if reset and reader.features is not None:
             estimator.n_features_in_ = len(reader.features)
             estimator.feature_names_in_ = np.array(reader.features, dtype=object)
-        return rows
-    X, y = _validated(estimator, X, None if y is None else labels_of(y, few=part), reset)
-    check_squares(X)
-    return labelled(X, y, sample_weight)
+    else:
+        with team.together():
+            _check_kind(X)
+            labels = None if y is None else labels_of(y, few=part or team.size > 1)
+            X, labels = _validated(estimator, X, labels, reset, empty=team.size > 1)
+            check_squares(X)
+            weights = sample_weights(sample_weight, len(labels))
+        rows = labelled(X, labels, weights, team)
+    return rows if team.size == 1 else _alike(estimator, rows, reset)
 
 
 def checked_reader(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    reset: bool,
+    team: AbstractTeam = ALONE,
 ) -> AbstractReader:
     """Return what reads a stream, block by block."""
+    _check_kind(X)
     first = iter((reset,))  # the first block says how many columns there are, and their names
 
     def check(X: Any) -> Array:
@@ -51,7 +78,63 @@ def checked_reader(
         return checked
 
     features = None if reset else _names(estimator)
-    return reader_of(X, y, sample_weight, check, estimator.cache, features, known=not reset)
+    options: dict[str, Any] = {"known": not reset, "team": team}
+    return reader_of(X, y, sample_weight, check, estimator.cache, features, **options)
+
+
+def _in_blocks(X: Any, y: Any, team: AbstractTeam) -> bool:
+    """Tell whether the processes that have rows give them in blocks.
+
+    Raises
+    ------
+    ValueError
+        Some do and others do not.
+    """
+    none, whole, blocks = range(3)
+    empty = hasattr(X, "shape") and X.shape[0] == 0
+    given = team.numbers(blocks if is_stream(X, y) else none if empty else whole)
+    if whole in given and blocks in given:
+        got = f"an array on rank {given.index(whole)} and blocks on rank {given.index(blocks)}"
+        raise ValueError(mismatch("X", "of one kind on every rank", got))
+    return blocks in given
+
+
+def _alike(estimator: Any, rows: TrainingSet, reset: bool) -> TrainingSet:
+    """Return the rows, which are of one kind in all processes; without any, they become alike.
+
+    Raises
+    ------
+    ValueError
+        They are not.
+    """
+    X, team = rows.X, rows.team
+    kind = "blocks" if isinstance(X, StoredRows) else "CSR" if is_sparse(X) else "an array"
+    names = _names(estimator)
+    own = [kind, str(X.dtype), X.shape[1], None if names is None else list(names)]
+    told = [json.loads(text) for text in team.texts(json.dumps(own if len(rows.y) else None))]
+    first = next(rank for rank, about in enumerate(told) if about)
+    for rank, about in enumerate(told):
+        for here, there in zip(told[first], about or told[first], strict=True):
+            if here != there:
+                got = f"{here} on rank {first} and {there} on rank {rank}"
+                raise ValueError(mismatch("X", "of one kind, dtype and width on every rank", got))
+    if len(rows.y):
+        return rows
+    kind, dtype, D, names = told[first]
+    if reset:
+        estimator.n_features_in_ = D
+        if names is not None:
+            estimator.feature_names_in_ = np.array(names, dtype=object)
+    return rows._replace(X=_no_rows(kind, np.empty((0, D), dtype)))
+
+
+def _no_rows(kind: str, X: Array) -> Any:
+    """Return an array without rows as rows of another kind."""
+    if kind == "CSR":
+        from scipy.sparse import csr_array
+
+        return csr_array(X)
+    return StoredRows(X) if kind == "blocks" else X
 
 
 def checked_blocks(estimator: Any, X: Any) -> Iterator[Any]:
@@ -69,11 +152,17 @@ def _names(estimator: Any) -> Sequence[str] | None:
 
 
 def _validated(
-    estimator: Any, X: Any, y: Any = "no_validation", reset: bool = False, sparse: bool = True
+    estimator: Any,
+    X: Any,
+    y: Any = "no_validation",
+    reset: bool = False,
+    sparse: bool = True,
+    empty: bool = False,
 ) -> Any:
     from sklearn.utils.validation import validate_data
 
-    options = {"accept_sparse": "csr" if sparse else False, "dtype": list(_FLOATS)}
+    options: dict[str, Any] = {"accept_sparse": "csr" if sparse else False, "dtype": list(_FLOATS)}
+    options["ensure_min_samples"] = 0 if empty else 1
     with _explained(X):
         return validate_data(estimator, X, y, reset=reset, **options)
 

@@ -15,7 +15,13 @@ from softgrad.learn.csv_table import open_csv
 from softgrad.learn.datasets import Dataset
 from softgrad.learn.numbering import Numbering
 from softgrad.learn.parquet_table import open_parquet
-from softgrad.learn.tables import AbstractTable, check_columns, complaint, other_columns
+from softgrad.learn.tables import (
+    AbstractFile,
+    AbstractTable,
+    check_columns,
+    complaint,
+    other_columns,
+)
 
 __all__ = ["BUILT_IN", "load", "load_features", "open_labelled", "open_table"]
 
@@ -132,7 +138,7 @@ def _built_in(name: str) -> Dataset:
     )
 
 
-def open_table(source: str | os.PathLike[str]) -> AbstractTable:
+def open_table(source: str | os.PathLike[str]) -> AbstractFile:
     """Open a table, or say in one line why it cannot be opened."""
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(mismatch("source", "a name or a path", repr(source)))
@@ -157,7 +163,7 @@ def open_table(source: str | os.PathLike[str]) -> AbstractTable:
     return opener(str(path))
 
 
-def open_labelled(source: str | os.PathLike[str]) -> AbstractTable:
+def open_labelled(source: str | os.PathLike[str]) -> AbstractFile:
     """Open a table all of whose columns are wanted: each has a name of its own."""
     table = open_table(source)
     check_columns(table.path, table.names, table.names)

@@ -18,7 +18,7 @@ from softgrad.arrays import Array
 from softgrad.errors import UsageError, mismatch
 from softgrad.heads.plan import cuts
 
-__all__ = ["Spill", "StoredRows", "cut_rows"]
+__all__ = ["Spill", "StoredRows", "cut_rows", "every"]
 
 _BLOCK = 2**24
 """Bytes of a block where nothing else says how large it is."""
@@ -38,7 +38,10 @@ class StoredRows:
     """
 
     array: Any
-    """An np.memmap [N, D] of float32 or float64, the numbers of a row side by side."""
+    """An np.memmap [N, D] of float32 or float64, the numbers of a row side by side.
+
+    Of no rows it is any array, which maps nothing.
+    """
 
     folder: str | os.PathLike[str] | None = None
     """Where a part of the rows is written to; None for the system's folder of temporary files."""
@@ -87,9 +90,9 @@ class StoredRows:
         for rows in cuts(self.shape[0], max(1, _BLOCK // self.row_bytes)):
             yield self[rows]
 
-    def every(self, step: int) -> StoredRows:
+    def every(self, step: int, first: int = 0) -> StoredRows:
         """Return every so manieth row."""
-        return replace(self, array=self.array[::step])
+        return replace(self, array=self.array[first::step])
 
     def shifted(self, shift: Array) -> StoredRows:
         """Return the rows minus one row [D] of their dtype."""
@@ -117,9 +120,10 @@ class StoredRows:
 
     def release(self) -> None:
         """Hand back the memory of what was read."""
+        mapped = getattr(self.array, "_mmap", None)
         # Pages of a copy-on-write map may hold what is in no file.
-        if self.array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
-            self.array._mmap.madvise(mmap.MADV_DONTNEED)
+        if mapped is not None and self.array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def cut_rows(X: Any, memory: int, row_bytes: int = 1) -> Iterator[slice]:
@@ -130,6 +134,12 @@ def cut_rows(X: Any, memory: int, row_bytes: int = 1) -> Iterator[slice]:
     if isinstance(X, StoredRows):
         row_bytes = max(row_bytes, X.row_bytes)
     return cuts(X.shape[0], max(1, memory // row_bytes))
+
+
+def every(step: int, rows: Any, first: int = 0) -> Any:
+    """Return those of some rows whose number, counted from `first`, is a multiple of the step."""
+    start = -first % step
+    return rows.every(step, start) if isinstance(rows, StoredRows) else rows[start::step]
 
 
 class Spill(ExitStack):
@@ -161,9 +171,10 @@ class Spill(ExitStack):
                 left = left[self._file.write(left) :]
 
     def rows(self) -> StoredRows:
-        """Return all rows; there is one at least."""
-        assert self._file is not None
+        """Return all rows."""
         shape = (self._rows, self._columns)
+        if self._file is None:
+            return StoredRows(np.empty(shape, self._dtype), self.folder)
         return StoredRows(np.memmap(self._file, self._dtype, "r", shape=shape), self.folder)
 
     @contextmanager

@@ -8,15 +8,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from softgrad.errors import UsageError
+from softgrad.learn.team import AbstractTeam, share_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["AbstractTable", "check_columns", "complaint", "no_rows", "other_columns"]
+__all__ = [
+    "AbstractFile",
+    "AbstractTable",
+    "check_columns",
+    "complaint",
+    "no_rows",
+    "other_columns",
+    "trimmed",
+]
 
 _SHOWN_COLUMNS = 10
 
@@ -27,13 +36,37 @@ class AbstractTable(ABC):
 
     path: str
     names: tuple[str, ...]
+    rows: range | None = field(default=None, kw_only=True)
+    """Those that are read, side by side; None for all."""
 
     typed: ClassVar[bool] = True
     """Whether a column has a type; else its cells are text, whatever they mean."""
 
     @abstractmethod
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Yield the number of rows read so far, and the named columns of the next rows."""
+        """Yield the number of rows before a batch, and the named columns of its rows."""
+
+
+@dataclass(frozen=True)
+class AbstractFile(AbstractTable):
+    """A table in a file, of which several processes may read some rows each."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return how many rows there are."""
+
+    def share(self, team: AbstractTeam) -> Self:
+        """Return the table of those rows that this process reads."""
+        N = self.count()
+        return replace(self, rows=range(N)[share_of(N, team)])
+
+
+def trimmed(rows_before: int, batch: pa.RecordBatch, rows: range) -> tuple[int, pa.RecordBatch]:
+    """Return the part of a batch that is among some rows, and how many are before it."""
+    end = rows_before + batch.num_rows
+    first = min(max(rows.start, rows_before), end)
+    last = max(min(rows.stop, end), first)
+    return first, batch.slice(first - rows_before, last - first)
 
 
 def complaint(

@@ -10,7 +10,9 @@ import numpy as np
 from softgrad.arrays import Array, describe, real_array
 from softgrad.errors import mismatch
 from softgrad.learn.affine import is_sparse
+from softgrad.learn.labels import united
 from softgrad.learn.stored_rows import StoredRows
+from softgrad.learn.team import ALONE, AbstractTeam
 
 __all__ = [
     "ClassWeight",
@@ -18,6 +20,7 @@ __all__ = [
     "check_some",
     "check_squares",
     "class_indices",
+    "class_masses",
     "counted",
     "labelled",
     "sample_weights",
@@ -33,39 +36,53 @@ class TrainingSet(NamedTuple):
     X: Any  # [N, D], dense, CSR or StoredRows
     y: Array  # class indices [N]
     weights: Array  # float64 [N], positive
-    classes: Array  # labels [K], sorted
+    classes: Array  # labels [K], sorted; those of all processes
+    team: AbstractTeam = ALONE  # who has the other rows
+
+    @property
+    def total(self) -> float:
+        """The weights' sum over all processes."""
+        return float(self.team.summed(self.weights.sum())[0])
+
+    @property
+    def masses(self) -> Array:
+        """The weights' sum of each class: [K]."""
+        return self.team.summed(class_masses(self.y, self.weights, len(self.classes)))[0]
 
     def of(self, rows: Array) -> TrainingSet:
         """Return some rows, with all classes."""
         X = self.X.taken(rows) if isinstance(self.X, StoredRows) else self.X[rows]
-        return TrainingSet(X, self.y[rows], self.weights[rows], self.classes)
+        return TrainingSet(X, self.y[rows], self.weights[rows], self.classes, self.team)
 
 
-def labelled(X: Any, labels: Array, sample_weight: Any) -> TrainingSet:
+def labelled(X: Any, labels: Array, weights: Array, team: AbstractTeam = ALONE) -> TrainingSet:
     """Return the rows that count: one of weight 0 is as good as not there.
 
     Raises
     ------
     TypeError, ValueError
-        Weights do not fit, are negative or infinite, or none is positive.
+        Labels of processes are of different kinds, or no weight is positive.
     """
-    weights = sample_weights(sample_weight, len(labels))
     if not weights.all():
         X = X[np.flatnonzero(weights)]
     classes, y = np.unique(labels, return_inverse=True)
-    return counted(X, y, weights, classes)
+    y, classes = united(y, classes, team)
+    return counted(X, y, weights, classes, team)
 
 
-def counted(X: Any, y: Array, weights: Array, classes: Array) -> TrainingSet:
+def counted(
+    X: Any, y: Array, weights: Array, classes: Array, team: AbstractTeam = ALONE
+) -> TrainingSet:
     """Return rows X of positive weight; y and the weights are still those of all rows."""
-    check_some(weights)
     kept = weights > 0
+    (counts,) = team.summed(np.bincount(y[kept], minlength=len(classes)))
+    check_some(counts)
+    if not counts.all():
+        rank: Array = np.cumsum(counts > 0) - 1
+        y, classes = rank[y], classes[counts > 0]
     if not kept.all():
         y, weights = y[kept], weights[kept]
-        present = np.bincount(y, minlength=len(classes)) > 0
-        rank: Array = np.cumsum(present) - 1
-        y, classes = rank[y], classes[present]
-    return TrainingSet(X, y, weights, classes)
+    return TrainingSet(X, y, weights, classes, team)
 
 
 def weighed(
@@ -82,7 +99,7 @@ def weighed(
     TypeError, ValueError
         There are fewer than two classes, or weights of classes do not fit.
     """
-    X, y, weights, classes = rows
+    X, y, weights, classes, team = rows
     if all_classes is not None:
         found, classes = classes, all_classes(classes)
         places: Array = np.searchsorted(classes, found)
@@ -93,10 +110,11 @@ def weighed(
     if len(classes) < 2:
         got = f"one class: {classes.tolist()[0]!r}"
         raise ValueError(mismatch("y", "of at least two classes in rows of positive weight", got))
-    weights = weights * _class_weights(class_weight, classes, y, weights)[y]
-    if not np.isfinite(weights.sum()):
-        raise ValueError(mismatch("sample_weight", "of a finite sum", weights.sum()))
-    return TrainingSet(X, y, weights, classes)
+    rows = TrainingSet(X, y, weights, classes, team)
+    rows = rows._replace(weights=weights * _class_weights(class_weight, rows)[y])
+    if not np.isfinite(rows.total):
+        raise ValueError(mismatch("sample_weight", "of a finite sum", rows.total))
+    return rows
 
 
 def check_some(weights: Array) -> None:
@@ -111,6 +129,11 @@ def check_squares(X: Any) -> None:
     largest = max(float(numbers.max(initial=0)), -float(numbers.min(initial=0)))
     if largest > 1e150:
         raise ValueError(mismatch("X", "no larger than 1e150 in absolute value", f"{largest:.3g}"))
+
+
+def class_masses(y: Array, weights: Array, K: int) -> Array:
+    """Return the weights' sum of each class [K], in float64 even where there are no rows."""
+    return np.bincount(y, weights, minlength=K).astype(np.float64, copy=False)
 
 
 def class_indices(classes: Array, y: Array) -> Array:
@@ -141,12 +164,13 @@ def sample_weights(given: Any, N: int) -> Array:
     return weights
 
 
-def _class_weights(given: Any, classes: Array, y: Array, weights: Array) -> Array:
+def _class_weights(given: Any, rows: TrainingSet) -> Array:
     """Return the weight of each class [K]."""
+    classes = rows.classes
     if given is None:
         return np.ones(len(classes))
     if isinstance(given, str) and given == "balanced":
-        masses = np.bincount(y, weights=weights)
+        masses = rows.masses
         return np.asarray(masses.sum() / (len(classes) * masses))
     if not isinstance(given, Mapping):
         expected = "None, 'balanced' or a dict of weights by label"

@@ -37,6 +37,11 @@ class BatchTable(AbstractTable):
         check_columns("`X`", names, names)
         return cls("`X`", names, chain([first], tables))
 
+    @classmethod
+    def without_rows(cls, names: Sequence[str]) -> BatchTable:
+        """Return a table of which nothing is known but some columns' names."""
+        return cls("`X`", (*names, ""), iter(()))
+
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         rows_before = 0
         for number, table in enumerate(self.tables, start=1):

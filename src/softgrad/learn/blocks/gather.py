@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -22,6 +22,8 @@ from softgrad.learn.blocks.readers import (
 )
 from softgrad.learn.sources import open_labelled, open_table
 from softgrad.learn.stored_rows import Spill, StoredRows
+from softgrad.learn.tables import AbstractTable
+from softgrad.learn.team import ALONE, AbstractTeam
 from softgrad.learn.training_set import TrainingSet, check_squares, counted
 from softgrad.nn.arguments import check_kind
 
@@ -49,21 +51,27 @@ def is_stream(X: Any, y: Any = None) -> bool:
     return callable(X) or isinstance(X, Iterable)
 
 
-def gather(reader: AbstractReader, folder: str | os.PathLike[str] | None) -> TrainingSet:
+def gather(
+    open_reader: Callable[[], AbstractReader],
+    folder: str | os.PathLike[str] | None,
+    team: AbstractTeam = ALONE,
+) -> tuple[TrainingSet, AbstractReader]:
     """Read all blocks, once, and return the rows that count, which stay in a file."""
-    weights_of: list[Array] = []
-    with Spill(folder) as spill:
-        for block in reader.blocks():
-            check_squares(block.X)
-            weights_of.append(block.weights)
-            if reader.stored is None:
-                spill.add(block.X if block.weights.all() else block.X[block.weights > 0])
-        if not weights_of:
-            raise ValueError(mismatch("X", "blocks with rows", "none"))
-        y, classes = reader.labels()
-        rows = counted(None, y, np.concatenate(weights_of), classes)
-        stored = spill.rows() if reader.stored is None else reader.stored
-    return rows._replace(X=stored)
+    weights_of: list[Array] = [np.empty(0)]
+    with team.together():
+        reader = open_reader()
+        with Spill(folder) as spill:
+            for block in reader.blocks():
+                check_squares(block.X)
+                weights_of.append(block.weights)
+                if reader.stored is None:
+                    spill.add(block.X if block.weights.all() else block.X[block.weights > 0])
+            stored = spill.rows() if reader.stored is None else reader.stored
+    weights = np.concatenate(weights_of)
+    if not sum(team.numbers(len(weights))):
+        raise ValueError(mismatch("X", "blocks with rows", "none"))
+    y, classes = reader.labels(team)
+    return counted(stored, y, weights, classes, team), reader
 
 
 def reader_of(
@@ -75,18 +83,26 @@ def reader_of(
     features: Sequence[str] | None = None,
     *,
     known: bool = False,
+    team: AbstractTeam = ALONE,
 ) -> AbstractReader:
     """Return what reads X, or raise where y does not go with it.
 
-    Where the columns are known already, tables are read by their names.
+    Where the columns are known already, tables are read by their names. A file is one for all
+    processes, and each reads its share; all else are its own rows, of which there may be none.
     """
     if isinstance(X, np.memmap):
         return MappedReader(StoredRows(X, folder), y, sample_weight, check)
     if isinstance(X, (str, os.PathLike)):
-        table = open_table(X) if known else open_labelled(X)
+        file = open_table(X) if known else open_labelled(X)
+        table: AbstractTable = file if team.size == 1 else file.share(team)
     else:
         blocks = opened([X] if is_table(X) else X)
         first = next(blocks, None)
+        if first is None and team.size > 1:
+            if y is None:
+                return PairReader(blocks, check)
+            names = _columns(y, sample_weight)
+            return TableReader(BatchTable.without_rows([name for name in names if name]), *names)
         if first is None:
             raise ValueError(mismatch("X", "blocks with rows", "none"))
         blocks = chain([first], blocks)

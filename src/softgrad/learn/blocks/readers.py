@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,10 +14,11 @@ import numpy as np
 from softgrad.arrays import Array, describe
 from softgrad.errors import mismatch
 from softgrad.learn.cells import add_texts, encode, feature_rows, label_texts, narrow
-from softgrad.learn.labels import labels_of
+from softgrad.learn.labels import labels_of, united
 from softgrad.learn.numbering import Numbering
 from softgrad.learn.stored_rows import StoredRows
 from softgrad.learn.tables import AbstractTable, complaint, other_columns
+from softgrad.learn.team import ALONE, AbstractTeam
 from softgrad.learn.training_set import sample_weights
 
 if TYPE_CHECKING:
@@ -48,8 +51,11 @@ class AbstractReader(ABC):
         """Yield all rows, once, in blocks of one dtype and at least one row."""
 
     @abstractmethod
-    def labels(self) -> tuple[Array, Array]:
-        """Return the class index of every row that was read [N], and the labels [K], sorted."""
+    def labels(self, team: AbstractTeam = ALONE) -> tuple[Array, Array]:
+        """Return the class index of every row that was read [N], and the labels [K], sorted.
+
+        The labels are those of all processes.
+        """
 
 
 class MappedReader(AbstractReader):
@@ -74,9 +80,9 @@ class MappedReader(AbstractReader):
             yield Block(self.check(X), self.weights[first : first + len(X)])
             first += len(X)
 
-    def labels(self) -> tuple[Array, Array]:
+    def labels(self, team: AbstractTeam = ALONE) -> tuple[Array, Array]:
         classes, y = np.unique(self.given, return_inverse=True)
-        return y, classes
+        return united(y, classes, team)
 
 
 class TableReader(AbstractReader):
@@ -112,9 +118,19 @@ class TableReader(AbstractReader):
             X = feature_rows(path, batch, self.features, rows_before, dtype)
             yield Block(X, self._weights(batch, rows_before))
 
-    def labels(self) -> tuple[Array, Array]:
-        y, names = encode(self.table.path, self.y, self._labels)
-        return y, _typed(names, self._kind if self.table.typed else None)
+    def labels(self, team: AbstractTeam = ALONE) -> tuple[Array, Array]:
+        found = chain.from_iterable(map(json.loads, team.texts(json.dumps(self._labels.found))))
+        labels = self._labels.among(dict.fromkeys(found))
+        rows_before = 0 if self.table.rows is None else self.table.rows.start
+        y, names = encode(self.table.path, self.y, labels, rows_before)
+        kinds = {kind for kind in team.texts("" if self._kind is None else str(self._kind)) if kind}
+        if len(kinds) > 1:
+            expected = "labels of one type on every rank"
+            raise ValueError(mismatch("y", expected, " and ".join(sorted(kinds))))
+        classes = _typed(names, self._kind if self.table.typed else None)
+        # Who has read no row does not know the type.
+        told = zip(team.gathered(classes), team.numbers(len(y)), strict=True)
+        return y, next((theirs for theirs, rows in told if rows), classes)
 
     def _weights(self, batch: pa.RecordBatch, rows_before: int) -> Array:
         if self.weight is None:
@@ -161,12 +177,12 @@ class PairReader(AbstractReader):
                 raise TypeError(mismatch("X", expected, _got(X, number)))
             yield Block(X.astype(dtype, copy=False), weights)
 
-    def labels(self) -> tuple[Array, Array]:
+    def labels(self, team: AbstractTeam = ALONE) -> tuple[Array, Array]:
         found = np.array(self._numbers.found)
         if self._dates is not None:
             found = found.astype(self._dates)
         classes, rank = np.unique(found, return_inverse=True)
-        return rank[self._numbers.rows()], classes
+        return united(rank[self._numbers.rows()], classes, team)
 
     def _number(self, labels: Any, N: int) -> None:
         labels = labels_of(labels, few=True)

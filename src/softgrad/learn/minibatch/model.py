@@ -14,6 +14,7 @@ from softgrad.heads.plan import cuts
 from softgrad.kernels.threads import over_rows
 from softgrad.learn.linear_loss import MEMORY, linear_loss, linear_loss_value
 from softgrad.learn.minibatch.batches import Batch
+from softgrad.learn.team import ALONE, AbstractTeam
 from softgrad.nn import AbstractLayer, Linear
 
 __all__ = ["Model"]
@@ -58,13 +59,14 @@ class Model:
         """Return what the last layer sees of rows."""  # [n, H]
         return self._run(X)[0] if self.hidden else X
 
-    def mean_loss(self, rows: Batch, impl: Any = "auto") -> float:
-        """Return the weighted mean cross-entropy, some rows at a time."""
+    def mean_loss(self, rows: Batch, impl: Any = "auto", team: AbstractTeam = ALONE) -> float:
+        """Return the weighted mean cross-entropy of all processes' rows, some at a time."""
         loss = 0.0
         for part in cuts(len(rows.y), self._rows_at_a_time):
-            X, y, weights = (each[part] for each in rows)
+            X, y, weights, _ = rows.taken(part)
             loss += linear_loss_value(self.features(X), self.W, self.b, y, weights, impl=impl)
-        return loss / float(rows.weights.sum())
+        (sums,) = team.summed(np.array([loss, rows.weights.sum()]))
+        return float(sums[0] / sums[1])
 
     def loss_and_gradients(
         self, batch: Batch, ridge: float, impl: Any = "auto"
@@ -72,9 +74,10 @@ class Model:
         """Return Σ w CE of a mini-batch, and gradients of its mean with ½ ridge ‖W‖² added.
 
         The mean is over rows: what they weigh is a factor of each, whose mean over all rows is 1.
+        Of a mini-batch that other processes have rows of as well, it is what these rows add.
         """
-        X, y, weights = batch
-        n = len(y)
+        X, y, weights, _ = batch
+        n = batch.rows
         h, pull = self._run(X)
         loss, bars = linear_loss(
             h, self.W, self.b, y, weights / n, impl=impl, with_x=bool(self.hidden)

@@ -14,6 +14,7 @@ from softgrad.errors import UsageError, mismatch
 from softgrad.learn.minibatch.batches import Batch, Batches
 from softgrad.learn.minibatch.epoch import TrainingEpoch
 from softgrad.learn.minibatch.model import Model, spread
+from softgrad.learn.team import ALONE, AbstractTeam
 from softgrad.nn import SGD, Adam
 
 __all__ = ["Optimiser", "Plan", "Training"]
@@ -67,6 +68,9 @@ class Training:
     best: dict[str, Array] | None = None
     """The parameters at the least validation loss."""
 
+    team: AbstractTeam = ALONE
+    """Who has the other rows of each mini-batch; the parameters are the same everywhere."""
+
     def run(
         self,
         batches: Batches,
@@ -85,7 +89,7 @@ class Training:
             rate = self.optimiser.lr * plan.share(len(self.epochs))
             self._one_epoch(batches, replace(self.optimiser, lr=rate), plan, after_batch)
             with quiet():
-                held_out_loss = None if held_out is None else self.model.mean_loss(held_out)
+                held_out_loss = self._held_out_loss(held_out)
             loss = float(self.sums[0] / self.sums[1])
             finite = all(np.isfinite(p).all() for p in self.model.parameters.values())
             self._check(loss + (held_out_loss or 0.0) if finite else math.nan)
@@ -158,13 +162,24 @@ class Training:
             if i < self.batches:  # done before it was broken off
                 continue
             with quiet():  # what overflows shows in the loss
-                loss, gradients = self.model.loss_and_gradients(batch, plan.ridge, plan.impl)
-                self._check(loss)
+                sums, gradients = self._sums_and_gradients(batch, plan)
+                self._check(float(sums[0]))
                 optimiser.step(self.model.parameters, gradients)
-            self.sums += loss, batch.weights.sum()
+            self.sums += sums
             self.batches += 1
             if after_batch is not None:
                 after_batch(self)
+
+    def _sums_and_gradients(self, batch: Batch, plan: Plan) -> tuple[Array, dict[str, Array]]:
+        """Return the loss and the weight of a mini-batch, and its gradients: of all processes."""
+        ridge = plan.ridge if self.team.leads else 0.0  # the penalty is there once
+        loss, gradients = self.model.loss_and_gradients(batch, ridge, plan.impl)
+        told = np.array([loss, batch.weights.sum()])
+        sums, *bars = self.team.summed(told, *gradients.values())
+        return sums, dict(zip(gradients, bars, strict=True))
+
+    def _held_out_loss(self, rows: Batch | None) -> float | None:
+        return None if rows is None else self.model.mean_loss(rows, team=self.team)
 
     @property
     def _waited(self) -> int:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from softgrad.learn.curvature import Curvature
+from softgrad.arrays import Array
+from softgrad.learn.curvature import Chunk, Curvature
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers.factor import factor, solved
 from softgrad.learn.solvers.iterate import Point
@@ -50,9 +51,12 @@ def balanced(objective: Objective, point: Point) -> Point:
     """Return a point whose intercepts are better: a Newton step in them alone."""
     K, direction = objective.classes, np.zeros_like(point.theta)
     a, coupled = point.gradient[:, -1], K <= _MOST_CLASSES
-    H = np.zeros((K, K) if coupled else K)
-    for chunk in Curvature(objective, point.theta).chunks():
-        H += -(chunk.p.T * chunk.weights) @ chunk.p if coupled else chunk.variances.sum(axis=0)
+
+    def part(chunk: Chunk) -> tuple[Array]:
+        p, weights, variances = chunk.p, chunk.weights, chunk.variances
+        return (-(p.T * weights) @ p if coupled else variances.sum(axis=0),)
+
+    (H,) = Curvature(objective, point.theta).summed(part, (K, K) if coupled else (K,))
     if coupled:
         H[np.diag_indices(K)] = 0  # rows sum to 0; so found, the diagonal has all its digits
         H[np.diag_indices(K)] = -H.sum(axis=1)

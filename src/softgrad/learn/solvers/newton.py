@@ -8,7 +8,7 @@ import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.learn.affine import gram, with_ones
-from softgrad.learn.curvature import Curvature
+from softgrad.learn.curvature import Chunk, Curvature
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers.factor import factor, solved
 from softgrad.learn.solvers.iterate import Iterate, Memory, Point
@@ -44,17 +44,17 @@ def reduced_hessian(curvature: Curvature) -> Array:
     """
     f = curvature.objective
     K, D1 = f.classes - 1, f.X.shape[1] + 1
-    H = np.zeros((K, D1, K, D1))
-    within = np.arange(K)
-    for chunk in curvature.chunks(2 * 8 * K * D1):
+
+    def part(chunk: Chunk) -> tuple[Array]:
         A, p = with_ones(chunk.X), chunk.p[:, :K]
         Z = (np.sqrt(chunk.weights)[:, None] * p)[:, :, None] * A[:, None, :]  # [n, K−1, D+1]
         Z = Z.reshape(len(A), K * D1)
-        product = (Z.T @ Z).reshape(K, D1, K, D1)
-        product[within, :, within, :] = 0
-        H -= product
+        H = -(Z.T @ Z).reshape(K, D1, K, D1)
         for k, v in enumerate(chunk.variances[:, :K].T):
-            H[k, :, k, :] += gram(A, v)
+            H[k, :, k, :] = gram(A, v)
+        return (H,)
+
+    (H,) = curvature.summed(part, (K, D1, K, D1), row_bytes=2 * 8 * K * D1)
     penalty = f.ridge * f.penalised
     d = np.arange(D1)
     H[:, d, :, d] += penalty[:, None, None] * (np.eye(K) - 1 / f.classes)

@@ -11,7 +11,7 @@ import numpy as np
 
 from softgrad.arrays import Array
 from softgrad.learn.affine import gram, is_sparse, pulled, with_ones
-from softgrad.learn.curvature import Curvature
+from softgrad.learn.curvature import Chunk, Curvature
 from softgrad.learn.solvers.factor import factor
 
 __all__ = ["ClassBlocks", "Diagonal", "Kronecker"]
@@ -42,11 +42,14 @@ class Kronecker:
         f = curvature.objective
         K, D1 = f.classes, f.X.shape[1] + 1
         thinned = Curvature(f.thinned(16 * (min(K, _COUPLED) + D1)), curvature.theta)
-        C, G = np.zeros((K, K) if K <= _COUPLED else K), np.zeros((D1, D1))
-        for chunk in thinned.chunks(2 * 8 * D1):
+
+        def part(chunk: Chunk) -> tuple[Array, Array]:
             v, A = chunk.variances, with_ones(chunk.X)
-            G += gram(A, v.sum(axis=1))
-            C += v.sum(axis=0) if K > _COUPLED else -(chunk.p.T * chunk.weights) @ chunk.p
+            C = v.sum(axis=0) if K > _COUPLED else -(chunk.p.T * chunk.weights) @ chunk.p
+            return C, gram(A, v.sum(axis=1))
+
+        shape = (K, K) if K <= _COUPLED else (K,)
+        C, G = thinned.summed(part, shape, (D1, D1), row_bytes=2 * 8 * D1)
         c, Q = _spectrum(C)
         mu, V = _relative_spectrum(G, f.ridge * f.penalised)
         eigenvalues = c[:, None] * mu + (1 - mu)
@@ -71,14 +74,17 @@ class ClassBlocks:
 
         f = curvature.objective
         K, D1 = f.classes, f.X.shape[1] + 1
-        blocks = np.zeros((K, D1, D1))
-        for chunk in curvature.chunks(2 * 8 * D1):
-            A = with_ones(chunk.X)
+
+        def part(chunk: Chunk) -> tuple[Array]:
+            A, blocks = with_ones(chunk.X), np.empty((K, D1, D1))
             for block, v in zip(blocks, chunk.variances.T, strict=True):
                 rows = np.flatnonzero(v > _UNCERTAIN * v.max())
                 half = A[rows]
                 half *= np.sqrt(v[rows])[:, None]  # in place: fresh memory costs as much again
-                block += half.T @ half
+                np.matmul(half.T, half, out=block)
+            return (blocks,)
+
+        (blocks,) = curvature.summed(part, (K, D1, D1), row_bytes=2 * 8 * D1)
         blocks += np.diag(f.ridge * f.penalised)
         unit = np.eye(D1)
         halves = [solve_triangular(factor(A), unit, lower=True) for A in blocks]
@@ -98,10 +104,14 @@ class Diagonal:
     @classmethod
     def of(cls, curvature: Curvature) -> Diagonal:
         f = curvature.objective
-        diagonal = np.zeros(curvature.theta.shape) + f.ridge * f.penalised
-        for chunk in curvature.chunks(2 * 8 * (1 if is_sparse(f.X) else f.X.shape[1])):
+
+        def part(chunk: Chunk) -> tuple[Array]:
             squares = chunk.X.multiply(chunk.X) if is_sparse(f.X) else chunk.X**2
-            diagonal += pulled(chunk.variances, squares)
+            return (pulled(chunk.variances, squares),)
+
+        row_bytes = 2 * 8 * (1 if is_sparse(f.X) else f.X.shape[1])
+        (diagonal,) = curvature.summed(part, curvature.theta.shape, row_bytes=row_bytes)
+        diagonal += f.ridge * f.penalised
         return cls(1 / np.where(diagonal > 0, diagonal, 1.0))
 
     def __call__(self, gradient: Array) -> Array:

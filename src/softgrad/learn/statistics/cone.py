@@ -17,6 +17,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.heads.plan import cuts
 from softgrad.learn.affine import is_sparse, logits
+from softgrad.learn.team import ALONE, AbstractTeam, Share
 
 __all__ = ["Cone", "Examined"]
 
@@ -25,9 +26,9 @@ _ROUNDS = 200
 
 
 class Examined(NamedTuple):
-    """What all rows say of a direction."""
+    """What all rows say of a direction, those of other processes too."""
 
-    losers: Array  # [m]: rows that contradict it
+    losers: Array  # [m]: numbers of the rows that contradict it most, those first
     rivals: Array  # [m]: the class that each of them loses most against
     losses: Array  # [m]: by how much, in units of rounding
     agreeing: int  # rows whose class wins against some other
@@ -42,32 +43,45 @@ class Cone:
     y: Array
     classes: int
     memory: int = 64 * 2**20
+    team: AbstractTeam = ALONE
+    share: Share | None = None
+    """Which of all rows these are; None for all."""
+
+    @property
+    def rows(self) -> int:
+        """N, of all processes."""
+        return self._share.N
+
+    @property
+    def _share(self) -> Share:
+        return self.share or Share(0, len(self.y))
 
     @cached_property
     def mean(self) -> Array:
         """The mean of each column: [D]."""
-        if is_sparse(self.X):
-            return np.asarray(self.X.mean(axis=0, dtype=np.float64)).ravel()
-        parts = self._cuts(8 * self.X.shape[1])
-        sums = [self.X[rows].sum(axis=0, dtype=np.float64) for rows in parts]
-        return np.asarray(np.sum(sums, axis=0) / len(self.y))
+        sums = np.zeros(self.X.shape[1])
+        for rows in self._cuts(8 * len(sums)):
+            sums += np.asarray(self.X[rows].sum(axis=0, dtype=np.float64)).ravel()
+        return self.team.summed(sums)[0] / self.rows
 
     @cached_property
     def scale(self) -> Array:
         """The standard deviation of each column, 1 where it is constant: [D]."""
+        squares = np.zeros(len(self.mean))
         if is_sparse(self.X):
-            squares = np.asarray(self.X.multiply(self.X).mean(axis=0, dtype=np.float64)).ravel()
-            scale = np.sqrt(np.maximum(squares - self.mean**2, 0.0))
+            squares += np.asarray(self.X.multiply(self.X).sum(axis=0, dtype=np.float64)).ravel()
         else:
-            squares = np.zeros(len(self.mean))
             for rows in self._cuts(2 * 8 * len(self.mean)):
                 squares += ((self.X[rows] - self.mean) ** 2).sum(axis=0)
-            scale = np.sqrt(squares / len(self.y))
+        variance = self.team.summed(squares)[0] / self.rows
+        if is_sparse(self.X):
+            variance = np.maximum(variance - self.mean**2, 0.0)
+        scale = np.sqrt(variance)
         return np.where(scale > 1e-12 * np.abs(self.mean), scale, 1.0)
 
     def examined(self, direction: Array) -> Examined:
         """Look at every row's margins."""
-        found, agreeing, strict = [], 0, 0
+        found, agreeing, strict = [np.empty((0, 3))], 0, 0
         for rows, margins, noise in self._margins(direction):
             wins = (margins > noise).sum(axis=1)
             agreeing += int((wins > 0).sum())
@@ -76,15 +90,24 @@ class Cone:
             rivals = losses.argmax(axis=1)
             worst = losses[np.arange(len(wins)), rivals]
             losers = np.flatnonzero(worst)
-            found.append((rows.start + losers, rivals[losers], worst[losers]))
-        losers, rivals, worst = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return Examined(losers, rivals, worst, agreeing, strict)
+            numbers = self._share.first + rows.start + losers
+            found.append(np.column_stack([worst[losers], numbers, rivals[losers]]))
+        own = self._worst(np.concatenate(found))
+        worst, losers, rivals = self._worst(np.concatenate(self.team.gathered(own))).T
+        wins = self.team.summed(np.array([agreeing, strict]))[0].tolist()
+        return Examined(losers.astype(np.int64), rivals.astype(np.int64), worst, *wins)
+
+    def _worst(self, found: Array) -> Array:
+        """Return as many of the largest losses as a linear programme takes in: [m, 3]."""
+        most = max(64, 2 * (self.classes - 1) * (self.X.shape[1] + 1))
+        return found[np.argsort(-found[:, 0], kind="stable")[:most]]
 
     def apart(self, direction: Array) -> Array:
         """Tell of each two classes whether in some row one wins against the other: [K, K]."""
         apart = np.zeros((self.classes, self.classes), dtype=bool)
         for rows, margins, noise in self._margins(direction):
             np.logical_or.at(apart, self.y[rows], margins > noise)
+        apart = self.team.summed(apart.astype(np.int64))[0] > 0
         return apart | apart.T
 
     def near(self, direction: Array) -> Array | None:
@@ -120,8 +143,7 @@ class Cone:
             seen = self.examined(direction)
             if not len(seen.losers):
                 return direction if seen.agreeing else None
-            worst = np.argsort(-seen.losses)[: max(64, 2 * P)]
-            pairs = set(zip(seen.losers[worst].tolist(), seen.rivals[worst].tolist(), strict=True))
+            pairs = set(zip(seen.losers.tolist(), seen.rivals.tolist(), strict=True))
             if pairs <= known:
                 return None  # what contradicts is smaller than the answers can see
             A = np.concatenate([A, self._margins_of(np.array(sorted(pairs - known)))])
@@ -158,19 +180,21 @@ class Cone:
 
     def _margins_of(self, pairs: Array) -> Array:
         """Return the margins of rows against rivals as a function of x: [m, (K−1)(D+1)]."""
-        rows, rivals = pairs.T
-        A, each = self._standardised(rows), np.arange(len(rows))
+        rows, rivals = pairs[:, 0] - self._share.first, pairs[:, 1]
+        here = np.flatnonzero((rows >= 0) & (rows < len(self.y)))
+        A = self._standardised(rows[here])
         margins = np.zeros((len(rows), self.classes, A.shape[1]))
-        margins[each, self.y[rows]] = A
-        margins[each, rivals] = -A
-        return margins[:, :-1].reshape(len(rows), -1)
+        margins[here, self.y[rows[here]]] = A
+        margins[here, rivals[here]] = -A
+        return self.team.summed(margins[:, :-1].reshape(len(rows), -1))[0]
 
     def _goal(self) -> Array:
         """Return the mean over rows of all margins' sum, as a function of x: [(K−1)(D+1)]."""
         sums = np.zeros((self.classes, self.X.shape[1] + 1))
         for rows in self._cuts(3 * 8 * sums.shape[1]):
             np.add.at(sums, self.y[rows], self._standardised(rows))
-        total: Array = (self.classes * sums - sums.sum(axis=0))[:-1].ravel() / len(self.y)
+        (sums,) = self.team.summed(sums)
+        total: Array = (self.classes * sums - sums.sum(axis=0))[:-1].ravel() / self.rows
         return total
 
 

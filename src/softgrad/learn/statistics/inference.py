@@ -102,7 +102,7 @@ class Inference:
         rows, objective = self._problem(X, y, sample_weight)
         if not (isinstance(level, numbers.Real) and 0 < float(level) < 1):
             raise ValueError(mismatch("level", "between 0 and 1", level))
-        K, total = len(rows.classes), float(rows.weights.sum())
+        K, total = len(rows.classes), rows.total
         base = 0 if K == 2 and reference is None else self._class_index(reference)
         names = column_names(self, rows.X.shape[1])
         theta = self._theta()
@@ -138,7 +138,7 @@ class Inference:
             terms=(*names, "intercept"),
             level=float(level),
             C=float(self.C),
-            null=null_log_likelihood(rows.y, rows.weights),
+            null=null_log_likelihood(rows.masses),
             notes=self._notes(),
         )
 
@@ -176,7 +176,7 @@ class Inference:
         names = column_names(self, rows.X.shape[1])
         left_out = _columns(columns, names)
         kept = np.setdiff1d(np.arange(len(names)), left_out)
-        total = float(rows.weights.sum())
+        total = rows.total
         theta = objective.inside(self._theta())
         full = self._largest(objective, theta, total)
         if len(kept):
@@ -185,7 +185,7 @@ class Inference:
             fewer = replace(objective, X=fewer_columns, shift=None)
             reduced = self._largest(fewer, theta[:, [*kept, -1]], total)
         else:
-            reduced = null_log_likelihood(rows.y, rows.weights)
+            reduced = null_log_likelihood(rows.masses)
         freedom = (len(rows.classes) - 1) * len(left_out)
         return LikelihoodRatio.of(full, reduced, freedom, [names[d] for d in left_out])
 
@@ -235,8 +235,8 @@ class Inference:
                 slopes(logits(layers.features(X[at]), theta), ids[at], weights[at], T)
                 for at in cut_rows(X, _MEMORY, row_bytes)
             ]
-            first, second = np.sum(each, axis=0).tolist()
-            return Slopes(first, second)
+            (sums,) = rows.team.summed(np.sum([Slopes(0.0, 0.0), *each], axis=0))
+            return Slopes(*sums.tolist())
 
         self.temperature_ = best_temperature(slopes_at)
         if self.temperature_ in BOUNDS:

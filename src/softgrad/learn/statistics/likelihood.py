@@ -82,7 +82,6 @@ class PseudoR2:
         return cls(1 - full / null, share, share / -math.expm1(2 * null / n))
 
 
-def null_log_likelihood(y: Array, weights: Array) -> float:
+def null_log_likelihood(masses: Array) -> float:
     """Return the maximum with intercepts alone, where every class has its share of the weights."""
-    masses = np.bincount(y, weights=weights)
     return float(np.sum(masses * np.log(masses / masses.sum())))

@@ -97,9 +97,9 @@ def separation_at(
     there is none, or points to it; a linear programme decides what is left. Of more coefficients
     than a thousand only the first is tried.
     """
-    cone = Cone(f.X, f.y, f.classes)
+    cone = Cone(f.X, f.y, f.classes, team=f.team, share=f.share)
     direction: Array | None = theta
-    if cone.examined(theta).strict < len(f.y):
+    if cone.examined(theta).strict < cone.rows:
         direction = None
         if (f.classes - 1) * theta.shape[1] <= _SMALL:
             direction = _beyond_newton(f, theta, cone)
@@ -120,7 +120,7 @@ def _beyond_newton(f: Objective, theta: Array, cone: Cone) -> Array | None:
     if step is None:
         return cone.direction()
     spreads = (np.ptp(logits(f.X[rows], step), axis=1) for rows in f.cuts(2 * 8 * f.classes))
-    if max(float(spread.max()) for spread in spreads) < 0.5:
+    if not f.team.any(any(float(spread.max()) >= 0.5 for spread in spreads)):
         return None
     near = cone.near(step)
     return cone.direction() if near is None else near
@@ -144,7 +144,7 @@ def _described(
     direction: Array, cone: Cone, classes: Sequence[Any], names: Sequence[str]
 ) -> Separation:
     seen = cone.examined(direction)
-    complete = seen.strict == len(cone.y)
+    complete = seen.strict == cone.rows
     pairs = [] if complete else np.argwhere(np.triu(cone.apart(direction), 1)).tolist()
     parts = np.ptp(direction[:, :-1], axis=0) * cone.scale  # [D]
     largest = float(parts.max()) or 1.0
@@ -152,7 +152,7 @@ def _described(
     return Separation(
         complete=complete,
         agreeing=seen.agreeing,
-        rows=len(cone.y),
+        rows=cone.rows,
         pairs=tuple((classes[a], classes[b]) for a, b in pairs),
         columns=tuple(names[d] for d in taking),
         classes=tuple(classes),
