@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -184,8 +185,9 @@ def ways_of_head(head: Head, tiny: bool) -> Iterator[tuple[str, Call]]:
     yield "PyTorch", _trained(eager, x, W)
     if not tiny:
         yield "torch.compile", _trained(torch.compile(eager), x, W)
-    if hasattr(F, "linear_cross_entropy"):
-        yield "PyTorch, fused", _trained(lambda x, W: F.linear_cross_entropy(x, W, labels), x, W)
+    if hasattr(torch.nn, "LinearCrossEntropyOptions"):  # without them all logits are stored
+        fused = partial(F.linear_cross_entropy, options=torch.nn.LinearCrossEntropyOptions())
+        yield "PyTorch, fused", _trained(lambda x, W: fused(x, W, labels), x, W)
     if _has("liger_kernel"):
         from liger_kernel.transformers import LigerFusedLinearCrossEntropyLoss
 

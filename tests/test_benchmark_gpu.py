@@ -12,6 +12,8 @@ pytest.importorskip("triton_rows")
 
 import torch
 from benchmarks import gpu
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from triton_rows import DEVICE, INTERPRETED, on_gpu
 
@@ -91,3 +93,28 @@ def test_what_does_not_run_says_why() -> None:
     line = gpu.judged(BENCH, ("head", (1,), "a way"), call, lambda _: ([0.0], ""), 1.0)
     assert line.ms is None
     assert line.note == "did not run: MemoryError: no memory for 4 GiB"
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.nn, "LinearCrossEntropyOptions"), reason="this PyTorch has no fused head"
+)
+def test_what_is_called_fused_stores_no_logits() -> None:
+    made = gpu.Head.of(BENCH, 512, 16, 128)
+    with Largest() as seen:
+        dict(gpu.ways_of_head(made, True))["PyTorch, fused"]()
+    assert 0 < seen.numbers < 512 * 128
+    with Largest() as seen:
+        dict(gpu.ways_of_head(made, True))["PyTorch"]()
+    assert seen.numbers >= 512 * 128
+
+
+class Largest(TorchDispatchMode):
+    """The most numbers of a tensor that an operation makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        sizes = [v.numel() for v in tree_leaves(made) if isinstance(v, torch.Tensor)]
+        self.numbers = max(self.numbers, *sizes, 0)
+        return made
