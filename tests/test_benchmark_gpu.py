@@ -118,6 +118,32 @@ def test_a_wrong_answer_of_rows_is_never_timed(rows: Any, losses: Any, why: str)
     assert bool(wrong) == bool(why)
 
 
+def test_the_device_is_busy_and_its_cache_cold_before_a_call_is_timed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Events around a call on an idle device have the time of Python between them."""
+    said: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None: ...
+        def record(self) -> None:
+            said.append("event")
+
+        def elapsed_time(self, end: Event) -> float:
+            return 1.5
+
+    class Memory:
+        def zero_(self) -> None:
+            said.append("flush")
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "_sleep", lambda cycles: said.append("sleep"))
+    monkeypatch.setattr(gpu.Bench, "empty", lambda self, size: Memory())
+    assert gpu.Bench("cuda", 1).milliseconds(lambda: said.append("call")) == 1.5
+    assert said == ["flush", "sleep", "event", "call", "event"]
+
+
 def test_rows_are_as_confident_as_is_said() -> None:
     made = gpu.Head.of(BENCH, 80, 512, 65)
     z = made.x.double() @ made.W.double().T
