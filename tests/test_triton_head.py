@@ -139,6 +139,42 @@ def test_a_bad_label_is_a_row_of_nan_unless_somebody_looks() -> None:
         OnGPU(sg.LinearCrossEntropy(validate=True)).value(x, W, labels)
 
 
+class MixedTorch:
+    """PyTorch as it is on a GPU: products of bfloat16 with sums of float32."""
+
+    def __init__(self, xp: Any) -> None:
+        self.xp = xp
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.xp, name)
+
+    def mm(self, a: Any, b: Any, *, out_dtype: Any, out: Any) -> None:
+        assert a.dtype == b.dtype == torch.bfloat16
+        assert out_dtype == out.dtype == torch.float32
+        out[...] = a.float() @ b.float()
+
+    def addmm(self, c: Any, a: Any, b: Any, *, out_dtype: Any, out: Any) -> None:
+        assert c is out
+        before = out.clone()
+        self.mm(a, b, out_dtype=out_dtype, out=out)
+        out += before
+
+
+@pytest.mark.parametrize("memory", [2**12, None])
+def test_the_numbers_of_mixed_products(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several chunks add to W_bar; a bias is written before the logits are added."""
+    monkeypatch.setattr(products, "_adds_in_float32", lambda *_: True)
+    monkeypatch.setattr(products, "namespace", lambda v: MixedTorch(namespace(v)))
+    x, W, labels, bias = arguments(torch.bfloat16)
+    head = sg.LinearCrossEntropy(memory=memory)
+    found = flat(OnGPU(head).value_and_gradient(x, W, labels, bias))
+    wide = x.double(), W.double(), labels, bias.double()
+    expected = flat(head.value_and_gradient(*wide, impl="reference"))
+    for part, exact in zip(found[1:], expected[1:], strict=True):
+        allowed = ALLOWED[torch.bfloat16] * float(exact.abs().max())
+        torch.testing.assert_close(part.double(), exact, rtol=0, atol=allowed)
+
+
 # --- PyTorch -----------------------------------------------------------------------------------
 
 
