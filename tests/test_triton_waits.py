@@ -5,7 +5,8 @@ A number that is looked at raises there, in every call, before and behind PyTorc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -92,6 +93,44 @@ def test_losses(setting: str, dtype: torch.dtype, launches: list[Launch]) -> Non
         differentiated(lambda z: loss(z, v), z)
     differentiated(lambda z: st.cross_entropy(z, labels), z)
     assert bool(launches) == (dtype != torch.float64)
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=["float32", "bfloat16"])
+def test_autograd_launches_one_kernel_for_value_and_gradient(
+    dtype: torch.dtype, launches: list[Launch]
+) -> None:
+    z, _, labels = rows(dtype)
+    z.requires_grad_()
+    loss = sg.cross_entropy(z, labels)
+    assert [one.arguments["GRADIENT"] for one in launches] == [True]
+    (3 * loss).backward()
+    assert len(launches) == 1
+
+
+def test_float16_gradients_are_made_of_what_comes_in(launches: list[Launch]) -> None:
+    """Of a loss that was scaled up for them: they are not there without the factor."""
+    z, _, labels = rows(torch.float16)
+    loss = sg.cross_entropy(z.requires_grad_(), labels)
+    loss.backward()
+    assert [one.arguments["GRADIENT"] for one in launches] == [False, True]
+
+
+def test_a_kernel_runs_on_the_device_of_its_rows(
+    launches: list[Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not on the one that PyTorch happens to be at."""
+    z, held = rows(torch.float32)[0], []
+
+    @contextmanager
+    def device_of(x: torch.Tensor) -> Iterator[None]:
+        assert x.data_ptr() == z.data_ptr()
+        before = len(launches)
+        yield
+        held.append(len(launches) - before)
+
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    sg.logsumexp(z)
+    assert held == [len(launches)] == [1]
 
 
 # --- the head ----------------------------------------------------------------------------------
