@@ -19,7 +19,7 @@ from softgrad.arrays import namespace
 from softgrad.heads import products
 from softgrad.heads.plan import Plan, Size
 from specs import probe
-from triton_rows import DEVICE, OnGPU, on_gpu, tensor
+from triton_rows import DEVICE, INTERPRETED, OnGPU, on_gpu, tensor
 
 N, D, K = 9, 8, 130
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -173,6 +173,22 @@ def test_the_numbers_of_mixed_products(memory: Any, monkeypatch: pytest.MonkeyPa
     for part, exact in zip(found[1:], expected[1:], strict=True):
         allowed = ALLOWED[torch.bfloat16] * float(exact.abs().max())
         torch.testing.assert_close(part.double(), exact, rtol=0, atol=allowed)
+
+
+def test_a_device_without_memory_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What products it has is not known by then, and is remembered for good."""
+    products._adds_in_float32.cache_clear()
+    x = arguments(torch.bfloat16)[0]
+    xp = namespace(x)
+
+    def full(*_: Any, **how: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(xp, "addmm", full, raising=False)
+        with pytest.raises(torch.OutOfMemoryError):
+            products._adds_in_float32(xp, x.dtype, x.device)
+    assert products._adds_in_float32(xp, x.dtype, x.device) == (not INTERPRETED)
 
 
 # --- PyTorch -----------------------------------------------------------------------------------
