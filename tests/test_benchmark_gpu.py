@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ pytest.importorskip("triton_rows")
 
 import torch
 from benchmarks import gpu
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+import softgrad as sg
 from triton_rows import DEVICE, INTERPRETED, on_gpu
 
 BENCH = gpu.Bench(DEVICE, 1)
@@ -46,34 +51,97 @@ def test_without_a_gpu_it_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) ->
         gpu.main([])
 
 
-def head() -> tuple[gpu.Head, tuple[Any, ...]]:
-    """Return a problem and its right answer."""
-    made = gpu.Head.of(BENCH, 80, 16, 65)
-    answer = next(iter(dict(gpu.ways_of_head(made, True)).values()))
+def changed(v: torch.Tensor, rows: Any, number: float) -> torch.Tensor:
+    """Return the same but for some rows, which are multiplied by a number."""
+    v = v.clone()
+    v[rows] *= number
+    return v
+
+
+CONFIDENT_ROW, ORDINARY_ROW, LAST_ROW = 3, gpu.CONFIDENT + 5, 299
+WRONG: dict[str, tuple[Callable[..., tuple[Any, ...]], str]] = {
+    "right": (lambda loss, x, W: (loss, x, W), ""),
+    "loss": (lambda loss, x, W: (1.1 * loss, x, W), "wrong: the loss"),
+    "ordinary row": (
+        lambda loss, x, W: (loss, changed(x, ORDINARY_ROW, 1.2), W),
+        "wrong: an ordinary row",
+    ),
+    "last row": (lambda loss, x, W: (loss, changed(x, LAST_ROW, 0), W), "wrong: an ordinary row"),
+    "NaN": (lambda loss, x, W: (loss, changed(x, ORDINARY_ROW, torch.nan), W), "wrong: not all"),
+    "NaN in a confident row": (
+        lambda loss, x, W: (loss, changed(x, CONFIDENT_ROW, torch.nan), W),
+        "wrong: not all",
+    ),
+    "infinite W": (lambda loss, x, W: (loss, x, W / 0), "wrong: not all"),
+    "no W": (lambda loss, x, W: (loss, x, 0 * W), "wrong: a class"),
+    "random W": (lambda loss, x, W: (loss, x, torch.randn_like(W)), "wrong: a class"),
+    "last class": (lambda loss, x, W: (loss, x, changed(W, -1, 1.2)), "wrong: a class"),
+}
+
+
+@pytest.fixture(scope="module")
+def head() -> tuple[gpu.Right, tuple[Any, ...]]:
+    """Return what is right, and softgrad's answer."""
+    made = gpu.Head.of(BENCH, 300, 16, 65)
     with on_gpu():
-        return made, answer()
+        return made.right(), next(iter(dict(gpu.ways_of_head(made, True)).values()))()
 
 
-def test_a_wrong_answer_is_never_timed() -> None:
-    made, (loss, x_bar, W_bar) = head()
-    exact, right = made.exact(), made.loss()
-    worse = x_bar.clone()
-    worse[gpu.CONFIDENT + 1] *= 1.2
-    for answer, why in (
-        ((loss, x_bar, W_bar), ""),
-        ((1.1 * loss, x_bar, W_bar), "wrong: the loss"),
-        ((loss, worse, W_bar), "wrong: an ordinary row"),
-        ((loss, x_bar, W_bar / 0), "wrong: an ordinary row"),
-    ):
-        line = gpu.judged(
-            BENCH,
-            ("head", (1,), "a way"),
-            lambda answer=answer: answer,
-            lambda given: gpu.errors_of_head(given, exact, right),
-            floor_ms=1.0,
-        )
-        assert line.note.startswith(why)
-        assert (line.ms is None) == bool(why)
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_answer_of_the_head_is_never_timed(name: str, head: Any) -> None:
+    (right, answer), (change, why) = head, WRONG[name]
+    given = change(*answer)
+    check = partial(gpu.errors_of_head, right=right)
+    line = gpu.judged(BENCH, ("head", (1,), "a way"), lambda: given, check, floor_ms=1.0)
+    assert line.note.startswith(why)
+    assert (line.ms is None) == bool(why)
+
+
+@pytest.mark.parametrize(
+    ("rows", "losses", "why"),
+    [
+        (slice(0), slice(0), ""),
+        (ORDINARY_ROW, slice(0), "an ordinary row is"),
+        (LAST_ROW, slice(0), "an ordinary row is"),
+        (slice(0), LAST_ROW, "an ordinary row's loss"),
+    ],
+)
+def test_a_wrong_answer_of_rows_is_never_timed(rows: Any, losses: Any, why: str) -> None:
+    torch.manual_seed(0)
+    x, labels = torch.randn(300, 9, device=DEVICE).bfloat16(), torch.arange(300, device=DEVICE) % 9
+    slope, value = sg.CrossEntropy(reduction="none").value_and_gradient(x.double(), labels)[::-1]
+    answer = changed(slope, rows, 1.1), changed(value, losses, 1.1)
+    right = gpu.right_rows("loss and gradient", x, labels)
+    errors, wrong = gpu.errors_of_rows(answer, right)
+    assert max(errors) < 1e-6
+    assert wrong.startswith(why)
+    assert bool(wrong) == bool(why)
+
+
+def test_the_device_is_busy_and_its_cache_cold_before_a_call_is_timed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Events around a call on an idle device have the time of Python between them."""
+    said: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None: ...
+        def record(self) -> None:
+            said.append("event")
+
+        def elapsed_time(self, end: Event) -> float:
+            return 1.5
+
+    class Memory:
+        def zero_(self) -> None:
+            said.append("flush")
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "_sleep", lambda cycles: said.append("sleep"))
+    monkeypatch.setattr(gpu.Bench, "empty", lambda self, size: Memory())
+    assert gpu.Bench("cuda", 1).milliseconds(lambda: said.append("call")) == 1.5
+    assert said == ["flush", "sleep", "event", "call", "event"]
 
 
 def test_rows_are_as_confident_as_is_said() -> None:
@@ -91,3 +159,28 @@ def test_what_does_not_run_says_why() -> None:
     line = gpu.judged(BENCH, ("head", (1,), "a way"), call, lambda _: ([0.0], ""), 1.0)
     assert line.ms is None
     assert line.note == "did not run: MemoryError: no memory for 4 GiB"
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.nn, "LinearCrossEntropyOptions"), reason="this PyTorch has no fused head"
+)
+def test_what_is_called_fused_stores_no_logits() -> None:
+    made = gpu.Head.of(BENCH, 512, 16, 128)
+    with Largest() as seen:
+        dict(gpu.ways_of_head(made, True))["PyTorch, fused"]()
+    assert 0 < seen.numbers < 512 * 128
+    with Largest() as seen:
+        dict(gpu.ways_of_head(made, True))["PyTorch"]()
+    assert seen.numbers >= 512 * 128
+
+
+class Largest(TorchDispatchMode):
+    """The most numbers of a tensor that an operation makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        sizes = [v.numel() for v in tree_leaves(made) if isinstance(v, torch.Tensor)]
+        self.numbers = max(self.numbers, *sizes, 0)
+        return made

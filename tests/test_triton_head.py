@@ -1,4 +1,4 @@
-"""The head on a GPU: its numbers, its memory, no wait for the device, one operator of a graph."""
+"""The head on a GPU: its numbers, its memory, one operator of a graph."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from softgrad.arrays import namespace
 from softgrad.heads import products
 from softgrad.heads.plan import Plan, Size
 from specs import probe
-from triton_rows import DEVICE, OnGPU, no_wait, on_gpu, tensor
+from triton_rows import DEVICE, INTERPRETED, OnGPU, on_gpu, tensor
 
 N, D, K = 9, 8, 130
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -139,46 +139,56 @@ def test_a_bad_label_is_a_row_of_nan_unless_somebody_looks() -> None:
         OnGPU(sg.LinearCrossEntropy(validate=True)).value(x, W, labels)
 
 
-# --- no wait -----------------------------------------------------------------------------------
+class MixedTorch:
+    """PyTorch as it is on a GPU: products of bfloat16 with sums of float32."""
+
+    def __init__(self, xp: Any) -> None:
+        self.xp = xp
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.xp, name)
+
+    def mm(self, a: Any, b: Any, *, out_dtype: Any, out: Any) -> None:
+        assert a.dtype == b.dtype == torch.bfloat16
+        assert out_dtype == out.dtype == torch.float32
+        out[...] = a.float() @ b.float()
+
+    def addmm(self, c: Any, a: Any, b: Any, *, out_dtype: Any, out: Any) -> None:
+        assert c is out
+        before = out.clone()
+        self.mm(a, b, out_dtype=out_dtype, out=out)
+        out += before
 
 
-def step(head: Any, x: Any, W: Any, y: Any, bias: Any, **options: Any) -> None:
-    x, W, bias = (v.clone().requires_grad_() for v in (x, W, bias))
-    loss = head.value(x, W, y, bias, **options)
-    (2 * loss.sum()).backward()
+@pytest.mark.parametrize("memory", [2**12, None])
+def test_the_numbers_of_mixed_products(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several chunks add to W_bar; a bias is written before the logits are added."""
+    monkeypatch.setattr(products, "_adds_in_float32", lambda *_: True)
+    monkeypatch.setattr(products, "namespace", lambda v: MixedTorch(namespace(v)))
+    x, W, labels, bias = arguments(torch.bfloat16)
+    head = sg.LinearCrossEntropy(memory=memory)
+    found = flat(OnGPU(head).value_and_gradient(x, W, labels, bias))
+    wide = x.double(), W.double(), labels, bias.double()
+    expected = flat(head.value_and_gradient(*wide, impl="reference"))
+    for part, exact in zip(found[1:], expected[1:], strict=True):
+        allowed = ALLOWED[torch.bfloat16] * float(exact.abs().max())
+        torch.testing.assert_close(part.double(), exact, rtol=0, atol=allowed)
 
 
-@pytest.mark.parametrize("dtype", DTYPES[:2], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize(
-    ("kind", "setting"), [case for case in CASES if case[1] in ("plain", "all")]
-)
-def test_nothing_waits_for_the_gpu(kind: str, setting: str, dtype: torch.dtype) -> None:
-    x, W, labels, bias = arguments(dtype)
-    y, more, options = targets(kind, labels)
-    head = sg.LinearCrossEntropy(**SETTINGS[setting], **more)
-    with on_gpu(), no_wait():
-        head.value_and_gradient(x, W, y, bias, **options)
-        head.jvp(x, W, y, bias, x_dot=x, **options)
-        head.hvp(x, W, y, bias, x_dot=x, **options)
-        step(head, x, W, y, bias, **options)
+def test_a_device_without_memory_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What products it has is not known by then, and is remembered for good."""
+    products._adds_in_float32.cache_clear()
+    x = arguments(torch.bfloat16)[0]
+    xp = namespace(x)
 
+    def full(*_: Any, **how: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
-def test_losses_and_maps_do_not_wait_either() -> None:
-    x, labels = tensor(probe((N, K), 1, np.float32)), arguments(torch.float32)[2]
-    loss = sg.CrossEntropy(ignore_index=-1, label_smoothing=0.1)
-    with on_gpu(), no_wait():
-        loss.value_and_gradient(x, labels, row_weights=x[:, 0] ** 2)
-        sg.softmax.vjp(x, x**2)
-        sg.log_softmax.vjp(x, x**2)
-        z = x.clone().requires_grad_()
-        loss(z, labels).backward()
-
-
-def test_the_mode_that_forbids_waiting_sees_it() -> None:
-    x = tensor([1.0, 2.0])
-    for wait in (lambda: bool(x.sum() > 0), lambda: x.nonzero(), lambda: x[0].item()):
-        with pytest.raises(AssertionError, match="waits for the GPU"), no_wait():
-            wait()
+    with monkeypatch.context() as patched:
+        patched.setattr(xp, "addmm", full, raising=False)
+        with pytest.raises(torch.OutOfMemoryError):
+            products._adds_in_float32(xp, x.dtype, x.device)
+    assert products._adds_in_float32(xp, x.dtype, x.device) == (not INTERPRETED)
 
 
 # --- PyTorch -----------------------------------------------------------------------------------

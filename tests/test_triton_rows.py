@@ -206,6 +206,13 @@ def test_several_maxima_share_their_probability(K: int, monkeypatch: pytest.Monk
         assert_close(softmax(tensor(x)), expected, u=3, scale=expected)
 
 
+def test_what_multiplies_a_row_is_not_rounded(rng: np.random.Generator) -> None:
+    """Rounded to float32, 1/S would move all entries of a row, and their sum, the same way."""
+    x = tensor(rng.normal(size=(16, 4096)).astype(np.float32))
+    off = softmax(x).double().sum(1) - 1
+    assert float(off.abs().max()) < 0.15 * 2**-24
+
+
 @pytest.mark.parametrize("slope", [1e-6, 1e-3, 0.1, -1e-3])
 def test_a_ramp_of_many_tiles_loses_no_digits(
     slope: float, monkeypatch: pytest.MonkeyPatch
@@ -311,6 +318,35 @@ def test_an_out_that_would_spoil_what_is_read_is_left_alone() -> None:
         expected = operations.softmax_product(x.clone(), v)
         assert_same_bits(operations.softmax_product(x, v, out=v), expected)
         assert_same_bits(operations.softmax_product(x, v, out=overlapping), expected)
+
+
+@pytest.mark.parametrize(
+    ("held", "written"), [(torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)]
+)
+def test_rows_are_not_overwritten_by_numbers_of_another_length(held: Any, written: Any) -> None:
+    """Longer ones would spoil the rest of a row; a map's kernel has no barrier for shorter ones."""
+    memory = torch.zeros((ROWS, 20), device=DEVICE)
+    x, out = (memory.view(dtype)[:, :10] for dtype in (held, written))
+    x[...] = tensor(arguments(10)[0])
+    with on_gpu():
+        expected = operations.softmax(x.clone())
+        found = operations.softmax(x, out=out)
+    assert found is not out
+    assert_same_bits(found, expected)
+
+
+def test_class_weights_with_a_stride() -> None:
+    x, v, labels = map(tensor, arguments(10))
+    f, weights = torch.ones(ROWS, device=DEVICE), (v[:2] ** 2).T.contiguous()[:, 1]
+    how = {"z_loss": 0.0, "temperature": 1.0, "with_gradient": True}
+    with on_gpu():
+        found, expected = (
+            operations.cross_entropy(x, labels[:, None], None, f, spread=(0.1, c), **how)
+            for c in (weights, weights.contiguous())
+        )
+    assert weights.stride() == (2,)
+    assert_same_bits(found[0], expected[0])
+    assert_same_bits(found[1], expected[1])
 
 
 # --- bits and bad rows -------------------------------------------------------------------------

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import triton
+from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from softgrad.kernels.triton import cross_entropy as losses
-from softgrad.kernels.triton import products
+from softgrad.kernels.triton import launch, products
 from softgrad.kernels.triton import softmax as maps
 from softgrad.kernels.triton.arithmetic import two_diff
 from softgrad.kernels.triton.launch import OPTIONS, Shape
@@ -25,8 +29,11 @@ NUMBERS = {"beta", "beta_low", "cap", "zeta", "zeta_low", "share"}
 SINGLE = {"masses", "fixed", "class_weights", "factors", "losses"}
 ARRAYS = {"x", "v", "out", "q", "q_dot", "p", "y_bar", "t"}
 ALIGNED = [["tt.divisibility", 16]]
+TOO_LONG = 65536
+"""Classes of a row that the registers of a program cannot hold."""
 
 PLAIN = {"TEMPERED": False, "CAPPED": False, "ALIASED": False}
+ALIASED = {"ALIASED": True}
 LABELS = {"ONES": True, "SMOOTHED": False, "WEIGHTED": False, "GRADIENT": True}
 EVERYTHING = dict.fromkeys(("TEMPERED", "CAPPED", "ALIASED", *LABELS), True) | {"ONES": False}
 
@@ -37,10 +44,12 @@ def cases() -> Iterator[tuple[str, Any, int, str, str, dict[str, bool]]]:
         for dtype in ("bf16", "fp32"):
             yield "softmax", maps.softmax, K, dtype, dtype, {"TEMPERED": False}
             yield "labels", losses.cross_entropy, K, dtype, dtype, PLAIN | LABELS
-    head = PLAIN | LABELS | {"ALIASED": True}
+    head = PLAIN | LABELS | ALIASED
     yield "head", losses.cross_entropy, 131072, "fp32", "bf16", head
     yield "everything", losses.cross_entropy, 131072, "fp32", "bf16", EVERYTHING
-    yield "dense", losses.cross_entropy_dense, 131072, "fp32", "fp32", PLAIN | {"GRADIENT": True}
+    dense = PLAIN | {"GRADIENT": True}
+    yield "dense", losses.cross_entropy_dense, 131072, "fp32", "fp32", dense
+    yield "dense head", losses.cross_entropy_dense, 131072, "fp32", "bf16", dense | ALIASED
     yield "log_softmax", maps.log_softmax, 131072, "fp16", "fp16", {"TEMPERED": True}
     yield "logsumexp", maps.logsumexp, 131072, "bf16", "fp32", {}
     yield "product", maps.softmax_product, 131072, "bf16", "fp32", {"TEMPERED": True}
@@ -71,23 +80,56 @@ def compiled(kernel: Any, K: int, dtype: str, result: str, flags: dict[str, bool
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
 
 
+def disassembled(cubin: bytes) -> tuple[int, str]:
+    """Return the bytes of a thread's stack, which are what registers do not hold, and its memory.
+
+    That is a letter for each access as it stands in the code: L and S for loads and stores of 16
+    bytes, l and s for shorter ones, B for a barrier.
+    """
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "kernel.cubin"
+        file.write_bytes(cubin)
+        usage = _output(knobs.nvidia.cuobjdump.path, "-res-usage", str(file))
+        code = _output(knobs.nvidia.nvdisasm.path, "-c", str(file))
+    (stack,) = re.findall(r"STACK:(\d+)", usage)
+    accesses = re.findall(r"\b(?:(LDG|STG)(\S*)|(BAR)\.SYNC)", code)
+    letters = {("LDG", True): "L", ("LDG", False): "l", ("STG", True): "S", ("STG", False): "s"}
+    return int(stack), "".join(
+        "B" if barrier else letters[access, ".128" in width] for access, width, barrier in accesses
+    )
+
+
+def _output(*command: str) -> str:
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return run.stdout + run.stderr
+
+
+def described(name: str, asm: Any) -> dict[str, Any]:
+    """Return what there is to say of a kernel's code."""
+    ptx, (stack, memory) = asm["ptx"], disassembled(asm["cubin"])
+    approximate = r"(?:ex2|lg2|tanh|rcp|sqrt)\.approx\S*f32|div\.(?:full|approx)\S*"
+    return {
+        "kernel": name,
+        "stack": stack,
+        "memory": memory,
+        "approximate": sorted(set(re.findall(approximate, ptx))),
+        "products": len(re.findall(r"\bmul\S*\.f32", ptx)),
+        "sums": len(re.findall(r"\b(?:add|sub)\S*\.f32", ptx)),
+        "fused": len(re.findall(r"\bfma\S*\.f32", ptx)),
+        "flushed": sorted(set(re.findall(r"\b(?:add|sub|mul|fma|div)\S*\.ftz\S*\.f32", ptx))),
+        "short offsets": len(re.findall(r"\b(?:mul|mad)\.lo\.[su]32", ptx)),
+        "long offsets": len(re.findall(r"\b(?:mul|mad)\.lo\.s64", ptx)),
+    }
+
+
 def main() -> None:
     assert hasattr(two_diff, "fn"), "compiled, not interpreted"
     for name, kernel, K, dtype, result, flags in cases():
-        ptx = compiled(kernel, K, dtype, result, flags).asm["ptx"]
-        loads, stores = (re.findall(rf"{op}\.global\S*", ptx) for op in ("ld", "st"))
-        described = {
-            "kernel": f"{name} {dtype} {K}",
-            "local": ".local" in ptx,
-            "wide loads": sum(".v4." in load for load in loads),
-            "wide stores": sum(".v4." in store for store in stores),
-            "approximate": sorted(set(re.findall(r"(?:ex2|lg2|tanh)\.approx\S*", ptx))),
-            "products": len(re.findall(r"\bmul\S*\.f32", ptx)),
-            "sums": len(re.findall(r"\b(?:add|sub)\S*\.f32", ptx)),
-            "fused": len(re.findall(r"\bfma\S*\.f32", ptx)),
-            "flushed": sorted(set(re.findall(r"\b(?:add|sub|mul|fma)\S*\.ftz\S*\.f32", ptx))),
-        }
-        sys.stdout.write(json.dumps(described) + "\n")
+        asm = compiled(kernel, K, dtype, result, flags).asm
+        sys.stdout.write(json.dumps(described(f"{name} {dtype} {K}", asm)) + "\n")
+    launch.WHOLE = TOO_LONG
+    asm = compiled(maps.softmax, TOO_LONG, "bf16", "bf16", {"TEMPERED": False}).asm
+    sys.stdout.write(json.dumps(described("too long", asm)) + "\n")
 
 
 if __name__ == "__main__":

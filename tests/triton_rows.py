@@ -23,19 +23,15 @@ import ml_dtypes
 import torch
 import triton
 import triton.language as tl
-from torch.utils._python_dispatch import TorchDispatchMode
 from triton.runtime import interpreter
 
 from softgrad import arrays
 from softgrad.frameworks.torch import modes
 
-__all__ = ["DEVICE", "INTERPRETED", "OnGPU", "no_wait", "on_gpu", "tensor"]
+__all__ = ["DEVICE", "INTERPRETED", "OnGPU", "on_gpu", "tensor"]
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
-
-WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "item", "equal", "masked_select", "unique")
-"""Operations whose result is numbers that Python sees, or a shape: a GPU is waited for."""
 
 
 @contextmanager
@@ -80,18 +76,6 @@ def _there(call: Callable[..., Any]) -> Callable[..., Any]:
 def tensor(x: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
     """Return a tensor where the kernels are."""
     return torch.tensor(x, dtype=dtype, device=DEVICE)
-
-
-class _NoWait(TorchDispatchMode):
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.name().removeprefix("aten::").split(".")[0]
-        assert name not in WAITS, f"{name} waits for the GPU"
-        return func(*args, **(kwargs or {}))
-
-
-def no_wait() -> Any:
-    """Return a context in which an operation that waits for the GPU is an error."""
-    return _NoWait()
 
 
 # The interpreter does otherwise than a GPU: it cuts off what bfloat16 does not hold, and its fma

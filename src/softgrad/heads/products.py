@@ -142,13 +142,15 @@ class MixedProducts(TorchProducts):
 def _adds_in_float32(xp: Any, dtype: Any, device: Any) -> bool:
     """Tell whether PyTorch multiplies half precision there with a sum of float32.
 
-    It is tried, once: CPUs do not, nor do older versions everywhere.
+    It is tried, once: CPUs do not, nor do older versions everywhere. No memory is no answer.
     """
     a = xp.zeros((16, 16), dtype=dtype, device=device)
     total = xp.zeros((16, 16), dtype=xp.float32, device=device)
     try:
         xp.addmm(total, a, a, out_dtype=xp.float32, out=total)
-    except (NotImplementedError, RuntimeError, TypeError):
+    except (NotImplementedError, RuntimeError, TypeError) as error:
+        if isinstance(error, xp.OutOfMemoryError):
+            raise
         return False
     return True
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
+import array_api_compat
+
 from softgrad.arrays import Array, compute_dtype, namespace
 from softgrad.kernels.choice import choose, kernels
 
@@ -30,7 +32,8 @@ class How:
     def target(self, x: Array) -> Array | None:
         """Return the memory that the value of a map at x is to be written to, if it matters."""
         if self.out is None and self.wanted == "value":
-            return namespace(x).empty(tuple(x.shape), dtype=x.dtype)
+            device = array_api_compat.device(x)
+            return namespace(x).empty(tuple(x.shape), dtype=x.dtype, device=device)
         return self.out
 
     def compiled(self, *arrays: Array) -> ModuleType | None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import array_api_compat
+
 from softgrad.arrays import Array, Layout, namespace
 from softgrad.errors import mismatch
 from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shapes
@@ -227,7 +229,9 @@ class OnAxis(AbstractLinearMap):
         how = getattr(self.inner, "how", None)
         if rows.dtype == self.layout.compute_dtype or (how and how.out is not None):
             return self.inner
-        return self.inner.writing_to(namespace(rows).empty(tuple(rows.shape), dtype=rows.dtype))
+        device = array_api_compat.device(rows)
+        room = namespace(rows).empty(tuple(rows.shape), dtype=rows.dtype, device=device)
+        return self.inner.writing_to(room)
 
     def as_matrix(self) -> Array:
         return self.layout.from_rows(self.inner.as_matrix(), 1 + self.out_axes)
@@ -238,4 +242,7 @@ def matrix_by_columns(a: AbstractLinearMap, like: Array) -> Array:
     xp = namespace(like)
     units = xp.astype(eye(like), like.dtype)  # [K, K]
     columns = [a.apply(xp.broadcast_to(units[j, :], like.shape)) for j in range(like.shape[-1])]
-    return xp.stack(columns, axis=-1) if columns else xp.zeros((*like.shape, 0), dtype=like.dtype)
+    if not columns:
+        shape, device = (*like.shape, 0), array_api_compat.device(like)
+        return xp.zeros(shape, dtype=like.dtype, device=device)
+    return xp.stack(columns, axis=-1)

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
 
 from softgrad.arrays import (
     Array,
@@ -15,6 +16,7 @@ from softgrad.arrays import (
     boolean_mask,
     compute_dtype,
     computed,
+    is_on_gpu,
     is_spread,
     quiet,
     real_array,
@@ -161,8 +163,11 @@ class LossRule(AbstractKeepingRule):
         A loss of its own for every row has gradients that come in with different factors.
         """
         x, plain = arrays[0], all(a is None or can_look_at(a) for a in arrays)
-        own = plain and x.is_cpu and x.dtype == compute_dtype(x)
-        return own and has_derivative(x) and self.loss.reduction != "none"
+        if is_on_gpu(x):  # the backward pass scales them unseen: small float16 numbers are lost
+            fits = x.dtype != torch.float16
+        else:
+            fits = x.is_cpu and x.dtype == compute_dtype(x)
+        return plain and fits and has_derivative(x) and self.loss.reduction != "none"
 
     def may_scale(self, y_bar: Array) -> bool:
         """What is too small for a gradient may not be too small for one that was scaled up."""

@@ -86,9 +86,12 @@ def in_two_parts(v):
 
 @triton.jit
 def capped(x, cap):
-    """Return c·tanh(x/c) and its slope, to a few u·c and to a few u."""
-    a = -2.0 * tl.abs(x / cap)
+    """Return c·tanh(x/c) and its slope, to a few u·c and to a few u.
+
+    `/` of float32 would be the GPU's own, which is off by two u and underflows for a large c.
+    """
+    a = -2.0 * tl.abs(tl.div_rn(x, tl.zeros_like(x) + cap))
     E = exp_of_difference(a, tl.zeros_like(a))
     one = tl.where(a == a, 1.0, a)
-    y = cap * ((one - E) / (one + E))
-    return tl.where(x < 0, -y, y), 4.0 * E / ((one + E) * (one + E))
+    y = cap * tl.div_rn(one - E, one + E)
+    return tl.where(x < 0, -y, y), tl.div_rn(4.0 * E, (one + E) * (one + E))

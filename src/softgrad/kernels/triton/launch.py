@@ -72,22 +72,27 @@ def as_rows(x: Array) -> Rows:
     return Rows(rows, rows.stride(0))
 
 
-def room_for(out: Array | None, sources: tuple[Array, ...], dtype: Any) -> Array:
+def room_for(
+    out: Array | None, sources: tuple[Array, ...], dtype: Any, *, shorter: bool = False
+) -> Array:
     """Return where a result is to go: to `out`, unless that would spoil what is yet to be read.
 
-    The first source may be overwritten: entry by entry, or by shorter numbers at the begin of its
-    own rows.
+    The first source may be overwritten entry by entry; by `shorter` numbers at the begin of its own
+    rows, where the kernel reads a tile in all threads before it writes there.
     """
     first, *others = sources
     if out is not None and (out.is_contiguous() or (out.ndim == 2 and out.stride(1) == 1)):
-        spoilt = others if _in_place(out, first) else sources
+        spoilt = others if _in_place(out, first, shorter) else sources
         if not any(_overlap(out, x) for x in spoilt):
             return out
     return first.new_empty(first.shape, dtype=dtype)
 
 
-def _in_place(out: Array, x: Array) -> bool:
-    """Tell whether every row of the result begins where that of x does."""
+def _in_place(out: Array, x: Array, shorter: bool) -> bool:
+    """Tell whether every row of the result begins where that of x does, and ends no later."""
+    out_size, size = out.element_size(), x.element_size()
+    if out_size > size or (out_size < size and not shorter):
+        return False
     pitches = [[n * a.element_size() for n in a.stride()[:-1]] for a in (out, x)]
     return out.data_ptr() == x.data_ptr() and pitches[0] == pitches[1]
 

@@ -103,6 +103,7 @@ def cross_entropy(
     masses = None if masses is None else masses.contiguous()
     fixed = x.new_empty(ids.shape if with_gradient else (0,), dtype=torch.float32)
     share, class_weights = (0.0, None) if spread is None else spread
+    class_weights = None if class_weights is None else class_weights.contiguous()
     targets = (ids, masses, fixed, k, class_weights, share)
     flags = {
         "ONES": masses is None,
@@ -142,7 +143,7 @@ def _loss(
 ) -> tuple[Array, Array | None]:
     x, (z_loss, temperature, soft_cap) = sources[0], settings
     rows, values = as_rows(x), x.new_empty(x.shape[:-1], dtype=torch.float32)
-    gradient = room_for(out, sources, x.dtype) if with_gradient else None
+    gradient = room_for(out, sources, x.dtype, shorter=True) if with_gradient else None
     target = rows if gradient is None else as_rows(gradient)
     launch(
         kernel,

@@ -1,0 +1,214 @@
+"""Nothing waits for a GPU, and nothing is made elsewhere: on tensors that have no numbers.
+
+A number that is looked at raises there, in every call, before and behind PyTorch's dispatch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+pytest.importorskip("meta_gpu")
+
+import torch
+
+import softgrad as sg
+import softgrad.torch as st
+from meta_gpu import Launch, empty, take_meta_for_a_gpu
+from softgrad.kernels.triton import operations
+
+N, D, K = 9, 8, 130
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype).split(".")[1])
+
+
+@pytest.fixture
+def launches(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
+    return take_meta_for_a_gpu(monkeypatch)
+
+
+def rows(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return logits, a direction, and labels."""
+    z, v = (empty(N, K, dtype=dtype) for _ in range(2))
+    return z, v, empty(N, dtype=torch.int64)
+
+
+def differentiated(f: Callable[[Any], Any], *given: torch.Tensor) -> None:
+    """Differentiate in every argument, and the gradient once more."""
+    given = tuple(x.clone().requires_grad_() for x in given)
+    f(*given).sum().backward()
+    slopes = torch.autograd.grad(f(*given).sum(), given, create_graph=True)
+    torch.autograd.grad(sum(slope.sum() for slope in slopes), given, allow_unused=True)
+
+
+# --- maps and losses ---------------------------------------------------------------------------
+
+MAPS = ("softmax", "log_softmax", "logsumexp", "sparsemax", "entmax15", "sigmoid", "relu", "tanh")
+
+
+@dtypes
+@pytest.mark.parametrize("name", MAPS)
+def test_maps(name: str, dtype: torch.dtype, launches: list[Launch]) -> None:
+    f, (z, v, _) = getattr(sg, name), rows(dtype)
+    f(z)
+    f(z.T, axis=0)
+    f.linearize(z)[1].mv(v)
+    f.jvp(z, v)
+    f.jacobian(z[:2, :5])
+    differentiated(f, z)
+    if name != "logsumexp":
+        f(z, out=v)
+        f.vjp(z, v)
+        f.hvp(z, v, v)
+    if name in MAPS[:5]:
+        f(z, where=empty(N, K, dtype=torch.bool))
+    has_kernels = name in MAPS[:3] and dtype != torch.float64
+    assert bool(launches) == has_kernels
+
+
+LOSSES: dict[str, Any] = {
+    "plain": sg.cross_entropy,
+    "none": sg.CrossEntropy(reduction="none"),
+    "all": sg.CrossEntropy(
+        label_smoothing=0.1, z_loss=0.1, soft_cap=5.0, temperature=0.7, ignore_index=-1
+    ),
+}
+
+
+@dtypes
+@pytest.mark.parametrize("setting", LOSSES)
+def test_losses(setting: str, dtype: torch.dtype, launches: list[Launch]) -> None:
+    loss, (z, v, labels) = LOSSES[setting], rows(dtype)
+    weights = {"class_weights": empty(K), "row_weights": empty(N)}
+    loss.value_and_gradient(z, labels, **weights)
+    loss.value_and_gradient(z, labels, where=empty(N, K, dtype=torch.bool))
+    loss.value_and_gradient(z.T, labels, axis=0)
+    loss.hessian(z, labels).mv(v)
+    differentiated(lambda z: loss(z, labels), z)
+    if setting != "all":
+        differentiated(lambda z: loss(z, v), z)
+    differentiated(lambda z: st.cross_entropy(z, labels), z)
+    assert bool(launches) == (dtype != torch.float64)
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=["float32", "bfloat16"])
+def test_autograd_launches_one_kernel_for_value_and_gradient(
+    dtype: torch.dtype, launches: list[Launch]
+) -> None:
+    z, _, labels = rows(dtype)
+    z.requires_grad_()
+    loss = sg.cross_entropy(z, labels)
+    assert [one.arguments["GRADIENT"] for one in launches] == [True]
+    (3 * loss).backward()
+    assert len(launches) == 1
+
+
+def test_float16_gradients_are_made_of_what_comes_in(launches: list[Launch]) -> None:
+    """Of a loss that was scaled up for them: they are not there without the factor."""
+    z, _, labels = rows(torch.float16)
+    loss = sg.cross_entropy(z.requires_grad_(), labels)
+    loss.backward()
+    assert [one.arguments["GRADIENT"] for one in launches] == [False, True]
+
+
+def test_a_kernel_runs_on_the_device_of_its_rows(
+    launches: list[Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not on the one that PyTorch happens to be at."""
+    z, held = rows(torch.float32)[0], []
+
+    @contextmanager
+    def device_of(x: torch.Tensor) -> Iterator[None]:
+        assert x.data_ptr() == z.data_ptr()
+        before = len(launches)
+        yield
+        held.append(len(launches) - before)
+
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    sg.logsumexp(z)
+    assert held == [len(launches)] == [1]
+
+
+# --- the head ----------------------------------------------------------------------------------
+
+HEADS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
+    "plain": ({}, "labels", ()),
+    "none": ({"reduction": "none"}, "labels", ()),
+    "ignored": ({"ignore_index": -1}, "labels", ()),
+    "empty": ({"ignore_index": -1, "on_empty": "nan"}, "labels", ()),
+    "all": ({**vars(LOSSES["all"]), "reduction": "mean"}, "labels", ()),
+    "weighted": ({"label_smoothing": 0.1}, "labels", ("class_weights", "row_weights")),
+    "normalised": ({"normalizer": 7.0}, "labels", ()),
+    "little memory": ({"memory": 2**12}, "labels", ()),
+    "top-k": ({}, "top-k", ()),
+    "top-k, spread": ({"rest": "spread"}, "top-k", ()),
+    "top-k, smoothed": ({"label_smoothing": 0.1}, "top-k", ()),
+    "dense": ({}, "dense", ()),
+    "dense, weighted": ({}, "dense", ("class_weights",)),
+}
+OPTIONS = {"class_weights": K, "row_weights": N}
+
+
+def targets(kind: str) -> Any:
+    if kind == "top-k":
+        return sg.TopK(empty(N, 3, dtype=torch.int64), empty(N, 3))
+    return empty(N, K) if kind == "dense" else empty(N, dtype=torch.int64)
+
+
+def layer(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return x, W and a bias."""
+    return empty(N, D, dtype=dtype), empty(K, D, dtype=dtype), empty(K, dtype=dtype)
+
+
+@dtypes
+@pytest.mark.parametrize("case", HEADS)
+def test_the_head(case: str, dtype: torch.dtype, launches: list[Launch]) -> None:
+    settings, kind, names = HEADS[case]
+    head, y, (x, W, bias) = sg.LinearCrossEntropy(**settings), targets(kind), layer(dtype)
+    options: dict[str, Any] = {name: empty(OPTIONS[name]) for name in names}
+    head.value(x, W, y, bias, **options)
+    head.value_and_gradient(x, W, y, bias, **options)
+    head.jvp(x, W, y, bias, x_dot=x, **options)
+    head.hvp(x, W, y, bias, x_dot=x, W_dot=W, **options)
+    differentiated(lambda x, W, bias: head.value(x, W, y, bias, **options), x, W, bias)
+    assert bool(launches) == (dtype != torch.float64)
+
+
+@dtypes
+def test_the_head_s_other_verbs(dtype: torch.dtype, launches: list[Launch]) -> None:
+    head, y, (x, W, bias) = sg.linear_cross_entropy, targets("labels"), layer(dtype)
+    head.ggn(x, W, y, bias, x_dot=x)
+    head.second_derivative(x, W, y, bias, x_dot=x, other={"W_dot": W})
+    head.argmax(x, W, bias)
+    head.log_probs(x, W, y, bias)
+    head.entropy(x, W, bias)
+    differentiated(lambda x, W: st.linear_cross_entropy(x, W, y), x, W)
+    assert launches or dtype == torch.float64
+
+
+WAITS: dict[str, Callable[..., Any]] = {
+    "top_k": lambda x, W, y: sg.linear_cross_entropy.top_k(x, W, 3),
+    "approximate": lambda x, W, y: sg.linear_cross_entropy.approximate_value_and_gradient(
+        x, W, y, skip_below=1e-3
+    ),
+    "validate": lambda x, W, y: sg.LinearCrossEntropy(validate=True).value(x, W, y),
+    "on_empty": lambda x, W, y: sg.LinearCrossEntropy(on_empty="raise").value(x, W, y),
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_what_waits_is_seen_to_wait(name: str, launches: list[Launch]) -> None:
+    """The verbs of which docs/gpu.md says so: numbers that are looked at do raise here."""
+    x, W, _ = layer(torch.float32)
+    with pytest.raises((RuntimeError, NotImplementedError), match=r"item\(\)|nonzero"):
+        WAITS[name](x, W, targets("labels"))
+
+
+def test_a_result_on_another_device_is_seen(launches: list[Launch]) -> None:
+    x = rows(torch.float32)[0]
+    with pytest.raises(AssertionError, match="out of softmax is on cpu"):
+        operations.softmax(x, out=torch.empty(N, K))
