@@ -122,6 +122,25 @@ def test_logits_are_dragged(explorer: Explorer) -> None:
     assert "class 2 is likeliest" in explorer.summary
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("view=forward&z=3,3,0", "classes 0 and 1 are likeliest"),
+        ("view=forward&z=1,1,1", "all classes are equally likely"),
+        ("view=jacobian&z=3,3,-3", "The largest, those of classes 0 and 1, are p[k](1 − p[k])"),
+        ("view=jacobian&z=1000,0,0", "are negative or 0"),
+        ("view=heads&z=9,1,0&t=0", "has p = 1 but for 0.00046"),
+        ("view=heads&z=9,1,0&t=2", "Cross-entropy sends −1 but for 0.00012"),
+        ("view=heads&z=800,0,0&t=2", "squared error sends nothing at all"),
+    ],
+)
+def test_ties_and_what_is_nearly_1_are_told_apart(
+    explorer: Explorer, address: str, words: str
+) -> None:
+    explorer.open(address)
+    assert words in explorer.summary
+
+
 def test_a_drag_keeps_its_axis_and_ends_at_it(explorer: Explorer) -> None:
     explorer.drag(slider(0), 700)
     assert logits_of(explorer.address) == [5, 1, 0]
@@ -453,6 +472,35 @@ def test_a_finger_beside_the_start_scrolls_and_moves_nothing(explorer: Explorer)
     assert "z=" in explorer.address
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"has_touch": True, "is_mobile": True, "viewport": {"width": 400, "height": 800}}],
+    ids=["touch"],
+)
+@pytest.mark.parametrize(("view", "letter"), [("forward", "z"), ("hidden", "g")])
+def test_a_finger_that_scrolls_over_a_bar_leaves_its_value(
+    explorer: Explorer, view: str, letter: str
+) -> None:
+    explorer.open(f"view={view}")
+    bar = explorer.page.locator(slider(0, letter))
+    bar.scroll_into_view_if_needed()
+    box, before = bar.bounding_box(), explorer.address
+    x, y = box["x"] + 0.85 * box["width"], box["y"] + box["height"] / 2
+    device = explorer.page.context.new_cdp_session(explorer.page)
+
+    def touch(kind: str, *points: dict[str, float]) -> None:
+        device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
+
+    touch("touchStart", {"x": x, "y": y})
+    for k in range(1, 16):
+        touch("touchMove", {"x": x, "y": y - 12 * k})
+        explorer.page.wait_for_timeout(16)
+    touch("touchEnd")
+    explorer.page.wait_for_timeout(300)
+    assert explorer.page.evaluate("scrollY") > 0
+    assert explorer.address == before
+
+
 @pytest.mark.parametrize("corner", [(-900, 900), (900, 900), (0, -900)])
 def test_a_start_past_the_corners_stays_finite(explorer: Explorer, corner: tuple[int, int]) -> None:
     explorer.open("view=follow&steps=3")
@@ -595,6 +643,18 @@ def test_the_summary_is_read_out_when_a_drag_has_ended(explorer: Explorer) -> No
     assert live.get_attribute("aria-busy") == "true"
     explorer.page.mouse.up()
     assert live.get_attribute("aria-busy") == "false"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_frame_of_a_page_of_text_shows_the_picture(explorer: Explorer, view: str) -> None:
+    explorer.page.goto("about:blank")
+    explorer.page.set_viewport_size({"width": 736, "height": 1010})
+    explorer.page.set_content(sg.explore([2.0, 1.0, 0.0], view=view)._repr_html_())
+    frame = explorer.page.frame_locator("iframe")
+    picture = frame.locator(".body :is(figure, .cells)").first.bounding_box()
+    assert picture["y"] + picture["height"] < 1000
+    assert frame.locator("header").is_hidden()
+    assert frame.locator("#z").is_visible()
 
 
 def test_the_page_works_in_a_notebook_s_frame(explorer: Explorer) -> None:

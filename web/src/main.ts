@@ -5,6 +5,8 @@ import { page, type Session } from "./page.ts"
 import { changed, decode, DEFAULT, encode, MOST_STEPS, type Patch, type State } from "./state.ts"
 
 const root = document.getElementById("explorer")!
+// In a frame the page around it has a title and a theme, and height is dear.
+document.documentElement.classList.toggle("framed", parent !== window)
 const base = decode(document.documentElement.dataset.start ?? "", DEFAULT)
 const still = matchMedia("(prefers-reduced-motion: reduce)")
 

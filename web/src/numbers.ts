@@ -11,6 +11,15 @@ export function pretty(value: number, figures = 4): string {
   return (power === undefined ? short : `${short}e${Number(power)}`).replaceAll("-", "−")
 }
 
+/** A number that is nearly ±1 is told apart from it. */
+export function told(value: number, figures = 4): string {
+  const rest = 1 - Math.abs(value)
+  const text = pretty(value, figures)
+  return rest && Math.abs(Number(value.toPrecision(figures))) === 1
+    ? `${text} but for ${pretty(rest, 2)}`
+    : text
+}
+
 export const tuple = (values: readonly number[], figures = 4): string =>
   `(${values.map((x) => pretty(x, figures)).join(", ")})`
 

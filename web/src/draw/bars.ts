@@ -82,8 +82,9 @@ function bar(column: Bars, value: number, name: string): Description {
 const track = (column: Bars, k: number): Description =>
   h("div", { class: "track" }, ...marks(column, k))
 
-// The axis that a drag began with: else it would grow under the pointer.
-let held: { title: string; limit: number } | undefined
+// What a drag began with: its axis, which would grow under the pointer, and the value, to which the
+// bar goes back if the touch turns out to be a scroll.
+let held: { title: string; limit: number; value: number } | undefined
 const release = (): void => (held = undefined)
 
 function slider(drawn: Bars, k: number, drag: (k: number, value: number) => void): Description {
@@ -119,13 +120,16 @@ function slider(drawn: Bars, k: number, drag: (k: number, value: number) => void
       "aria-valuetext": pretty(value),
       onpointerdown(event: PointerEvent) {
         ;(event.currentTarget as Element).setPointerCapture(event.pointerId)
-        held = { title: drawn.title, limit }
+        held = { title: drawn.title, limit, value }
         toPointer(event)
       },
       onpointermove: (event: PointerEvent) =>
         (event.currentTarget as Element).hasPointerCapture(event.pointerId) && toPointer(event),
       onpointerup: release,
-      onpointercancel: release,
+      onpointercancel() {
+        if (held) drag(k, held.value)
+        release()
+      },
       onkeydown(event: KeyboardEvent) {
         if (!(event.key in keys)) return
         event.preventDefault()

@@ -71,7 +71,7 @@ export const check: View = {
   presets: [
     { name: "h(1 − h), the usual one", state: () => ({ z: [2, 1, 0], mistake: "diagonal-only" }) },
     { name: "The right one: a clean V", state: () => ({ z: [2, 1, 0], mistake: "right" }) },
-    { name: "Too small for float32 to see", state: () => ({ z: [2, 1, 0], mistake: "unnamed" }) },
+    { name: "p kept in float16: a low floor", state: () => ({ z: [2, 1, 0], mistake: "unnamed" }) },
     { name: "It passes with g = 1", state: () => ({ z: [2, 1, 0], mistake: "zero" }) },
     { name: "Five classes", state: () => ({ z: [2, 1, 0.5, 0, -1], mistake: "projection-term" }) },
   ],
@@ -118,7 +118,7 @@ export const check: View = {
       `u = ${array(DIRECTION.slice(0, state.z.length))}`,
       `g = ${array(COTANGENT.slice(0, state.z.length))}`,
       "claimed, true = backward(z, g) @ u, sg.softmax.vjp(z, g) @ u",
-      'print(f"slope along u: the backward says {claimed:.4g}, and it is {true:.4g}")',
+      'print(f"slope along u: the backward says {claimed:.4g}, off by {claimed - true:.2g}")',
     )
   },
   body(state, { set, room }) {

@@ -2,7 +2,7 @@ import { bars, limitOf, probabilities } from "../draw/bars.ts"
 import { choice, figure, range, toggle } from "../draw/parts.ts"
 import { h } from "../dom.ts"
 import { argmax, overflowsAt, plus, softmax, softmaxIn, type InFormat } from "../maths.ts"
-import { pretty, tuple } from "../numbers.ts"
+import { listed, pretty, tuple } from "../numbers.ts"
 import { array, float, program } from "../python.ts"
 import { FORMATS, type State } from "../state.ts"
 import type { View } from "./view.ts"
@@ -76,8 +76,12 @@ export const forward: View = {
     }
     if (exponentials.includes(Infinity) || total === Infinity)
       return `Broken${where}: the sum is ∞, and p = ${tuple(p)}.`
-    const k = argmax(p)
-    return `p = ${tuple(p)}${where}${shift}: class ${k} is likeliest, and the probabilities sum to ${pretty(p.reduce((a, b) => a + b))}.`
+    const top = p.flatMap((x, k) => (x === p[argmax(p)] ? [k] : []))
+    const who =
+      top.length === p.length
+        ? "all classes are equally likely"
+        : `${listed("class", top)} ${top.length > 1 ? "are" : "is"} likeliest`
+    return `p = ${tuple(p)}${where}${shift}: ${who}, and the probabilities sum to ${pretty(p.reduce((a, b) => a + b))}.`
   },
   python(state) {
     const shift = state.shift ? ` + ${float(state.shift)}` : ""

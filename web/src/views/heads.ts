@@ -4,7 +4,7 @@ import { chart } from "../draw/chart.ts"
 import { figure, number, toggle } from "../draw/parts.ts"
 import { h } from "../dom.ts"
 import { HEADS, norm, type Head } from "../maths.ts"
-import { listed, pretty } from "../numbers.ts"
+import { listed, pretty, told } from "../numbers.ts"
 import { float, program } from "../python.ts"
 import type { State } from "../state.ts"
 import type { View } from "./view.ts"
@@ -59,8 +59,10 @@ export const heads: View = {
       ? `, ${ratio < 0.1 ? "only " : ""}${pretty(ratio, 2)} times as large`
       : ""
     return [
-      `Class ${state.t} is right and has p = ${pretty(one.p[state.t], 3)}. Cross-entropy sends ${pretty(one.z_bar[state.t], 3)} to its logit;`,
-      `squared error sends ${pretty(three.z_bar[state.t], 3)}${dying} in all.`,
+      `Class ${state.t} is right and has p = ${told(one.p[state.t], 3)}. Cross-entropy sends ${told(one.z_bar[state.t], 3)} to its logit;`,
+      norm(three.z_bar)
+        ? `squared error sends ${pretty(three.z_bar[state.t], 3)}${dying} in all.`
+        : "squared error sends nothing at all.",
       silent.length
         ? `The sigmoid cell sends exactly nothing to ${listed("class", silent)}: its loss reads one cell.`
         : "Every sigmoid cell hears its own error.",

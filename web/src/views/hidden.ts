@@ -124,7 +124,7 @@ export const hidden: View = {
           bars({
             title: "What leaves",
             values: z_bar,
-            limit: limitOf(z_bar, limit / 10),
+            limit,
             signed: true,
             tone: "gradient",
             label: (k) => `z[${k}]`,

@@ -12,7 +12,7 @@ import {
   type Matrix,
   type Vector,
 } from "../maths.ts"
-import { pretty, tuple } from "../numbers.ts"
+import { listed, pretty, tuple } from "../numbers.ts"
 import { array, program } from "../python.ts"
 import type { State } from "../state.ts"
 import type { View } from "./view.ts"
@@ -59,8 +59,14 @@ export const jacobianView: View = {
     if (!state.elementwise) {
       const slopes = jacobian(p).map((row, i) => row[i])
       const k = argmax(slopes)
+      const top = slopes.flatMap((x, j) => (x > slopes[k] * (1 - 1e-12) ? [j] : []))
+      const largest =
+        top.length > 1
+          ? `The largest, those of ${listed("class", top)}, are p[k](1 − p[k])`
+          : `The largest is p[${k}](1 − p[${k}])`
+      const sign = p.includes(0) ? "negative or 0" : "negative"
       const small = slopes[k] < 0.01 ? ", so hardly any gradient passes" : ""
-      return `${p.length} × ${p.length} slopes at p = ${tuple(p, 3)}. The largest is p[${k}](1 − p[${k}]) = ${pretty(slopes[k])}${small}. All off the diagonal, −p[i]·p[j], are negative, and every row sums to zero: adding the same to every logit changes no output.`
+      return `${p.length} × ${p.length} slopes at p = ${tuple(p, 3)}. ${largest} = ${pretty(slopes[k])}${small}. All off the diagonal, −p[i]·p[j], are ${sign}, and every row sums to zero: adding the same to every logit changes no output.`
     }
     const lost = Math.max(
       ...jacobian(p).flatMap((row, i) => row.map((x, j) => (i === j ? 0 : Math.abs(x)))),
