@@ -61,6 +61,15 @@ def test_no_number_and_no_word_is_broken(width: int, monkeypatch: pytest.MonkeyP
                 assert number(value) in seen.split()
 
 
+def test_sixteen_colours_tell_the_signs(coloured: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLORTERM")
+    seen = softgrad("jacobian", "2,1,0,-1").out
+    cells = re.findall(r"\x1b\[30;(\d+)m +(-?[0-9.]+) ", seen)
+    assert len(cells) == 16
+    assert all((colour == "104") == value.startswith("-") for colour, value in cells)
+
+
 def test_a_training_is_told_in_a_narrow_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,6 +173,13 @@ def test_the_scale_has_zero_in_its_middle_and_the_colours_of_the_report(scale: f
     assert np.array_equal(np.rint(seen[0, 1]), diverging(0.0, 1.0))
 
 
+@pytest.mark.parametrize("logits", [[np.nan, 1.0, 0.0], [np.inf, 0.0]])
+def test_logits_without_a_finite_jacobian_are_refused(logits: list[float]) -> None:
+    with pytest.raises(ValueError, match="`at` must be logits with a finite Jacobian"):
+        plot_jacobian(logits)
+    assert plot_jacobian([0.0, -np.inf, 1.0]).collections  # a class that is left out
+
+
 def test_what_is_not_finite_is_grey() -> None:
     ax = plot_jacobian([[np.nan, 1.0], [np.inf, -1.0]])
     assert "grey: 2 not finite" in ax.get_xlabel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,10 @@ from softgrad.report.colours import INK, diverging, hexadecimal
 from softgrad.results import number
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.measure import Measurement
+    from rich.style import Style
     from rich.table import Table
-    from rich.text import Text
 
 __all__ = ["coloured_matrix"]
 
@@ -41,7 +44,7 @@ def coloured_matrix(
     limit = float(np.abs(matrix).max())
     for i, label in enumerate(rows):
         cells = (
-            _cell(text.rjust(width), value, limit)
+            _Cell(text.rjust(width), value, limit)
             for text, width, value in zip(texts[i], widths, matrix[i].tolist(), strict=True)
         )
         left, right = ([f" {number(values[i])} " for _, values in its] for its in (first, last))
@@ -53,13 +56,31 @@ def _written(value: float, figures: int) -> str:
     return number(value if figures >= 4 else float(f"{value:.{figures}g}"))
 
 
-def _cell(text: str, value: float, limit: float) -> Text:
-    from rich.style import Style
-    from rich.text import Text
+@dataclass(frozen=True)
+class _Cell:
+    text: str
+    value: float
+    limit: float
 
-    colour = diverging(value, limit)
-    # A terminal's colours have six digits.
-    figure = "#" + "".join(2 * digit for digit in INK[1:])
-    # Set right by its spaces: a justified text would lose the last one, and its colour.
-    style = Style(color=figure, bgcolor=hexadecimal(colour))
-    return Text(f" {text} ", style=style, justify="left")
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        # Set right by its spaces: a justified text would lose the last one, and its colour.
+        yield Text(f" {self.text} ", style=self._style(console.color_system), justify="left")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        from rich.measure import Measurement
+
+        width = len(self.text) + 2
+        return Measurement(width, width)
+
+    def _style(self, colours: str | None) -> Style:
+        from rich.style import Style
+
+        if colours == "standard":  # of 16 colours none is a shade: the sign is what they tell
+            names = {-1.0: "bright_blue", 1.0: "yellow"}
+            sign = float(np.sign(self.value))
+            return Style(color="black", bgcolor=names[sign]) if sign in names else Style()
+        # A terminal's colours have six digits.
+        figure = "#" + "".join(2 * digit for digit in INK[1:])
+        return Style(color=figure, bgcolor=hexadecimal(diverging(self.value, self.limit)))

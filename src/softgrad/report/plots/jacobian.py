@@ -56,7 +56,8 @@ def plot_jacobian(
     TypeError
         `f` is no map, `at` is not of real numbers, or `ax` is something else.
     ValueError
-        `at` has another number of axes, is empty, or there is not one label a class.
+        `at` has another number of axes, is empty, or of logits whose Jacobian is not finite, or
+        there is not one label a class.
 
     Examples
     --------
@@ -97,4 +98,7 @@ def _matrix(at: Any, f: AbstractMap) -> tuple[NDArray[np.float64], str]:
         raise error(mismatch("at", expected, got))
     if values.ndim == 2:
         return values.astype(np.float64), "Jacobian"
-    return np.atleast_2d(f.jacobian(values.astype(np.float64))), f"Jacobian of {public_name(f)}"
+    J = np.atleast_2d(f.jacobian(values.astype(np.float64)))
+    if not np.isfinite(J).all():
+        raise ValueError(mismatch("at", "logits with a finite Jacobian", values.tolist()))
+    return J, f"Jacobian of {public_name(f)}"
