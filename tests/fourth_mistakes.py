@@ -87,7 +87,7 @@ def _(x, W, V, g):
     return _layer_backward(x, W, V, g, lambda z, s, d: d * (s - s * s.sum(axis=1, keepdims=True)))
 
 
-@mistake("log_softmax: the logarithm alone", log_softmax, "wrong-variable", (4, 6))
+@mistake("log_softmax: the logarithm alone", log_softmax, "chain-term", (4, 6))
 def _(z, g):
     return g / softmax(z)
 

@@ -168,12 +168,6 @@ def _other_map(view: View) -> Iterator[Guess]:
     p, one = rows.p, np.ones_like(rows.p)
     d, left = (p, p) if rows.log else (one, one)
     D, T = view.diagonal_term(rows, d), view.term(rows, left, p, (rows.axis,))
-    alone = view.diagonal_term(rows, 1 / p) if rows.log else None
-    if alone is not None:
-        text = "This is the derivative of the logarithm alone: that of softmax is missing."
-        yield Guess(
-            "log alone", alone, text, Formula("g / s", _formula(rows, "1", "0", "", "").expected)
-        )
     if D is not None and T is not None:
         names = ("softmax", "log_softmax") if rows.log else ("log_softmax", "softmax")
         text = f"This is the gradient of {names[0]}, and the forward is {names[1]}."
@@ -186,7 +180,14 @@ def _other_map(view: View) -> Iterator[Guess]:
 
 def _outer_factor(view: View) -> Iterator[Guess]:
     rows = view.rows
-    if rows is None or rows.log:
+    if rows is None:
+        return
+    if rows.log:
+        alone = view.diagonal_term(rows, 1 / rows.p)
+        if alone is not None:
+            text = "This is the derivative of the logarithm alone: that of softmax is missing."
+            formula = Formula("g / s", _formula(rows, "1", "0", "", "").expected)
+            yield Guess("log alone", alone, text, formula)
         return
     p, one = rows.p, np.ones_like(rows.p)
     pairs = {"missing": (one, one), "doubled": (p * p, p * p)}

@@ -31,8 +31,8 @@ def _other_targets(view: View) -> Iterator[Guess]:
         if K * known.sum() < _LEAST:
             continue
         a, b = float(R[t].mean()), float(R[rest].mean())
-        if abs(b) <= 1e-6 * abs(a):
-            continue  # wrong at the labels alone
+        if min(abs(a), abs(b)) <= 1e-6 * max(abs(a), abs(b)):
+            continue  # wrong at the labels alone, or at all others
         matrix = view.J + (a * t + b * rest).reshape(1, -1)
         text = (
             f"The targets of the cross-entropy are others than the loss has: by {-a:.3g} at the "
