@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.hypotheses.losses import softmax
 from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.richardson import rms
-from softgrad.checker.subject import AnyArray, Vector
+from softgrad.checker.subject import AnyArray
 
 __all__ = ["CENTRED", "DECAY", "INNER_PRODUCT", "PLUS_IDENTITY"]
 
@@ -73,7 +74,7 @@ def _inner_product(view: View) -> Iterator[Guess]:
             continue  # among two, every term looks like this one
         same = view.same((axis,))
         support = (np.diag(view.J) != 0).astype(np.float64)
-        softmaxes = [("softmax", _softmax(x, axis).ravel())]
+        softmaxes = [("softmax", softmax(x, axis).ravel())]
         if not support.all():  # else it is a mean
             softmaxes.append(("sparse softmax", support))
         for name, s in softmaxes:
@@ -86,11 +87,6 @@ def _inner_product(view: View) -> Iterator[Guess]:
                     "missing or wrong."
                 )
                 yield Guess(f"{name} along {axis}", view.J + term, text)
-
-
-def _softmax(x: Vector, axis: int) -> Vector:
-    e = np.exp(x - x.max(axis=axis, keepdims=True))
-    return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 
 PLUS_IDENTITY = Hypothesis(

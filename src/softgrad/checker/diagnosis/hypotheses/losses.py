@@ -51,9 +51,9 @@ class _Loss:
         return np.asarray((self.weight * inner).reshape(self.weight.shape[0], -1))
 
 
-def softmax(x: Vector) -> Vector:
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+def softmax(x: Vector, axis: int | tuple[int, ...] = -1) -> Vector:
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 
 def _recognised(view: View) -> Iterator[_Loss]:

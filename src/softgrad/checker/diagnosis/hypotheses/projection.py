@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.hypotheses.losses import softmax
 from softgrad.checker.diagnosis.view import Rows, View
 from softgrad.checker.report import Formula
 from softgrad.checker.richardson import rms
@@ -152,8 +153,7 @@ def _wrong_axis(view: View) -> Iterator[Guess]:
 
 def _over(view: View, rows: Rows, axes: tuple[int, ...], which: str) -> Iterator[Guess]:
     """The derivative of the same map taken over other axes, from its value on."""
-    e = np.exp(view.x - view.x.max(axis=axes, keepdims=True))
-    s = e / e.sum(axis=axes, keepdims=True)
+    s = softmax(view.x, axes)
     d, left = (np.ones_like(s), np.ones_like(s)) if rows.log else (s, s)
     D, T = view.diagonal_term(rows, d), view.term(rows, left, s, axes)
     if D is not None and T is not None:
@@ -206,8 +206,7 @@ def _unmasked(view: View) -> Iterator[Guess]:
     rows = view.rows
     if rows is None or rows.log or not view.elementwise or rows.p.all():
         return
-    e = np.exp(view.x - view.x.max(axis=rows.axis, keepdims=True))
-    s = e / e.sum(axis=rows.axis, keepdims=True)
+    s = softmax(view.x, rows.axis)
     D, T = view.diagonal_term(rows, s), view.term(rows, s, s, (rows.axis,))
     if D is not None and T is not None:
         text = "The mask is not applied: this is the gradient of softmax over all classes."

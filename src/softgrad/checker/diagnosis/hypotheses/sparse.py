@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.hypotheses.losses import softmax
 from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
@@ -122,8 +123,7 @@ def _other(view: View) -> Iterator[Guess]:
     sparse = _recognised(view)
     if sparse is None:
         return
-    e = np.exp(sparse.scale * (view.x - view.x.max(axis=sparse.axis, keepdims=True)))
-    s = e / e.sum(axis=sparse.axis, keepdims=True)
+    s = softmax(sparse.scale * view.x, sparse.axis)
     p, support = sparse.p, (sparse.p > 0).astype(np.float64)
     for name, w in (
         ("softmax, at these probabilities", p),

@@ -7,17 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.hypotheses.losses import softmax
 from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.diagnosis.view import Rows, View
 from softgrad.checker.report import Formula
 from softgrad.checker.subject import Vector
 
 __all__ = ["AXIS_FOR_S", "DIAGONAL_ELSEWHERE", "SLICE_FOR_S"]
-
-
-def _softmax(x: Vector, axis: int) -> Vector:
-    e = np.exp(x - x.max(axis=axis, keepdims=True))
-    return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 
 def _rule(view: View, rows: Rows, s: Vector) -> Matrix | None:
@@ -31,7 +27,7 @@ def _diagonal_elsewhere(view: View) -> Iterator[Guess]:
     rows = view.rows
     if rows is None or rows.log:
         return
-    others = {"softmax(s)": _softmax(rows.p, rows.axis)}
+    others = {"softmax(s)": softmax(rows.p, rows.axis)}
     if view.elementwise:
         others["z"] = view.x
         others["sigmoid(z)"] = 0.5 + 0.5 * np.tanh(view.x / 2)
@@ -53,7 +49,7 @@ def _axis_for_s(view: View) -> Iterator[Guess]:
     for axis, length in enumerate(view.x.shape):
         if axis == rows.axis or length == 1:
             continue
-        J = _rule(view, rows, _softmax(view.scale(rows) * view.x, axis))
+        J = _rule(view, rows, softmax(view.scale(rows) * view.x, axis))
         if J is not None:
             text = f"The s in the rule is softmax over axis {axis}, and must be that over axis"
             yield Guess(f"s over {axis}", J, f"{text} {rows.axis}.")
