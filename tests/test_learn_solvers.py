@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from convex import NAMES, data, objective, primal, some_theta
+from softgrad.learn.curvature import Curvature
 from softgrad.learn.objective import Objective
 from softgrad.learn.solvers import (
     SOLVERS,
@@ -24,6 +25,7 @@ from softgrad.learn.solvers import (
 from softgrad.learn.solvers.gap import GapEstimate
 from softgrad.learn.solvers.iterate import Iterate, Point
 from softgrad.learn.solvers.line_search import search
+from softgrad.learn.solvers.preconditioners import ClassBlocks
 
 
 @cache
@@ -91,6 +93,19 @@ def test_poor_blocks_end_no_fit_too_soon(name: str, monkeypatch: pytest.MonkeyPa
     solution = solve("newton-cg", f, f.start, Settings(1e-7, 5000))
     assert solution.converged
     assert -1e-13 * best <= primal(f, solution.theta) - best <= 1e-7 * best
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8])
+def test_blocks_know_of_all_curvature(steps: int, rng: np.random.Generator) -> None:
+    """Rows that are sure bend little, but where no other row bends a direction they decide."""
+    f = objective("digits", ridge=0.0)
+    theta = solve("newton-cg", f, f.start, Settings(1e-9, steps)).theta
+    curvature, inverse = Curvature(f, theta), ClassBlocks.of(Curvature(f, theta))
+    v = rng.normal(size=theta.shape)
+    for _ in range(20):  # the power method
+        v = inverse(curvature.product(v / np.linalg.norm(v)))
+    Hv = curvature.product(v)
+    assert np.vdot(Hv, inverse(Hv)) < f.classes * np.vdot(v, Hv)
 
 
 PUBLISHED = {"iris": 0.192575444027, "wine": 0.062235719897, "digits": 0.009478214904}

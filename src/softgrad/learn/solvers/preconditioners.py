@@ -20,7 +20,10 @@ _COUPLED = 1024
 """The most classes whose K × K matrix is decomposed; of more, each is on its own."""
 
 _UNCERTAIN = 1e-2
-"""Rows whose curvature is a smaller share of the largest are left out of a class's block."""
+"""Rows whose curvature is a smaller share of the largest give a class's block their diagonal alone.
+
+Without it columns that only such rows have would have no curvature, and a step in them no end.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +77,18 @@ class ClassBlocks:
 
         f = curvature.objective
         K, D1 = f.classes, f.X.shape[1] + 1
+        d = np.arange(D1)
 
         def part(chunk: Chunk) -> tuple[Array]:
-            A, blocks = with_ones(chunk.X), np.empty((K, D1, D1))
-            for block, v in zip(blocks, chunk.variances.T, strict=True):
-                rows = np.flatnonzero(v > _UNCERTAIN * v.max())
+            A, variances, blocks = with_ones(chunk.X), chunk.variances, np.empty((K, D1, D1))
+            least = _UNCERTAIN * variances.max(axis=0)
+            for block, v, u in zip(blocks, variances.T, least, strict=True):
+                rows = np.flatnonzero(v > u)
                 half = A[rows]
                 half *= np.sqrt(v[rows])[:, None]  # in place: fresh memory costs as much again
                 np.matmul(half.T, half, out=block)
+            A *= A
+            blocks[:, d, d] += np.where(variances > least, 0, variances).T @ A
             return (blocks,)
 
         (blocks,) = curvature.summed(part, (K, D1, D1), row_bytes=2 * 8 * D1)
