@@ -15,18 +15,16 @@ def factor(A: Array) -> Array:
     What is 0 on the diagonal becomes 1: nothing depends on it. A relative change of the diagonal
     is the same in all units of the columns.
     """
-    from scipy.linalg import LinAlgError, cholesky
-
     diagonal = np.diagonal(A)
     empty = diagonal <= 0
     for jitter in (0.0, 1e-14, 1e-12, 1e-10, 1e-8, 1e-6):
         shifted = A.copy()
         shifted[np.diag_indices_from(A)] = np.where(empty, 1.0, diagonal * (1 + jitter))
         try:
-            L: Array = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
-        except LinAlgError:
+            # NumPy's: SciPy's own BLAS would wait for the threads that the last product woke.
+            return np.linalg.cholesky(shifted)
+        except np.linalg.LinAlgError:
             continue
-        return L
     # Not a Gram matrix, or one that overflowed: its diagonal alone is better than nothing.
     return np.diag(np.sqrt(np.where(empty, 1.0, diagonal)))
 
