@@ -39,7 +39,7 @@ def _what(seen: Jacobians) -> str:
         f"{shape} entries: as your backward says, and as was measured."
     )
     if seen.rows > 1:
-        words += f" Its {seen.rows} rows have nothing to do with one another; this is the worst."
+        words += f" Each of its {seen.rows} rows depends on itself alone; the worst is shown."
     return words
 
 
