@@ -12,7 +12,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.learn.affine import gram, is_sparse, pulled, with_ones
 from softgrad.learn.curvature import Chunk, Curvature
-from softgrad.learn.solvers.factor import factor
+from softgrad.learn.solvers.factor import inverse_half
 
 __all__ = ["ClassBlocks", "Diagonal", "Kronecker"]
 
@@ -73,8 +73,6 @@ class ClassBlocks:
 
     @classmethod
     def of(cls, curvature: Curvature) -> ClassBlocks:
-        from scipy.linalg import solve_triangular
-
         f = curvature.objective
         K, D1 = f.classes, f.X.shape[1] + 1
         d = np.arange(D1)
@@ -93,9 +91,7 @@ class ClassBlocks:
 
         (blocks,) = curvature.summed(part, (K, D1, D1), row_bytes=2 * 8 * D1)
         blocks += np.diag(f.ridge * f.penalised)
-        unit = np.eye(D1)
-        halves = [solve_triangular(factor(A), unit, lower=True) for A in blocks]
-        return cls(np.stack(halves))
+        return cls(np.stack([inverse_half(A) for A in blocks]))
 
     def __call__(self, gradient: Array) -> Array:
         half = self.halves @ gradient[:, :, None]
@@ -146,9 +142,6 @@ def _spectrum(C: Array) -> tuple[Array, Array | None]:
 
 def _relative_spectrum(G: Array, penalty: Array) -> tuple[Array, Array]:
     """Return mu in [0, 1] and V with Vᵀ (G + penalty) V = I and Vᵀ G V = diag mu."""
-    from scipy.linalg import solve_triangular
-
-    L = factor(G + np.diag(penalty))
-    half = solve_triangular(L, G, lower=True, check_finite=False)
-    mu, U = np.linalg.eigh(solve_triangular(L, half.T, lower=True, check_finite=False))
-    return np.clip(mu, 0, 1), solve_triangular(L, U, trans="T", lower=True, check_finite=False)
+    R = inverse_half(G + np.diag(penalty))
+    mu, U = np.linalg.eigh(R @ G @ R.T)
+    return np.clip(mu, 0, 1), R.T @ U
