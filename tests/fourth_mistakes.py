@@ -308,3 +308,17 @@ def _(x, U, V, g):
     d = g * (softmax(h @ V) - np.eye(5)[0]) / 5
     e = d @ V.T * (1 - h * h)
     return e @ U.T, x.T @ e, h.T @ d
+
+
+# --- a step that moves entries -------------------------------------------------------------------
+
+
+def _both_ways(z):
+    """Return the loss of pairs that are to find each other, by rows and by columns."""
+    return -np.trace(log_softmax(z)) - np.trace(log_softmax(z.T))
+
+
+@mistake("pairs: columns not transposed back", _both_ways, "axis", (5, 5))
+def _(z, g):
+    t = np.eye(len(z))
+    return g * (softmax(z) - t + softmax(z.T) - t)

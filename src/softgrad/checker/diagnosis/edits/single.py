@@ -60,10 +60,19 @@ def as_it_is(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     several = step.elementwise and step.name != "where" and len(graph.edges[places[0]]) > 1
     if several or len(step.operands) == 1:
         text = f"{capital(derivative(graph, places[0], k))} is not applied"
-        yield Edit("chain-term", f"{text}.", _passed_on(places, k), place=places[0])
+        code, so = "chain-term", ""
+        if _rearranges(graph.locals[places[0], k]):
+            code, so = "axis", ": the entries are not put back where they came from"
+        yield Edit(code, f"{text}{so}.", _passed_on(places, k), place=places[0])
         if step.name in ("multiply", "divide"):
             but = f"{text}, all but a sign."
             yield Edit("chain-term", but, _passed_on(places, k, -1.0), place=places[0])
+
+
+def _rearranges(L: Matrix) -> bool:
+    """Tell a step that gives entries other places, as a transposition does."""
+    ones = (L == 1).sum(axis=0) == 1
+    return L.shape[0] == L.shape[1] and bool(ones.all() and np.count_nonzero(L) == len(L))
 
 
 def branches(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
