@@ -198,8 +198,27 @@ def test_labels_of_a_table_have_the_type_of_their_column(
     name = "t.csv" if dtype.kind == "i" else "t.parquet"
     model = sg.SoftmaxClassifier().fit(written(name, tmp_path, frame(kind=kind)), "kind")
     assert model.classes_.dtype == dtype
-    assert set(model.classes_.tolist()) == set(names.tolist())
+    assert model.classes_.tolist() == sorted(set(names.tolist()))
     assert np.mean(model.predict(frame()) == np.asarray(kind)) > 0.95
+
+
+def test_text_of_digits_keeps_its_classes_from_part_to_part(tmp_path: Path) -> None:
+    table = frame(kind=np.array(["2", "10", "1"]).take(Y))
+    path = written("t.parquet", tmp_path, table)
+    model = sg.SoftmaxClassifier().fit(path, "kind")
+    before = model.score(path, "kind")
+    model.set_params(solver="adam", learning_rate=1e-9).partial_fit(path, "kind")
+    assert model.score(path, "kind") == before
+    assert model.classes_.tolist() == ["1", "10", "2"]
+
+
+def test_categories_of_polars_are_labels() -> None:
+    names = np.array(["c", "a", "b"]).take(Y)
+    columns = {name: X[:, d] for d, name in enumerate(NAMES)}
+    table = pl.DataFrame({**columns, "kind": pl.Series(names, dtype=pl.Categorical)})
+    model = sg.SoftmaxClassifier().fit(table, "kind")
+    assert model.classes_.tolist() == ["a", "b", "c"]
+    assert model.score(frame(), names) > 0.95
 
 
 @pytest.mark.parametrize("form", ["path", "batches", "pairs", "arrays", "frames", "memmap"])

@@ -22,7 +22,7 @@ from asserts import assert_same_bits
 from convex import data, objective
 from softgrad.errors import UsageError
 from softgrad.files import remove_leftovers
-from softgrad.learn.checkpoint import Checkpoint
+from softgrad.learn.checkpoint import Checkpoint, kept_until_saved
 from softgrad.learn.solvers import SOLVERS, Settings, Step, solve
 
 
@@ -189,6 +189,35 @@ def test_a_checkpoint_that_was_cut_is_refused(share: float, tmp_path: Path) -> N
     (tmp_path / "c").write_bytes(content[: int(share * len(content))])
     with pytest.raises(UsageError, match="damaged, cut short"):
         sg.SoftmaxClassifier(solver="lbfgs", checkpoint=tmp_path / "c").fit(X, Y)
+
+
+def test_a_checkpoint_with_other_numbers_is_refused(tmp_path: Path) -> None:
+    with stopped_fit(tmp_path / "c") as content:
+        pass
+    for place in (-1, -200, len(content) // 2):
+        damaged = bytearray(content)
+        damaged[place] ^= 64
+        (tmp_path / "c").write_bytes(damaged)
+        with pytest.raises(UsageError, match="damaged"):
+            sg.SoftmaxClassifier(solver="lbfgs", checkpoint=tmp_path / "c").fit(X, Y)
+
+
+def test_a_checkpoint_waits_for_what_was_made_to_be_saved(tmp_path: Path) -> None:
+    model = sg.SoftmaxClassifier(solver="lbfgs", checkpoint=tmp_path / "c", checkpoint_every=0)
+    coefficients = []
+
+    def fitted_and_lost() -> None:
+        with kept_until_saved():
+            coefficients.append(model.fit(X, Y).coef_)
+            raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        fitted_and_lost()
+    assert os.listdir(tmp_path) == ["c"]
+    with kept_until_saved():
+        assert_same_bits(model.fit(X, Y).coef_, coefficients[0])
+        assert os.listdir(tmp_path) == ["c"]
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_missing_folder_is_said_before_the_work(tmp_path: Path) -> None:

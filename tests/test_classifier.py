@@ -288,6 +288,13 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"sample_weight": np.r_[np.ones(4), -1, np.ones(145)]},
         r"`sample_weight` must be not negative and finite, got -1\.0 at position 4",
     ),
+    "weights of nothing": (
+        {},
+        {"sample_weight": np.full(150, 1e-320)},
+        "`sample_weight` must be of a sum that is finite and not rounded to 0",
+    ),
+    "C·n": ({"C": 1e-300}, {"sample_weight": np.full(150, 1e-20)}, "`C` must be such that C times"),
+    "huge C": ({"C": 10**400}, {}, "`C` must be a number that float64 holds"),
     "no weight": ({}, {"sample_weight": np.zeros(150)}, "`sample_weight` .* got zero in all"),
     "one class": (
         {},

@@ -16,6 +16,7 @@ import softgrad as sg
 from cli_runs import assert_refused, softgrad
 from convex import data
 from softgrad.cli import regression
+from softgrad.learn.checkpoint import Checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -78,10 +79,24 @@ def test_no_penalty(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["m", "t.csv"]
 
 
-def test_what_cannot_be_saved_was_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+def full(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
+
+def test_a_model_that_cannot_be_saved_leaves_the_checkpoint(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("train", "iris", "--solver", "lbfgs", "--checkpoint", "c", "-o", "m")
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "due", lambda self: True)
+        patch.setattr(regression, "save_model", full)
+        assert softgrad(*command).code == 2
+    assert [path.name for path in folder.iterdir()] == ["c"]
+    assert softgrad(*command).code == 0
+    assert [path.name for path in folder.iterdir()] == ["m"]
+
+
+def test_what_cannot_be_saved_was_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regression, "save_model", full)
     outcome = softgrad("train", "iris", "--solver", "lbfgs", "-o", "m")
     assert outcome.code == 2

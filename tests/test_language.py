@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -430,6 +431,15 @@ def test_a_space_at_the_end_of_a_prompt_is_the_next_words(trained: LanguageModel
     with_space = said(trained, "if cat:\n    the ", tokens=3, temperature=0)
     assert with_space == said(trained, "if cat:\n    the", tokens=3, temperature=0)[1:]
     assert with_space.startswith("cat")
+
+
+def test_a_space_that_no_word_takes_along_is_left(trained: LanguageModel) -> None:
+    types = tuple(token.replace(" ", "_") for token in trained.vocabulary.types)
+    model = replace(trained, vocabulary=replace(trained.vocabulary, types=types))
+    for temperature in (0, 1.0):
+        text = said(model, "if ", tokens=5, temperature=temperature)
+        assert text
+        assert "unknown" not in text
 
 
 def test_unknown_words_are_never_said_and_those_of_a_prompt_are_known(corpus: Corpus) -> None:

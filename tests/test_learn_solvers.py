@@ -73,6 +73,22 @@ def test_optimum_is_reached_with_too_many_columns_for_a_square_matrix(
     assert -1e-13 * best <= primal(f, solution.theta) - best <= 1e-7 * best
 
 
+def test_squares_of_float32_columns_may_be_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lbfgs, "_MOST_COLUMNS", 0)
+    f = objective("tall", "float32")
+    large = replace(f, X=f.X * np.float32(1e20), ridge=1e40 * f.ridge)
+    values = [solve("lbfgs", f, f.start, Settings(1e-6, 1000)).value for f in (f, large)]
+    assert values[1] == pytest.approx(values[0], rel=1e-5)
+
+
+def test_a_certificate_is_enough() -> None:
+    X, y = np.array([[0.0], [1.0]]), np.array([0, 1])
+    f = Objective(X, y, np.full(2, 0.5), 2, ridge=1.0)
+    solution = solve("lbfgs", f, f.start, Settings(1e-8, 1000))
+    assert solution.bound <= 1e-8 * solution.value
+    assert solution.converged
+
+
 @pytest.mark.parametrize("name", ["many", "tall"])
 def test_optimum_is_reached_with_too_many_classes_for_a_square_matrix(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -174,23 +174,28 @@ def train(
     given = given_options()
     for name in sorted(given - _OPTIONS[kind] - _ALWAYS):
         where = " or ".join(other for other in _OPTIONS if name in _OPTIONS[other])
+        where = "DATA" if name == "solver" else where
         raise UsageError(f"{_option(name)} goes with {where}, not with {kind}")
     chosen = {_SETTING.get(name, name): value for name, value in settings.items() if name in given}
     if corpus is not None:
         from softgrad.cli.corpus import train_on_corpus
+        from softgrad.learn.checkpoint import kept_until_saved
 
         checkpoint = chosen.pop("checkpoint", None)
         model = CorpusSettings(**chosen)
-        return train_on_corpus(output, corpus, model, model_file, checkpoint, report)
+        with kept_until_saved():
+            return train_on_corpus(output, corpus, model, model_file, checkpoint, report)
     assert data is not None
     refuse_overwriting(data, model_file, report, chosen.get("checkpoint"))
     if by_solver:
         from softgrad.cli.regression import train_regression
+        from softgrad.learn.checkpoint import kept_until_saved
 
         target = chosen.pop("target", None)
 
         def work(output: Output, group: Any) -> int:
-            return train_regression(output, data, target, chosen, model_file, report, group)
+            with kept_until_saved():
+                return train_regression(output, data, target, chosen, model_file, report, group)
 
         return in_all_processes(output, work)
     from softgrad.cli.fitting import Fit

@@ -151,7 +151,11 @@ def _plain(cells: pa.Array) -> pa.Array:
     """Return the cells of a categorical column as cells of their own type."""
     import pyarrow as pa
 
-    return cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells
+    if not pa.types.is_dictionary(cells.type):
+        return cells
+    if pa.types.is_string_view(cells.type.value_type):  # which pyarrow cannot decode
+        cells = pa.DictionaryArray.from_arrays(cells.indices, cells.dictionary.cast(pa.string()))
+    return cells.dictionary_decode()
 
 
 def _is_text(kind: pa.DataType) -> bool:

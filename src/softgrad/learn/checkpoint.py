@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,7 +24,7 @@ from softgrad.files import remove_leftovers, write_atomically
 from softgrad.heads.plan import cuts
 from softgrad.learn.affine import is_sparse
 from softgrad.learn.team import ALONE, AbstractTeam
-from softgrad.learn.tensor_file import HEADER_KEY, read_tensors
+from softgrad.learn.tensor_file import HEADER_KEY, file_complaint, read_tensors
 from softgrad.learn.training_set import TrainingSet
 
 try:
@@ -31,7 +32,16 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Arrays", "Checkpoint", "Numbers", "State", "data_fingerprint", "digest", "locked"]
+__all__ = [
+    "Arrays",
+    "Checkpoint",
+    "Numbers",
+    "State",
+    "data_fingerprint",
+    "digest",
+    "kept_until_saved",
+    "locked",
+]
 
 Arrays: TypeAlias = Mapping[str, Array]
 Numbers: TypeAlias = Mapping[str, Any]
@@ -107,6 +117,8 @@ class Checkpoint:
         if not self.path.exists():
             return None
         content, arrays = read_tensors(self.path, _SCHEMA, "checkpoint")
+        if content["sum"] != _sum_of(arrays, content["numbers"]):
+            raise file_complaint(self.path, "damaged: its numbers are not those that were written")
         self._check(content["of"])
         if self._before is None:
             return arrays, content["numbers"]
@@ -130,9 +142,10 @@ class Checkpoint:
         if self._before is not None:
             arrays = {**self._before[0], **{_THEN + name: a for name, a in arrays.items()}}
             numbers = {**self._before[1], **{_THEN + name: n for name, n in numbers.items()}}
-        content = {"of": self.fingerprint, "numbers": dict(numbers)}
-        header = {HEADER_KEY: json.dumps({"schema": _SCHEMA, "checkpoint": content})}
         tensors = {name: np.asarray(a, order="C") for name, a in arrays.items()}
+        found = _sum_of(tensors, numbers)
+        content = {"of": self.fingerprint, "numbers": dict(numbers), "sum": found}
+        header = {HEADER_KEY: json.dumps({"schema": _SCHEMA, "checkpoint": content})}
         try:
             with self.team.at_work():
                 write_atomically(self.path, save(tensors, metadata=header))
@@ -145,8 +158,13 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the file: the fit is done."""
-        if self.team.leads:
+        if not self.team.leads:
+            return
+        waiting = _over.get()
+        if waiting is None:
             self.path.unlink(missing_ok=True)
+        else:
+            waiting.append(self.path)
 
     def _check(self, found: Numbers) -> None:
         """Raise unless a fingerprint is that of this fit."""
@@ -157,6 +175,23 @@ class Checkpoint:
             got = f"one of another fit in {self.path}: {'; '.join(differing)}"
             expected = "a file of the same model and data, or one that is not there"
             raise ValueError(mismatch("checkpoint", expected, got))
+
+
+_over: ContextVar[list[Path] | None] = ContextVar("_over", default=None)
+"""The checkpoints of fits that are done, where what they made is still to be saved."""
+
+
+@contextmanager
+def kept_until_saved() -> Iterator[None]:
+    """Keep the checkpoints of fits in here until the end: a model that cannot be saved is lost."""
+    waiting: list[Path] = []
+    before = _over.set(waiting)
+    try:
+        yield
+    finally:
+        _over.reset(before)
+    for path in waiting:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -244,6 +279,12 @@ def data_fingerprint(rows: TrainingSet) -> dict[str, Any]:
 def _everyones(own: str, team: AbstractTeam) -> str:
     """Return a digest of all processes' digests."""
     return own if team.size == 1 else digest(_as_bytes(" ".join(team.texts(own))))
+
+
+def _sum_of(arrays: Arrays, numbers: Numbers) -> str:
+    """Return a digest of all that decides how a fit goes on."""
+    parts = [f"{name} {digest(np.atleast_1d(arrays[name]))}" for name in sorted(arrays)]
+    return digest(_as_bytes(" ".join([*parts, json.dumps(dict(numbers), sort_keys=True)])))
 
 
 def _as_bytes(text: str) -> Array:

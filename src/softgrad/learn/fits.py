@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from softgrad.arrays import Array
+from softgrad.errors import mismatch
 from softgrad.kernels import choose
 from softgrad.learn.centring import shift_of, shifted
 from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
@@ -104,6 +105,9 @@ def objective_of(rows: TrainingSet, C: float) -> Objective:
 def _objective(near: TrainingSet, C: float, shift: Array) -> Objective:
     """Return it for rows from which the shift was taken."""
     n, K = near.total, len(near.classes)
+    if np.isfinite(C) and not np.finfo(float).tiny <= C * n < np.inf:
+        expected = f"such that C times the sum of the weights, {n:g}, can be computed with"
+        raise ValueError(mismatch("C", expected, C))
     ridge, moved = (2 if K == 2 else 1) / (C * n), shift if shift.any() else None
     spread: dict[str, Any] = {"team": near.team, "share": near.team.share(len(near.y))}
     return Objective(near.X, near.y, near.weights / n, K, ridge, shift=moved, **spread)

@@ -187,9 +187,13 @@ class Options:
 def _number(name: str, value: Any, expected: str, fits: Callable[[float], bool]) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(mismatch(name, "a number", repr(value)))
-    if not fits(float(value)):
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        raise ValueError(mismatch(name, "a number that float64 holds", value)) from None
+    if not fits(number):
         raise ValueError(mismatch(name, expected, value))
-    return float(value)
+    return number
 
 
 def _positive(name: str, value: Any) -> float:

@@ -112,8 +112,9 @@ def weighed(
         raise ValueError(mismatch("y", "of at least two classes in rows of positive weight", got))
     rows = TrainingSet(X, y, weights, classes, team)
     rows = rows._replace(weights=weights * _class_weights(class_weight, rows)[y])
-    if not np.isfinite(rows.total):
-        raise ValueError(mismatch("sample_weight", "of a finite sum", rows.total))
+    if not np.finfo(float).tiny <= rows.total < np.inf:
+        expected = "of a sum that is finite and not rounded to 0"
+        raise ValueError(mismatch("sample_weight", expected, rows.total))
     return rows
 
 

@@ -127,7 +127,10 @@ class TableReader(AbstractReader):
         if len(kinds) > 1:
             expected = "labels of one type on every rank"
             raise ValueError(mismatch("y", expected, " and ".join(sorted(kinds))))
-        classes = _typed(names, self._kind if self.table.typed else None)
+        # Text of digits is numbered by its numbers there, and sorted as text here.
+        typed = _typed(names, self._kind if self.table.typed else None)
+        classes, rank = np.unique(typed, return_inverse=True)
+        y = rank[y]
         # Who has read no row does not know the type.
         told = zip(team.gathered(classes), team.numbers(len(y)), strict=True)
         return y, next((theirs for theirs, rows in told if rows), classes)

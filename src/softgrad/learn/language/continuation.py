@@ -82,15 +82,16 @@ def _drawn(
 ) -> Iterator[str]:
     types, T = model.vocabulary.types, model.context
     words, space = _without_last_space(prompt)
+    fitting = np.array([token.startswith(" ") for token in types])  # behind a space
     context = np.concatenate([np.full(T, END), model.vocabulary.ids(words)])[-T:]
     for _ in range(tokens):
         z = _logits(model, context)
-        if space:
-            z[[not token.startswith(" ") for token in types]] = -np.inf
+        if space and fitting.any():
+            z[~fitting] = -np.inf
         token = _draw(z, temperature, k, rng)
         if token == END:
             return
-        yield types[token][1:] if space else types[token]
+        yield types[token].removeprefix(" ") if space else types[token]
         space = False
         context = np.append(context[1:], token)
 

@@ -109,7 +109,8 @@ class Diagonal:
         f = curvature.objective
 
         def part(chunk: Chunk) -> tuple[Array]:
-            squares = chunk.X.multiply(chunk.X) if is_sparse(f.X) else chunk.X**2
+            X = chunk.X.astype(np.float64)  # float32 holds no square of 1e20
+            squares = X.multiply(X) if is_sparse(X) else X**2
             return (pulled(chunk.variances, squares),)
 
         row_bytes = 2 * 8 * (1 if is_sparse(f.X) else f.X.shape[1])

@@ -55,7 +55,7 @@ def solve(
         enough = max(enough, _FAR * rounding(objective, now.point.value))
     point = _balanced_enough(objective, now.point, settings.tol)
     bound = max(certified_gap(objective, point), 0.0)
-    done, converged = max(now.done, 1), now.gap <= enough
+    done, converged = max(now.done, 1), min(now.gap, bound) <= enough
     return Solution(point.theta, point.value, done, now.gap, bound, converged, now.steps)
 
 
