@@ -52,7 +52,7 @@ def draw_grid(
         cell_width = cell_height = min(26.0, max(6.0, _PICTURE / max(n_rows, n_columns)))
         cells = png.image(colours, 0, 0, n_columns * cell_width, n_rows * cell_height)
     else:
-        cell_width = max(40.0, 10 + max(number_width, widest(numbers)))
+        cell_width = max(40.0, 6 + max(number_width, widest(numbers)))
         cell_height = _ROW_HEIGHT
         cells = _numbered(colours, numbers, cell_width, cell_height)
 
