@@ -52,7 +52,9 @@ def draw_grid(
         cell_width = cell_height = min(26.0, max(6.0, _PICTURE / max(n_rows, n_columns)))
         cells = png.image(colours, 0, 0, n_columns * cell_width, n_rows * cell_height)
     else:
-        cell_width = max(40.0, 6 + max(number_width, widest(numbers)))
+        number_width = max(number_width, widest(numbers))
+        # A little more, where labels are level then.
+        cell_width = max(40.0, number_width + 6, min(number_width + 10, columns.widest + 4))
         cell_height = _ROW_HEIGHT
         cells = _numbered(colours, numbers, cell_width, cell_height)
 
