@@ -195,6 +195,11 @@ def test_a_key_row_is_drawn_and_of_many_rows_the_first(n):
     assert "1" in words(heat_maps([Panel(matrix, key_row=1)]))
 
 
+def test_the_columns_of_a_tall_picture_keep_their_names():
+    written = words(heat_map(np.ones((64, 4)), "m", columns=["x[0]", "x[1]", "x[2]", "x[3]"]))
+    assert [word for word in written if word.startswith("x[")] == ["x[0]", "x[1]", "x[2]", "x[3]"]
+
+
 # --- confusion matrices
 
 

@@ -141,9 +141,8 @@ def what_differs_with_sigmoid(sample: Sample, comparison: Comparison) -> Answer:
     target = sample.classes[sample.target]
     columns: dict[str, Vector] = {}
     for head in comparison.heads:
-        columns[f"{public_name(HEADS[head.name].outputs)} p"] = (
-            head.outputs
-        )  # of two heads the same
+        outputs = public_name(HEADS[head.name].outputs)
+        columns[f"{outputs} p"] = head.outputs  # once, where two heads share them
         columns[f"{head.name} ∂L/∂z"] = head.logits_bar
     rows = tuple(
         (sample.name(k), *(values[k] for values in columns.values())) for k in sample.shown
