@@ -187,6 +187,8 @@ def test_what_is_compared_stands_side_by_side_on_a_wide_page():
         assert len(widths) >= 3
         # 76rem less the margins of the page; 1.5rem between pictures.
         assert sum(widths[:3]) + 2 * 24 <= 1152
+        if answer is seen.answers[1]:
+            assert widths[1] < 120  # one column, and no scale of colours wider than it
 
 
 def test_three_named_classes_have_a_page_as_well():
