@@ -9,7 +9,8 @@ import numpy as np
 from markupsafe import Markup
 
 import softgrad as sg
-from softgrad.report.heat_map import Panel, heat_maps
+from softgrad.report.heat_map import heat_maps
+from softgrad.report.panels import Panel
 from softgrad.report.simplex import Path, simplex
 from softgrad.report.svg import Piece, drawing, join, line_of_text, stack, standalone
 

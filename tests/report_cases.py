@@ -9,9 +9,10 @@ import numpy as np
 from markupsafe import Markup
 
 from softgrad.report.confusion import confusion_matrix
-from softgrad.report.heat_map import Panel, heat_map, heat_maps
+from softgrad.report.heat_map import heat_map, heat_maps
 from softgrad.report.lines import Line, line_chart
 from softgrad.report.page import Figure, Fold, Page, Section
+from softgrad.report.panels import Panel
 from softgrad.report.simplex import Path, simplex
 from softgrad.results import Paragraph, Table
 

@@ -119,10 +119,13 @@ def test_what_the_answers_print_was_computed(tour):
     for k, (_, _, _, pulled_back, fused) in zip(shown, product.rows, strict=True):
         assert fused == pytest.approx(sample.p[k] - (k == sample.target), rel=1e-9)
         assert pulled_back == pytest.approx(fused, rel=1e-9)
-    for k, (_, p, z_bar, _, sigmoid_z_bar) in zip(shown, heads.rows, strict=True):
+    names = ("softmax p", "softmax ∂L/∂z", "sigmoid p", "sigmoid ∂L/∂z", "sigmoid-all ∂L/∂z")
+    assert heads.columns[1:] == names
+    for k, (_, p, z_bar, q, of_one_cell, of_all) in zip(shown, heads.rows, strict=True):
         assert p == pytest.approx(sample.p[k], rel=1e-12)
         assert z_bar != 0
-        assert (sigmoid_z_bar != 0) == (k == sample.target)
+        assert (of_one_cell != 0) == (k == sample.target)
+        assert of_all == pytest.approx(q - (k == sample.target), rel=1e-9)
     for unit, p, *_ in passing.rows:
         assert p == tour.hidden.p[unit]
 

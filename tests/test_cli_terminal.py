@@ -90,6 +90,7 @@ def test_a_jacobian_uses_the_room_that_there_is(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("COLUMNS", str(width))
         out = softgrad("jacobian", "2,1,0,-1").out
         shown[width] = len(re.findall(r"^ *i = ", out, re.MULTILINE)), "row sum" in out
+        assert ("Row sum" in out) == ("row sum" in out)  # what is not shown is not explained
     assert shown == {40: (3, False), 60: (4, False), 80: (4, True), 200: (4, True)}
 
 

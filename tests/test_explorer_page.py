@@ -312,6 +312,41 @@ def test_a_page_of_somebody_s_logits_begins_there(explorer: Explorer, tmp_path: 
     assert explorer.page.input_value("#z") == "2, 1, 0"
 
 
+def test_the_first_page_tells_what_a_difference_becomes(explorer: Explorer) -> None:
+    factor = np.exp(1.0)
+    assert f"{factor:.4g} times as likely as class 1, whose logit is 1 less" in explorer.summary
+    shown = explorer.page.inner_text("#body-forward")
+    assert "2 below the largest" in shown
+    assert f"the largest ÷ {factor**2:.4g}" in shown
+    explorer.press(range_of("Add to every logit"), "End")
+    assert f"{factor:.4g} times as likely as class 1" in explorer.summary
+    assert f"the largest ÷ {factor**2:.4g}" in explorer.page.inner_text("#body-forward")
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("z=1,1,1", []),
+        ("z=3,3,0", ["20.09 times as likely as class 2, whose logit is 3 less"]),
+        ("z=0,1000", ["class 1 is likeliest. The"]),
+        ("z=12,11,9&format=float16&subtract=0", ["overflow", "= ∞ ÷ ∞"]),
+        ("z=0,-20&format=float16", ["too small for float16"]),
+        ("z=100000,0&format=float16&subtract=0", ["overflow", "= ∞ ÷ ∞"]),
+        ("z=100000,0&format=float16", ["a logit is itself too large for it"]),
+    ],
+)
+def test_where_a_difference_becomes_no_factor_none_is_told(
+    explorer: Explorer, address: str, words: list[str]
+) -> None:
+    explorer.open(address)
+    told = explorer.summary + explorer.page.inner_text("#body-forward")
+    assert all(each in told for each in words)
+    assert "times as likely" in told or not any("times" in each for each in words)
+    assert "undefined" not in told
+    assert "÷ NaN" not in told
+    assert "NaN ÷" not in told
+
+
 # --- what happens in each view --------------------------------------------------------------
 
 
@@ -416,6 +451,25 @@ def test_play_walks_until_it_is_stopped(explorer: Explorer) -> None:
     assert explorer.page.inner_text("#play") == "Play"
 
 
+def test_play_ends_where_the_story_does_and_then_walks_again(explorer: Explorer) -> None:
+    explorer.open("view=follow&steps=57")
+    explorer.page.click("#play")
+    explorer.page.locator("#play", has_text="Play").wait_for()
+    assert "In 60 steps" in explorer.summary
+    explorer.page.click("#play")
+    explorer.page.locator("#summary", has_text=re.compile(r"In [1-5]\d? steps")).wait_for()
+
+
+def test_play_goes_as_far_as_somebody_wanted(explorer: Explorer) -> None:
+    explorer.open("view=follow&steps=70&objective=entropy")
+    explorer.page.click("#play")
+    explorer.page.locator("#summary", has_text=re.compile(r"In [1-6]\d? steps")).wait_for()
+    explorer.page.click("#play")  # a pause is no new end
+    explorer.page.click("#play")
+    explorer.page.locator("#play", has_text="Play").wait_for()
+    assert "In 70 steps" in explorer.summary
+
+
 def test_reset_ends_the_walk(explorer: Explorer) -> None:
     explorer.open("view=follow&steps=0")
     explorer.page.click("#play")
@@ -430,7 +484,7 @@ def test_reset_ends_the_walk(explorer: Explorer) -> None:
 def test_who_wants_no_motion_gets_the_end(explorer: Explorer) -> None:
     explorer.open("view=follow&steps=0")
     explorer.press("#play", "Enter")
-    assert "In 500 steps" in explorer.summary
+    assert "In 60 steps" in explorer.summary
 
 
 @pytest.mark.parametrize("title", ["Probabilities", "Logits"])
@@ -523,10 +577,37 @@ def test_two_classes_have_no_triangle(explorer: Explorer) -> None:
     explorer.assert_numbers_are_python_s()
 
 
-def test_of_many_classes_three_are_followed(explorer: Explorer) -> None:
-    explorer.open("view=follow&z=2,1,0,5&t=3&steps=5")
-    assert "first three alone" in explorer.summary
-    explorer.assert_numbers_are_python_s()
+@pytest.mark.parametrize("objective", ["output", "cross-entropy", "squared-error", "entropy"])
+@pytest.mark.parametrize(("target", "third"), [(0, 2), (2, 2), (4, 4)])
+def test_of_many_classes_three_are_followed_the_target_among_them(
+    explorer: Explorer, target: int, third: int, objective: str
+) -> None:
+    explorer.open(f"view=follow&z=2,1,0,5,-1&t={target}&steps=5&objective={objective}")
+    assert f"Only classes 0, 1 and {third} of 5 are followed" in explorer.summary
+    if objective == "output":
+        assert f"In 5 steps p[{target}] rises" in explorer.summary
+    body = explorer.page.inner_text("#body-follow")
+    assert f"p[{third}] = 1" in body
+    assert f"z[{third}] largest" in body
+    names = explorer.assert_numbers_are_python_s()
+    assert len(names["p"]) == 3
+    start = [2, 1, {2: 0, 4: -1}[third]]
+    assert explorer.page.inner_text(f"tr:has(th:text-is('z[{third}]')) td").strip() == str(
+        start[2]
+    ).replace("-", "−")
+    if objective != "entropy":
+        moved = names["z"] - start
+        assert np.abs(moved).max() > 0
+        assert moved[[0, 1, third].index(target) if target < 2 else 2] > 0
+
+
+def test_the_start_that_is_moved_is_that_of_the_followed_classes(explorer: Explorer) -> None:
+    explorer.open("view=follow&z=2,1,0,5,-1&t=4&steps=5")
+    explorer.press('[aria-label="Logits: the start"]', "ArrowUp")
+    z = logits_of(explorer.address)
+    assert z[2:4] == [0, 5]
+    assert z[4] > -1
+    assert sum(z) == pytest.approx(7, rel=1e-11)
 
 
 def test_a_constant_in_g_moves_nothing(explorer: Explorer) -> None:

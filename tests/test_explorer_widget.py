@@ -103,6 +103,18 @@ def test_what_cannot_be_shown_is_refused_and_changes_nothing(
     assert shown.address == shown.widget.address == before
 
 
+@pytest.mark.parametrize("address", ["z=nan,1,0", "t=7", "view=pie"])
+def test_a_widget_refuses_what_cannot_be_shown_and_stays(address: str) -> None:
+    shown = sg.explore()
+    widget, before = shown.widget, shown.address
+    with pytest.raises(ValueError, match="`address` must be readable"):
+        widget.address = address
+    assert shown.address == widget.address == before
+    with pytest.raises(ValueError, match="`address` must be readable"):
+        widget.set_state({"address": address})  # as from a page
+    assert shown.address == widget.address == before
+
+
 # --- the page's half, in a browser ----------------------------------------------------------
 
 # What anywidget gives a widget: a model that tells its listeners of changes, and sends new ones.

@@ -21,7 +21,7 @@ from softgrad.plot import (
     plot_simplex_field,
     plot_training,
 )
-from softgrad.report.colours import diverging
+from softgrad.report.colours import contrast, diverging
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")
@@ -104,6 +104,41 @@ def test_no_setting_is_changed(plot: Callable[[Any], Any]) -> None:
 def test_what_is_no_axes_is_refused(plot: Callable[[Any], Any]) -> None:
     with pytest.raises(TypeError, match="`ax` must be axes of matplotlib, got Figure"):
         plot(plt.figure())
+
+
+@pytest.mark.parametrize("projection", ["polar", "aitoff", "3d"])
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_axes_that_bend_lines_are_refused(plot: Callable[[Any], Any], projection: str) -> None:
+    ax = plt.figure().add_subplot(projection=projection)
+    with pytest.raises(
+        ValueError, match=f"`ax` must be axes with straight, upright x and y, got {projection}"
+    ):
+        plot(ax)
+    assert not ax.has_data()
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_arrows_stand_out_from_the_page_the_more_the_faster(style: str) -> None:
+    with plt.style.context(style):
+        ax = PLOTS["field"](None)
+        drawn(ax)
+        page = ax.figure.get_facecolor()
+        (arrows,) = ax.findobj(matplotlib.quiver.Quiver)
+        speeds = arrows.get_array()
+        order = [int(speeds.argmin()), int(np.argsort(speeds)[len(speeds) // 2])]
+        order.append(int(speeds.argmax()))
+        ratios = [ratio(colour, page) for colour in arrows.get_facecolor()[order]]
+        inks = [text.get_color() for text in ax.figure.findobj(matplotlib.text.Text)]
+    assert ratios == sorted(ratios)
+    assert ratios[0] > 1.3
+    assert ratios[-1] > 4
+    assert min(ratio(ink, page) for ink in inks) > 7
+
+
+def ratio(one: Any, other: Any) -> float:
+    """Return the contrast of two colours of matplotlib, as in WCAG 2."""
+    seen = (np.rint(255 * np.array(matplotlib.colors.to_rgb(colour))) for colour in (one, other))
+    return contrast(*(colour.astype(np.uint8) for colour in seen))
 
 
 @pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
@@ -222,6 +257,19 @@ def test_heads_are_drawn_side_by_side_on_one_scale() -> None:
         assert mesh.norm.vmax == max(np.abs(h.W_bar[:, columns]).max() for h in comparison.heads)
     assert {"softmax head", "sigmoid head", "1 (target)"} <= set(words(ax))
     assert "6 of 8 columns" in ax.get_xlabel()
+
+
+@pytest.mark.parametrize("K", [20, 300])
+def test_of_many_classes_the_target_is_kept_and_named(K: int) -> None:
+    rng = np.random.default_rng(0)
+    W = rng.normal(size=(K, 4))
+    W[7] += 20  # sure of the target, whose gradient is then the smallest of all
+    comparison = sg.compare([1.0, 1.0, 1.0, 1.0], W, 7, heads=("sigmoid-all",))
+    ax = plot_heads(comparison)
+    assert ax.get_yticklabels()[0].get_text() == "7 (target)"
+    row = np.asarray(ax.collections[0].get_array())[0]
+    assert np.array_equal(row, comparison.heads[0].W_bar[7])
+    assert np.abs(row).max() < np.abs(comparison.heads[0].W_bar).max(axis=1)[:7].min()
 
 
 # --- the triangle ---------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from softgrad.foreign import clean
 from softgrad.report.colours import INK, PALETTE, diverging, hexadecimal
 from softgrad.report.confusion import confusion_matrix
 from softgrad.report.grid import Axis
-from softgrad.report.heat_map import Panel, heat_map, heat_maps
+from softgrad.report.heat_map import heat_map, heat_maps
 from softgrad.report.lines import Line, line_chart
+from softgrad.report.panels import Panel, reduce_panels
 from softgrad.report.paths import spread, thin
 from softgrad.report.scales import pretty
 from softgrad.report.simplex import Path, simplex
@@ -168,6 +169,38 @@ def test_panels_of_one_shape_have_one_size():
     first, second, _ = roots(heat_maps([Panel(narrow, "a"), Panel(wide, "b")]))
     assert first.get("width") == second.get("width")
     assert first.get("height") == second.get("height")
+
+
+def test_panels_of_one_size_keep_the_same_rows_and_columns():
+    rng = np.random.default_rng(4)
+    wide, zero = rng.normal(size=(300, 90)), np.zeros((300, 90))
+    zero[5, 6] = 9.0
+    one, other, third = reduce_panels([Panel(wide), Panel(zero), Panel(wide[:70])])
+    assert one.rows == other.rows
+    assert one.columns == other.columns
+    assert "5" in one.rows.labels
+    assert "6" in one.columns.labels
+    assert one.rows != third.rows
+    alone, _ = reduce_panels([Panel(zero), Panel(np.eye(2))])
+    assert one.rows != alone.rows
+
+
+@pytest.mark.parametrize("n", [12, 13, 64, 65, 300])
+def test_a_key_row_is_drawn_and_of_many_rows_the_first(n):
+    matrix = np.arange(1.0, n + 1)[:, None]  # the key row is the weakest
+    (small,) = reduce_panels([Panel(matrix, key_row=1)])
+    at = small.rows.labels.index("1")
+    assert at == (1 if n == 12 else 0)
+    assert small.matrix[at] == 2
+    assert small.matrix.sum() == matrix.sum()
+    assert len(small.rows.labels) == min(n, 64)
+    assert list(small.rows.labels[-2:]) == [str(n - 2), str(n - 1)] or n > 64
+    assert "1" in words(heat_maps([Panel(matrix, key_row=1)]))
+
+
+def test_the_columns_of_a_tall_picture_keep_their_names():
+    written = words(heat_map(np.ones((64, 4)), "m", columns=["x[0]", "x[1]", "x[2]", "x[3]"]))
+    assert [word for word in written if word.startswith("x[")] == ["x[0]", "x[1]", "x[2]", "x[3]"]
 
 
 # --- confusion matrices

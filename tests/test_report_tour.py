@@ -52,13 +52,13 @@ def test_the_pictures_hold_the_numbers_of_the_tour():
     matrix, vector, heads, _, hidden = (of(page, a.question) for a in seen.answers)
     assert {pretty(value, 2) for value in seen.sample.jacobian.ravel()} <= set(drawn(matrix))
     t = np.arange(10) == seen.sample.target
-    assert {pretty(value) for value in seen.sample.p - t} <= set(drawn(vector))
+    assert {pretty(value, 3) for value in seen.sample.p - t} <= set(drawn(vector))
     assert {pretty(value, 2) for value in seen.sample.jacobian.ravel()} <= set(drawn(vector))
     assert {pretty(-1 / seen.sample.p[seen.sample.target]), "g"} <= set(drawn(vector))
-    columns = np.sort(np.argsort(-np.abs(seen.comparison.x), kind="stable")[:6])
+    columns = np.sort(np.argsort(-np.abs(seen.comparison.x), kind="stable")[:4])
     for head in seen.comparison.heads:
         numbers = head.W_bar[:, columns].ravel()
-        assert {pretty(value, 3) for value in numbers} <= set(drawn(heads))
+        assert {pretty(value) for value in numbers} <= set(drawn(heads))
     for values in (seen.hidden.z_bar, seen.hidden.diagonal_only, seen.hidden.measured):
         assert {pretty(value) for value in values} <= set(drawn(hidden))
 
@@ -108,7 +108,10 @@ def test_the_words_hold_the_numbers_of_the_tour():
 def test_what_is_zero_is_counted():
     seen = tour()
     heads = of(tour_page(seen), seen.answers[2].question)
-    assert "0 of 10 with softmax, 9 of 10 with sigmoid." in heads.figures[0].caption
+    zeros = "0 of 10 with softmax, 9 of 10 with sigmoid, 0 of 10 with sigmoid-all."
+    assert zeros in heads.figures[0].caption
+    assert "p − t with softmax, L = −log" in heads.figures[0].caption
+    assert "p − t with sigmoid-all, L = Σ" in heads.figures[0].caption
     assert (
         f"raises the logit of class {seen.sample.target} and lowers 9 others"
         in heads.blocks[0].text
@@ -165,6 +168,27 @@ def test_the_tables_of_the_answers_are_folded():
         tables = [block for block in answer.blocks if isinstance(block, Table)]
         assert list(section.folds[0].blocks) == tables
         assert not any(isinstance(block, Table) for block in section.blocks)
+
+
+def test_a_table_of_some_says_of_how_many():
+    tables = [next(b for b in a.blocks if isinstance(b, Table)) for a in tour().answers]
+    for table in tables[:3]:
+        assert f"({len(table.rows)} of 10 classes, the likeliest and the target)" in table.title
+    assert f"({len(tables[4].rows)} of {tour().hidden.p.size} units" in tables[4].title
+    whole = [next(b for b in a.blocks if isinstance(b, Table)) for a in tour("iris").answers]
+    assert not any("of 3 classes" in table.title for table in whole)
+
+
+def test_what_is_compared_stands_side_by_side_on_a_wide_page():
+    seen = tour()
+    for answer in seen.answers[1:3]:
+        (figure,) = of(tour_page(seen), answer.question).figures
+        widths = [int(width) for width in re.findall(r'<svg [^>]*? width="(\d+)"', figure.svg)]
+        assert len(widths) >= 3
+        # 76rem less the margins of the page; 1.5rem between pictures.
+        assert sum(widths[:3]) + 2 * 24 <= 1152
+        if answer is seen.answers[1]:
+            assert widths[1] < 120  # one column, and no scale of colours wider than it
 
 
 def test_three_named_classes_have_a_page_as_well():

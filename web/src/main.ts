@@ -2,7 +2,7 @@
 import { patch } from "./dom.ts"
 import { answer } from "./line.ts"
 import { page, type Session } from "./page.ts"
-import { changed, decode, DEFAULT, encode, MOST_STEPS, type Patch, type State } from "./state.ts"
+import { changed, decode, DEFAULT, encode, type Patch, type State } from "./state.ts"
 
 const root = document.getElementById("explorer")!
 // In a frame the page around it has a title and a theme, and height is dear.
@@ -12,6 +12,9 @@ const still = matchMedia("(prefers-reduced-motion: reduce)")
 
 let state: State = decode(location.hash.slice(1), base)
 let session: Session = { busy: false }
+// Where a walk ends: at the steps that were last asked for, if they are no fewer than a story's.
+const goalOf = ({ steps }: State): number => Math.max(steps, DEFAULT.steps)
+let goal = goalOf(state)
 let frame = 0
 let written = 0
 
@@ -28,6 +31,7 @@ function set(change: Patch): void {
   if ("steps" in change || "view" in change) stop()
   if ("view" in change) session = { busy: false }
   show(change)
+  if ("steps" in change) goal = goalOf(state)
 }
 
 function show(change: Patch): void {
@@ -56,12 +60,12 @@ function write(): void {
 
 function play(): void {
   if (frame) return stop()
-  if (still.matches) return set({ steps: MOST_STEPS })
-  const from = state.steps >= MOST_STEPS ? 0 : state.steps
+  if (still.matches) return set({ steps: goal })
+  const from = state.steps >= goal ? 0 : state.steps
   const begin = performance.now()
   const advance = (now: number): void => {
-    const steps = Math.min(from + Math.floor(Math.max(now - begin, 0) / 40), MOST_STEPS)
-    frame = steps < MOST_STEPS ? requestAnimationFrame(advance) : 0
+    const steps = Math.min(from + Math.floor(Math.max(now - begin, 0) / 40), goal)
+    frame = steps < goal ? requestAnimationFrame(advance) : 0
     show({ steps })
   }
   frame = requestAnimationFrame(advance)

@@ -96,12 +96,15 @@ def _draw(
     """Print as large a part of the matrix as the terminal is wide."""
     from rich.text import Text
 
-    table, side = _fitting(output, outputs, matrix, row_sums)
+    table, side, ends = _fitting(output, outputs, matrix, row_sums)
+    sums = " Row sum: J·1." if ends else ""
     output.print(
         Text(title, style="bold"),
-        "Row i, column j: the slope of output i in z[j], ∂y[i]/∂z[j]. Row sum: J·1.",
+        f"Row i, column j: the slope of output i in z[j], ∂y[i]/∂z[j].{sums}",
         table,
     )
+    if not ends:
+        output.print(f"outputs y = {_tuple(outputs)}")
     if max(matrix.shape) > side:
         whole = " × ".join(map(str, matrix.shape))
         shown = f"The first {min(side, len(matrix))} × {min(side, matrix.shape[1])} entries"
@@ -113,8 +116,11 @@ def _fitting(
     outputs: npt.NDArray[np.float64],
     matrix: npt.NDArray[np.float64],
     row_sums: npt.NDArray[np.float64],
-) -> tuple[Table, int]:
-    """Return the fullest form that has room for all; else as many rows as have room."""
+) -> tuple[Table, int, bool]:
+    """Return the fullest form that has room for all; else as many rows as have room.
+
+    Its number of rows, and whether outputs and row sums stand in it, come with it.
+    """
     room, whole = output.stdout.width, max(matrix.shape)
     boundless = output.stdout.options.update(max_width=10_000)
     most = min(whole, room // _NARROWEST)
@@ -124,8 +130,8 @@ def _fitting(
     for form, side in wanted:
         table = _part(side, outputs, matrix, row_sums, **form)
         if output.stdout.measure(table, options=boundless).maximum <= room:
-            return table, side
-    return _part(1, outputs, matrix, row_sums, ends=False, figures=2), 1
+            return table, side, form["ends"]
+    return _part(1, outputs, matrix, row_sums, ends=False, figures=2), 1, False
 
 
 def _part(

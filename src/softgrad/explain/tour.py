@@ -27,6 +27,7 @@ _FOLLOWED = 3
 """As many outputs are followed: they fill a triangle."""
 _STEPS = 50
 _CHECKED_ROWS = 16
+_HEADS = ("softmax", "sigmoid", "sigmoid-all")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Tour(Result):
     training: Training
     sample: Sample
     comparison: Comparison
-    """Two heads on the last layer, for the sample."""
+    """Several heads on the last layer, for the sample."""
     followed: Followed
     """Gradient ascent on one output, from the logits of the sample's likeliest classes."""
     followed_classes: tuple[str, ...]
@@ -92,7 +93,8 @@ def take_tour(training: Training, network: Network, X: Array, y: Array) -> Tour:
         raise ValueError(mismatch("network", expected, repr(network.layers)))
     row = _most_undecided(network, X)
     sample = Sample.of(network, X[row], int(y[row]), training.classes)
-    comparison = compare(network.activations(X[row])[-3], last.W, sample.target, last.b)
+    x = network.activations(X[row])[-3]
+    comparison = compare(x, last.W, sample.target, last.b, _HEADS)
 
     likeliest = np.argsort(-sample.p, kind="stable")[:_FOLLOWED]
     start = sample.logits[likeliest]

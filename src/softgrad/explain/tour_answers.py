@@ -10,8 +10,10 @@ from softgrad.arrays import Array
 from softgrad.explain.arguments import Vector
 from softgrad.explain.compare import Comparison, HeadGradient
 from softgrad.explain.follow import Followed, Trajectory
+from softgrad.explain.heads import HEADS
 from softgrad.explain.hidden_softmax import HiddenSoftmax
-from softgrad.explain.tables import largest, milestones
+from softgrad.explain.names import public_name
+from softgrad.explain.tables import largest, milestones, part_of
 from softgrad.losses import CrossEntropy
 from softgrad.maps import softmax
 from softgrad.nn import Network
@@ -64,6 +66,11 @@ class Sample:
         """The likeliest classes, the target among them."""
         return largest(self.p, _SHOWN, always=self.target)
 
+    @property
+    def part(self) -> str:
+        """What a table's title says of the classes that it shows; "" where it shows all."""
+        return part_of(self.shown, self.p.size, "classes, the likeliest and the target")
+
     def name(self, k: int) -> str:
         """Return the name of class k, and whether it is the target."""
         return f"{self.classes[k]} (target)" if k == self.target else self.classes[k]
@@ -88,7 +95,11 @@ def why_a_matrix(sample: Sample) -> Answer:
                 f"{name} alone is raised by {_NUDGE:g}, in the row that the network is least sure "
                 f"of, and {int(moved.astype(bool).sum())} of the {K} outputs move:"
             ),
-            Table(("class", "p", "measured Δp/Δz", f"column {name} of J", "h(1 − h) alone"), rows),
+            Table(
+                ("class", "p", "measured Δp/Δz", f"column {name} of J", "h(1 − h) alone"),
+                rows,
+                f"Slopes of the outputs{sample.part}",
+            ),
             Paragraph(
                 f"h(1 − h) is the diagonal: right for 1 output, and it misses the "
                 f"{counted(K - 1, 'other')}, −p[i]·p[j], which weigh as much: the column sums to "
@@ -115,35 +126,42 @@ def how_it_becomes_a_vector(sample: Sample) -> Answer:
                 f"Jᵀ·g = p·(g − Σ g p), {K} numbers again; the {K * K} are never written down. "
                 "For L = −log p[target], g is −1/p at the target, and the product is p − t."
             ),
-            Table(("class", "p", "g = ∂L/∂p", "Jᵀ·g", "p − t"), rows),
+            Table(
+                ("class", "p", "g = ∂L/∂p", "Jᵀ·g", "p − t"),
+                rows,
+                f"What arrives and what goes on{sample.part}",
+            ),
             Paragraph(f"Largest difference between the last two columns: {number(error)}."),
         ),
     )
 
 
 def what_differs_with_sigmoid(sample: Sample, comparison: Comparison) -> Answer:
-    """Put the gradients of two heads side by side."""
-    one, other = comparison.heads
+    """Put the gradients of several heads side by side."""
     target = sample.classes[sample.target]
+    columns: dict[str, Vector] = {}
+    for head in comparison.heads:
+        outputs = public_name(HEADS[head.name].outputs)
+        columns[f"{outputs} p"] = head.outputs  # once, where two heads share them
+        columns[f"{head.name} ∂L/∂z"] = head.logits_bar
     rows = tuple(
-        (sample.name(k), one.outputs[k], one.logits_bar[k], other.outputs[k], other.logits_bar[k])
-        for k in sample.shown
+        (sample.name(k), *(values[k] for values in columns.values())) for k in sample.shown
     )
+    losses = "; ".join(f"{head.name}, {head.loss_formula}" for head in comparison.heads)
     return Answer(
         "What differs when the last layer is sigmoid?",
         (
             Paragraph(
                 "Each cell of sigmoid depends on its own logit alone. Here are the same logits and "
-                f"the same target under −log softmax(z)[{sample.target}] and "
-                f"−log σ(z)[{sample.target}]:"
+                f"the same target under several heads and losses: {losses}."
             ),
-            Table(("class", "softmax p", "∂L/∂z", "sigmoid p", "∂L/∂z"), rows),
+            Table(("class", *columns), rows, f"Outputs p and the gradient in z{sample.part}"),
             Paragraph(
                 " ".join(
                     f"With {head.name} a descent step {descent_step(head, sample.target, target)}; "
                     f"{int((~head.W_bar.any(axis=1)).sum())} of the {sample.p.size} rows of the "
                     "gradient in W are exactly zero."
-                    for head in (one, other)
+                    for head in comparison.heads
                 )
             ),
         ),
@@ -205,10 +223,9 @@ def _slope(seen: Trajectory) -> str:
 def how_it_passes_a_hidden_softmax(hidden: HiddenSoftmax) -> Answer:
     """Show δ behind a hidden softmax, in front of it, and what differences say."""
     columns = (hidden.p, hidden.p_bar, hidden.z_bar, hidden.measured, hidden.diagonal_only)
-    rows = tuple(
-        (unit, *(float(values[unit]) for values in columns))
-        for unit in largest(np.abs(hidden.z_bar), _SHOWN)
-    )
+    shown = largest(np.abs(hidden.z_bar), _SHOWN)
+    rows = tuple((unit, *(float(values[unit]) for values in columns)) for unit in shown)
+    part = part_of(shown, hidden.p.size, "units, those with the largest Jᵀ·δ")
     size = float(np.linalg.norm(hidden.z_bar))
     right, wrong = (
         float(np.linalg.norm(values - hidden.measured)) / size
@@ -222,7 +239,11 @@ def how_it_passes_a_hidden_softmax(hidden: HiddenSoftmax) -> Answer:
                 "as at any layer. The same row of data goes through a network of its own, new and "
                 f"untrained: {' → '.join(hidden.layers)}. At its first softmax:"
             ),
-            Table(("unit", "p", "δ behind", "Jᵀ·δ", "measured", "h(1 − h)·δ"), rows),
+            Table(
+                ("unit", "p", "δ behind", "Jᵀ·δ", "measured", "h(1 − h)·δ"),
+                rows,
+                f"The gradient before and behind it{part}",
+            ),
             Paragraph(
                 f"Against differences of the loss, Jᵀ·δ is off by {right:.1g} of its size, and "
                 f"h(1 − h)·δ by {100 * wrong:.0f} %."

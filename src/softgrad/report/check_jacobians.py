@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from softgrad.checker.diagnosis.jacobians import Matrix
 from softgrad.checker.jacobians import Jacobians
-from softgrad.report.heat_map import Panel, heat_maps
+from softgrad.report.heat_map import heat_maps
 from softgrad.report.page import Figure
+from softgrad.report.panels import Panel
 from softgrad.report.scales import pretty
 from softgrad.report.sentences import named
 

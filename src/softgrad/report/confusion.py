@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from softgrad.errors import mismatch
 from softgrad.report.colours import RGB, hexadecimal, sequential
 from softgrad.report.grid import draw_grid
-from softgrad.report.heat_map import MOST_WITH_NUMBERS, labelled
+from softgrad.report.panels import MOST_WITH_NUMBERS, labelled
 from softgrad.report.strongest import MOST, merge_rows, strongest
 from softgrad.report.svg import Piece, drawing, join, line_of_text, stack, tag, text
 from softgrad.report.words import width_of
@@ -70,7 +70,7 @@ def confusion_matrix(
 
     share = f"{100 * right / total:.1f} %" if total else "none"
     words = [f"{right} of {total} are right ({share})."]
-    if kept is not None:
+    if len(kept) < len(matrix):
         words.append(f"The {MOST - 1} classes with the most errors; all others are one.")
     numbers = None
     if len(small) <= MOST_WITH_NUMBERS:

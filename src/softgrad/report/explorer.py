@@ -90,12 +90,7 @@ class Explorer:
     def address(self, address: str) -> None:
         if not isinstance(address, str):
             raise TypeError(mismatch("address", "a string", repr(address)))
-        state = self._state | dict(parse_qsl(address))
-        try:
-            there = Explorer(_read(state["z"]), int(state["t"]), state["view"])
-        except (ValueError, IndexError) as error:
-            raise ValueError(mismatch("address", f"readable ({error})", repr(address))) from None
-        self._show(state | there._state)
+        self._show(self._at(address))
 
     @property
     def page(self) -> str:
@@ -131,6 +126,15 @@ class Explorer:
         """
         write_atomically(path, self.page)
 
+    def _at(self, address: str) -> dict[str, str]:
+        """Return the state at an address; raise ValueError where it cannot be shown."""
+        state = self._state | dict(parse_qsl(address))
+        try:
+            there = Explorer(_read(state["z"]), int(state["t"]), state["view"])
+        except (ValueError, IndexError) as error:
+            raise ValueError(mismatch("address", f"readable ({error})", repr(address))) from None
+        return state | there._state
+
     def _show(self, state: dict[str, str]) -> None:
         """Make a change, and let the page know."""
         self._state |= state
@@ -138,7 +142,12 @@ class Explorer:
             self.widget.address = self.address
 
     def _hear(self, change: Any) -> None:
-        self._state |= dict(parse_qsl(change["new"]))
+        try:
+            self._at(change["new"])
+        except ValueError:
+            self.widget.address = self.address  # both ends go on as they were
+            raise
+        self._state |= dict(parse_qsl(change["new"]))  # numbers as the page writes them
 
     def _repr_html_(self) -> str:
         # A frame that may run scripts and nothing else: it has no origin, no address, no cookies.

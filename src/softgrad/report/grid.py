@@ -20,7 +20,7 @@ _LINE = 18.0
 _LONGEST_LABEL = 120.0
 # Lines of text at 45 degrees are nearer to one another than along the axis.
 _TURNED_PITCH = 19.0
-# A grid without numbers is about this large, whatever its cells are.
+# A grid without numbers is about this wide and high at the most, whatever its cells are.
 _PICTURE = 384.0
 
 
@@ -49,10 +49,12 @@ def draw_grid(
     """
     n_rows, n_columns, _ = colours.shape
     if numbers is None:
-        cell_width = cell_height = min(26.0, max(6.0, _PICTURE / max(n_rows, n_columns)))
+        cell_width, cell_height = (min(26.0, max(6.0, _PICTURE / n)) for n in (n_columns, n_rows))
         cells = png.image(colours, 0, 0, n_columns * cell_width, n_rows * cell_height)
     else:
-        cell_width = max(40.0, 10 + max(number_width, widest(numbers)))
+        number_width = max(number_width, widest(numbers))
+        # A little more, where labels are level then.
+        cell_width = max(40.0, number_width + 6, min(number_width + 10, columns.widest + 4))
         cell_height = _ROW_HEIGHT
         cells = _numbered(colours, numbers, cell_width, cell_height)
 

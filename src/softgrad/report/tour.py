@@ -142,13 +142,13 @@ def _which_head(tour: Tour) -> str:
     place = tour.sample.target
     target = named(tour.sample.classes[place])
     steps = [
-        f"With {head.name} a step {descent_step(head, place, target)}."
+        f"With {head.name}, {head.loss_formula}, a step {descent_step(head, place, target)}."
         for head in tour.comparison.heads
     ]
     return (
-        "Which rows of the last layer's weights learn anything. The loss is −log of the output "
-        f"of the right class, {target}, for either head. {' '.join(steps)} Each cell of sigmoid "
-        "depends on its own logit; all cells of softmax share one sum."
+        f"Which rows of the last layer's weights learn anything. {' '.join(steps)} All cells of "
+        "softmax share one sum; each cell of sigmoid depends on its own logit, and learns where "
+        "the loss reads it."
     )
 
 

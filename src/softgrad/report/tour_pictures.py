@@ -14,9 +14,10 @@ from softgrad.explain.tables import largest
 from softgrad.explain.tour import Tour
 from softgrad.maps import softmax
 from softgrad.report.colours import FOLLOWED, SIGMOID, SUM
-from softgrad.report.heat_map import Panel, heat_map, heat_maps
+from softgrad.report.heat_map import heat_map, heat_maps
 from softgrad.report.lines import Line, line_chart
 from softgrad.report.page import Figure
+from softgrad.report.panels import Panel
 from softgrad.report.scales import pretty
 from softgrad.report.sentences import course, named
 from softgrad.report.simplex import Path, simplex
@@ -36,7 +37,7 @@ __all__ = [
 DIAGONAL = "h(1\u00a0−\u00a0h)"
 """Kept on one line."""
 _COLUMNS = 6
-"""As many columns of a gradient in W are drawn."""
+"""As many columns of a gradient in W are drawn, and fewer where more than two stand abreast."""
 
 
 def jacobian_figure(tour: Tour) -> Figure:
@@ -85,8 +86,8 @@ def product_figure(tour: Tour) -> Figure:
     # Each on a scale of its own: g is large where p is small.
     svg = join(
         heat_map(sample.jacobian[np.ix_(order, order)], "The matrix Jᵀ", names, names),
-        heat_map(g[order, None] + 0.0, "times g", names, ["g"]),
-        heat_map(columns[order], "is Jᵀ·g", names, ["Jᵀ·g", "p − t", "p", "t"]),
+        heat_map(g[order, None] + 0.0, "times g", names, ["g"], scale=False),
+        heat_map(columns[order], "is Jᵀ·g", names, ["Jᵀ·g", "p − t", "p", "t"], figures=3),
     )
     gap = float(np.abs(columns[:, 0] - columns[:, 1]).max())
     same = "exactly the same" if gap == 0 else f"the same, up to {pretty(gap, 2)}"
@@ -105,30 +106,47 @@ def heads_figure(tour: Tour) -> Figure:
     """Draw the gradients in W of all heads on one colour scale."""
     comparison, sample = tour.comparison, tour.sample
     K, D = comparison.W.shape
+    C = len(_columns(comparison))
     zeros = [
         f"{int((~head.W_bar.any(axis=1)).sum())} of {K} with {head.name}"
         for head in comparison.heads
     ]
-    part = f" Drawn are {_COLUMNS} of {D} columns, those with the largest inputs."
+    formulas = [
+        f"{head.gradient_formula} with {head.name}, L = {head.loss_formula}"
+        for head in comparison.heads
+    ]
+    part = f" Drawn are {C} of {D} columns, those with the largest inputs."
     return Figure(
         draw_heads(comparison, [sample.name(k) for k in range(K)]),
-        f"The gradient of −log p({named(sample.classes[sample.target])}) in the last layer's "
-        "weights, for two heads on the same row, in the same colours: a step moves orange weights "
-        "down and blue ones up. All outputs of softmax share one sum; a cell of sigmoid depends on "
-        "its own logit alone. Rows that are zero exactly, in every "
-        f"column: {', '.join(zeros)}.{part * (_COLUMNS < D)}",
+        f"The gradient in the last layer's weights that {len(comparison.heads)} heads send for the "
+        f"same row, whose class is {named(sample.classes[sample.target])}, in the same colours: a "
+        "step moves orange weights down and blue ones up. Row k is ∂L/∂z[k] times the input, and "
+        f"∂L/∂z is {'; '.join(formulas)}. Rows that are zero exactly, in every "
+        f"column: {', '.join(zeros)}.{part * (C < D)}",
     )
 
 
 def draw_heads(comparison: Comparison, names: Sequence[str]) -> Markup:
     """Draw the gradients in W of all heads, in the columns with the largest inputs."""
-    columns = largest(np.abs(comparison.x), _COLUMNS)
+    columns = _columns(comparison)
     labels = [f"x[{j}]" for j in columns]
     panels = [
-        Panel(head.W_bar[:, columns], f"{head.name} head", names, labels, "row of W")
+        Panel(
+            head.W_bar[:, columns],
+            f"{head.name} head",
+            names,
+            labels,
+            "row of W",
+            key_row=comparison.target,
+        )
         for head in comparison.heads
     ]
     return heat_maps(panels)
+
+
+def _columns(comparison: Comparison) -> list[int]:
+    abreast = max(2, len(comparison.heads))
+    return largest(np.abs(comparison.x), 2 * _COLUMNS // abreast)
 
 
 def followed_figures(tour: Tour) -> tuple[Figure, ...]:

@@ -14,6 +14,8 @@ export interface Bars {
   readonly tone: "plain" | "probability" | "gradient"
   readonly label: (k: number) => string
   readonly python?: (k: number) => string
+  /** What stands under a bar, in small print: how its value came about. */
+  readonly how?: (k: number) => string
   /** Where a thin line marks a value of all rows. */
   readonly mark?: number
   readonly figures?: number
@@ -35,6 +37,7 @@ export function bars(column: Bars): Description {
       h("span", { class: "name" }, column.label(k)),
       column.drag ? slider(column, k, column.drag) : track(column, k),
       h("span", { class: "value" }, number(value, column.python?.(k), column.figures)),
+      column.how && h("span", { class: "how" }, column.how(k)),
     ),
   )
   return h(
@@ -45,10 +48,11 @@ export function bars(column: Bars): Description {
 }
 
 /** The column of softmax's outputs, which the programs call p. */
-export const probabilities = (p: Vector): Description =>
+export const probabilities = (p: Vector, how?: Bars["how"]): Description =>
   bars({
     title: "Probabilities",
     values: p,
+    how,
     limit: 1,
     signed: false,
     tone: "probability",

@@ -3,7 +3,7 @@ import { chart } from "../draw/chart.ts"
 import { button, choice, figure, number, range } from "../draw/parts.ts"
 import { h, type Description } from "../dom.ts"
 import { OBJECTIVES, path, sum, type ObjectiveName, type Point } from "../maths.ts"
-import { pretty, tuple } from "../numbers.ts"
+import { listed, pretty, tuple } from "../numbers.ts"
 import { array, float, program } from "../python.ts"
 import { MOST_STEPS, type State } from "../state.ts"
 import { plane, three, triangle } from "./planes.ts"
@@ -16,6 +16,14 @@ const NAMES: readonly (readonly [ObjectiveName, string])[] = [
   ["sum", "the sum of all"],
   ["entropy", "entropy"],
 ]
+
+/** What is followed, with the target's own number. */
+function formula(state: State): string {
+  const { classes, t } = three(state)
+  return OBJECTIVES[state.objective].formula(classes[t])
+}
+
+const among = (state: State): string => listed("class", three(state).classes)
 
 function walked(state: State): Point[] {
   const { z, t } = three(state)
@@ -65,27 +73,28 @@ export const follow: View = {
     if (state.z.length < 3) return "The triangle needs three classes: add one to the logits."
     const points = walked(state)
     const [first, last] = [points[0], points[points.length - 1]]
-    const formula = OBJECTIVES[state.objective].formula(three(state).t)
-    const only = state.z.length > 3 ? "Of the classes the first three alone are followed. " : ""
+    const what = formula(state)
+    const only =
+      state.z.length > 3 ? `Only ${among(state)} of ${state.z.length} are followed. ` : ""
     if (first.size === 0)
-      return `${only}The gradient of ${formula} is exactly zero, so nothing moves: it stays ${pretty(first.value)}.`
+      return `${only}The gradient of ${what} is exactly zero, so nothing moves: it stays ${pretty(first.value)}.`
     if (!state.steps)
-      return `${only}The gradient of ${formula} at the start has the size ${pretty(first.size)}. Press play.`
+      return `${only}The gradient of ${what} at the start has the size ${pretty(first.size)}. Press play.`
     const verb = last.value > first.value ? "rises" : "falls"
     const peak = Math.max(...points.map(({ size }) => size))
     const faded =
       last.size < 0.1 * peak
         ? `; the gradient dies on the way, from ${pretty(peak, 3)} at its largest to ${pretty(last.size, 3)}`
         : ""
-    return `${only}In ${state.steps} steps ${formula} ${verb} from ${pretty(first.value)} to ${pretty(last.value)}${faded}. p ends at ${tuple(last.p, 3)}; the mean of the logits stays ${pretty(Number((sum(last.z) / 3).toFixed(9)))}.`
+    return `${only}In ${state.steps} steps ${what} ${verb} from ${pretty(first.value)} to ${pretty(last.value)}${faded}. p ends at ${tuple(last.p, 3)}; the mean of the logits stays ${pretty(Number((sum(last.z) / 3).toFixed(9)))}.`
   },
   python(state) {
     const { z, t } = three(state)
-    const at = [`z = ${array(z)}`]
+    const at = [`z = ${array(z)}${state.z.length > 3 ? `  # ${among(state)}` : ""}`]
     if (state.objective === "squared-error") {
       return program(
         ...at,
-        `t = np.eye(3)[${t}]`,
+        `t = np.eye(len(z))[${t}]`,
         `for step in range(${state.steps}):`,
         "    p, J = sg.softmax.linearize(z)",
         `    z = z - ${float(state.lr)} * J.rmv(p - t)`,
@@ -147,6 +156,7 @@ export const follow: View = {
 
 function ends(points: readonly Point[], state: State): Description {
   const [first, last] = [points[0], points[points.length - 1]]
+  const { classes } = three(state)
   const row = (name: string, from: number, to: number, python?: string): Description =>
     h(
       "tr",
@@ -156,7 +166,7 @@ function ends(points: readonly Point[], state: State): Description {
       h("td", {}, number(to, python)),
     )
   const rows = (["z", "p"] as const).flatMap((letter) =>
-    first[letter].map((x, k) => row(`${letter}[${k}]`, x, last[letter][k], `${letter}[${k}]`)),
+    first[letter].map((x, k) => row(`${letter}[${classes[k]}]`, x, last[letter][k], `${letter}[${k}]`)),
   )
   return h(
     "table",
@@ -179,12 +189,7 @@ function ends(points: readonly Point[], state: State): Description {
       ...rows,
       // One output stands above already.
       state.objective !== "output" &&
-        row(
-          OBJECTIVES[state.objective].formula(three(state).t),
-          first.value,
-          last.value,
-          state.steps ? "value" : undefined,
-        ),
+        row(formula(state), first.value, last.value, state.steps ? "value" : undefined),
       row("size of the gradient", first.size, last.size),
     ),
   )

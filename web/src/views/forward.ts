@@ -14,6 +14,21 @@ function computed(state: State): InFormat {
   return exact(state) ? { ...seen, p: softmax(z) } : seen
 }
 
+/** How far below the largest logit each one is. */
+function gaps({ shifted }: InFormat): number[] {
+  const m = Math.max(...shifted)
+  return shifted.map((x) => (x === m ? 0 : m - x)) // ∞ − ∞ is no number
+}
+
+/** What a difference of logits has become: a factor between the likeliest class and the next. */
+function factor(seen: InFormat): string {
+  const below = gaps(seen)
+  const gap = Math.min(...below.filter((d) => d > 0))
+  const [top, next] = [seen.p[below.indexOf(0)], seen.p[below.indexOf(gap)]]
+  if (!next) return ""
+  return `, ${pretty(top / next)} times as likely as class ${below.indexOf(gap)}, whose logit is ${pretty(gap)} less`
+}
+
 const exact = (state: State): boolean => state.format === "float64" && state.subtract
 
 const DTYPE = {
@@ -27,10 +42,10 @@ export const forward: View = {
   name: "forward",
   tab: "Forward",
   title: "What does softmax do to logits?",
-  lead: "It takes their exponentials and divides by the sum. Only differences of logits count, so the largest may be subtracted first, and must be: an exponential overflows.",
+  lead: "It takes their exponentials and divides by the sum: a difference of logits becomes a factor of probabilities. Only differences count, so the largest may be subtracted first, and must be: an exponential overflows.",
   presets: [
     {
-      name: "A calm row",
+      name: "1 more is e times as likely",
       state: () => ({ z: [2, 1, 0], shift: 0, format: "float64", subtract: true }),
     },
     {
@@ -64,11 +79,14 @@ export const forward: View = {
       "The factor exp(50) stands in every exponential and in their sum, and cancels. That is why subtracting the largest logit is allowed.",
   },
   summary(state) {
-    const { exponentials, total, p } = computed(state)
+    const seen = computed(state)
+    const { exponentials, total, p } = seen
     const shift = state.shift ? ` after ${pretty(state.shift)} was added to every logit` : ""
     const where = exact(state)
       ? ""
       : ` in ${state.format}${state.subtract ? "" : ", without subtracting the maximum"}`
+    if (seen.shifted.some(Number.isNaN))
+      return `Broken${where}: a logit is itself too large for it, and ∞ − ∞ is no number.`
     if (p.some(Number.isNaN)) {
       const why = total === 0 ? "every exponential is 0, and 0/0 is no number" : "∞/∞ is no number"
       const end = total === 0 ? "" : `: exp overflows past ${pretty(overflowsAt(state.format))}`
@@ -81,7 +99,7 @@ export const forward: View = {
       top.length === p.length
         ? "all classes are equally likely"
         : `${listed("class", top)} ${top.length > 1 ? "are" : "is"} likeliest`
-    return `p = ${tuple(p)}${where}${shift}: ${who}, and the probabilities sum to ${pretty(p.reduce((a, b) => a + b))}.`
+    return `p = ${tuple(p)}${where}${shift}: ${who}${factor(seen)}. The probabilities sum to ${pretty(p.reduce((a, b) => a + b))}.`
   },
   python(state) {
     const shift = state.shift ? ` + ${float(state.shift)}` : ""
@@ -101,7 +119,20 @@ export const forward: View = {
   },
   body(state, { set }) {
     const z = plus(state.z, state.shift)
-    const { exponentials, p } = computed(state)
+    const seen = computed(state)
+    const { exponentials, total, p } = seen
+    const below = gaps(seen)
+    const largest = exponentials[below.indexOf(0)]
+    const sunk = (gap: number): string => {
+      if (Number.isNaN(gap)) return ""
+      return gap ? `${pretty(gap)} below the largest` : "the largest"
+    }
+    const shrunk = (e: number): string => {
+      if (Number.isNaN(e)) return ""
+      if (e === Infinity) return "overflow"
+      if (e === 0) return `too small for ${state.format}`
+      return e === largest ? "the largest" : `the largest ÷ ${pretty(largest / e)}`
+    }
     const top = limitOf(exponentials, 1)
     return [
       h(
@@ -118,12 +149,13 @@ export const forward: View = {
             tone: "plain",
             label: (k) => `z[${k}]`,
             python: exact(state) ? (k) => `z[${k}]` : undefined,
+            how: (k) => sunk(below[k]),
           }),
         ),
         figure(
           state.subtract ? "exp(z − max z)" : "exp(z)",
           state.subtract
-            ? "The largest is exactly 1."
+            ? "The largest is exactly 1. Each 1 less in z divides by e = 2.718, wherever z stands."
             : `In ${state.format} it overflows past z = ${pretty(overflowsAt(state.format))}.`,
           bars({
             title: "Exponentials",
@@ -133,12 +165,15 @@ export const forward: View = {
             tone: "plain",
             label: (k) => `e[${k}]`,
             python: exact(state) ? undefined : (k) => `e[${k}]`,
+            how: (k) => shrunk(exponentials[k]),
           }),
         ),
         figure(
           "Probabilities p",
           "Each exponential divided by their sum.",
-          probabilities(p),
+          probabilities(p, (k) =>
+            Number.isNaN(total) ? "" : `= ${pretty(exponentials[k])} ÷ ${pretty(total)}`,
+          ),
         ),
       ),
       h(

@@ -19,9 +19,10 @@ import { pretty, tuple } from "../numbers.ts"
 import type { State } from "../state.ts"
 import type { Page } from "./view.ts"
 
-/** The triangle has three corners: the first three classes, and a target among them. */
-export function three(state: State): { z: Vector; t: number } {
-  return { z: state.z.slice(0, 3), t: Math.min(state.t, 2) }
+/** The triangle has three corners: classes 0 and 1, and the target; class 2 where it is one of them. */
+export function three(state: State): { classes: readonly number[]; z: Vector; t: number } {
+  const classes = [0, 1, Math.max(state.t, 2)].filter((k) => k < state.z.length)
+  return { classes, z: classes.map((k) => state.z[k]), t: classes.indexOf(state.t) }
 }
 
 /** The direction of a step at z. */
@@ -55,11 +56,12 @@ export function triangle(state: State, points: readonly Point[], { set }: Page):
     [0, 1, 0],
     [0, 0, 1],
   ].map((p) => toPixels(inTriangle(p)))
+  const name = (place: number): string => `p[${three(state).classes[place]}] = 1`
   const ground = [
     h("path", { class: "side", d: `M${low}L${right}L${top}Z` }),
-    corner(`p[0] = 1`, low[0], low[1] + 20),
-    corner(`p[1] = 1`, right[0], right[1] + 20),
-    corner("p[2] = 1", top[0], top[1] - 14),
+    corner(name(0), low[0], low[1] + 20),
+    corner(name(1), right[0], right[1] + 20),
+    corner(name(2), top[0], top[1] - 14),
   ]
   const p = points[0].p
   return figure(
@@ -115,12 +117,13 @@ export function plane(state: State, points: readonly Point[], { set }: Page): De
     const length = size / norm([a, b])
     return h("path", { class: "ray", d: `M${x} ${y}l${a * length} ${-b * length}` })
   })
+  const name = (place: number): string => `z[${three(state).classes[place]}] largest`
   const ground: Child[] = [
     h("rect", { class: "side", x: 0.5, y: 0.5, width: size - 1, height: height - 1, rx: 6 }),
     ...rays,
-    corner("z[0] largest", 52, height - 14),
-    corner("z[1] largest", size - 52, height - 14),
-    corner("z[2] largest", size / 2, 20),
+    corner(name(0), 52, height - 14),
+    corner(name(1), size - 52, height - 14),
+    corner(name(2), size / 2, 20),
   ]
   return figure(
     "Logits",
@@ -147,10 +150,12 @@ export function plane(state: State, points: readonly Point[], { set }: Page): De
 const corner = (text: string, x: number, y: number): Description =>
   h("text", { x, y, "text-anchor": "middle" }, text)
 
-/** The logits with other first three: two decimals, but that their sum stays what it was. */
+/** The logits with another three: two decimals, but that their sum stays what it was. */
 function moved(state: State, z: Vector): number[] {
-  const total = sum(three(state).z)
+  const { classes, z: before } = three(state)
+  const total = sum(before)
   const by = (total - sum(z)) / 3
   const [a, b] = z.map((x) => Number((x + by).toFixed(2)))
-  return [a, b, Number((total - a - b).toPrecision(12)), ...state.z.slice(3)]
+  const after = [a, b, Number((total - a - b).toPrecision(12))]
+  return state.z.map((x, k) => after[classes.indexOf(k)] ?? x)
 }

@@ -40,6 +40,8 @@ def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
         matplotlib is not installed.
     TypeError
         `ax` is something else.
+    ValueError
+        They are polar, or another projection, or have three dimensions.
     """
     try:
         from matplotlib import pyplot
@@ -52,6 +54,9 @@ def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
         return made
     if not isinstance(ax, Axes):
         raise TypeError(mismatch("ax", "axes of matplotlib", type(ax).__name__))
+    # On others straight lines bend, and points outside of a range vanish.
+    if not ax.transData.is_separable or hasattr(ax, "zaxis"):
+        raise ValueError(mismatch("ax", "axes with straight, upright x and y", ax.name))
     return ax
 
 

@@ -24,7 +24,7 @@ _PARTS = 15
 _LENGTH = 0.72 / _PARTS
 _STILL = 1e-12
 _PALEST = 0.3
-"""The share of the scale's blue that a speed of 0 has: near-white would not be seen."""
+"""The share of the scale's blue that is nearest to white: less would not be seen on white."""
 
 
 def plot_simplex_field(
@@ -68,7 +68,8 @@ def plot_simplex_field(
     TypeError
         `index` or `weights` is missing or not of use, or `ax` is something else.
     ValueError
-        There is no such objective, or there are not three labels or weights.
+        There is no such objective, there are not three labels or weights, or `ax` is polar or of
+        another projection.
     IndexError
         There is no such output.
 
@@ -114,15 +115,12 @@ def _velocity(goal: Objective, p: NDArray[np.float64]) -> NDArray[np.float64]:
 def _draw_arrows(
     ax: Axes, start: NDArray[np.float64], along: NDArray[np.float64], speed: NDArray[np.float64]
 ) -> None:
-    from matplotlib.colors import ListedColormap
-
-    blues = ListedColormap(sequential(np.linspace(_PALEST, 1, 256)) / 255)
     along = along / np.linalg.norm(along, axis=1, keepdims=True) * _LENGTH
     arrows = ax.quiver(
         *(start - along / 2).T,
         *along.T,
         speed,
-        cmap=blues,
+        cmap=_blues(ax),
         clim=(0, float(speed.max())),
         angles="xy",
         scale_units="xy",
@@ -137,3 +135,13 @@ def _draw_arrows(
     bar = ax.figure.colorbar(arrows, ax=ax, shrink=0.6, pad=0.02)
     bar.set_label("speed of p", **SMALL)
     bar.outline.set_visible(False)
+
+
+def _blues(ax: Axes) -> Any:
+    """Return colours from slow to fast: away from the page's, whether it is white or black."""
+    from matplotlib.colors import ListedColormap, to_rgba
+
+    *page, opacity = to_rgba(ax.figure.get_facecolor())
+    is_dark = opacity * (1 - np.mean(page)) > 0.5
+    shares = np.linspace(_PALEST, 1, 256)
+    return ListedColormap(sequential(shares[::-1] if is_dark else shares) / 255)

@@ -10,7 +10,7 @@ import numpy as np
 from softgrad.errors import mismatch
 from softgrad.explain import Comparison
 from softgrad.explain.tables import largest
-from softgrad.report.heat_map import Panel, reduce_panel
+from softgrad.report.panels import Panel, reduce_panels
 from softgrad.report.plots.canvas import PLAIN, SMALL, axes_or_new, one_each, with_notes
 from softgrad.report.plots.cells import draw_cells, draw_scale, label_cells, size_of
 
@@ -34,7 +34,7 @@ def plot_heads(
 
     A step of descent lowers orange weights and raises blue ones. Of more than six columns those
     with the largest inputs are drawn; of more than 64 classes the 63 with the largest gradients,
-    and the sum of all others. The picture says both.
+    and the sum of all others; the picture says both. Of more than 12 classes the target is first.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def plot_heads(
     TypeError
         `comparison` or `ax` is something else.
     ValueError
-        There is not one label a class.
+        There is not one label a class, or `ax` is polar or of another projection.
 
     Examples
     --------
@@ -75,7 +75,8 @@ def plot_heads(
     features = largest(np.abs(comparison.x), _COLUMNS)
     C = len(features)
     side_by_side = np.concatenate([h.W_bar[:, features] for h in comparison.heads], axis=1)
-    small = reduce_panel(Panel(side_by_side, "", names))  # [K, H·C]
+    panel = Panel(side_by_side, "", names, key_row=comparison.target)  # [K, H·C]
+    (small,) = reduce_panels([panel])
     written = [small.numbers and [row[h * C :][:C] for row in small.numbers] for h in range(H)]
 
     ax = axes_or_new(ax, *size_of(len(small.matrix), H * C, numbers=small.numbers is not None))

@@ -12,7 +12,7 @@ from softgrad.errors import mismatch
 from softgrad.explain.names import public_name
 from softgrad.linear import AbstractLinearMap
 from softgrad.maps import AbstractMap, softmax
-from softgrad.report.heat_map import Panel, reduce_panel
+from softgrad.report.panels import Panel, reduce_panels
 from softgrad.report.plots.canvas import PLAIN, SMALL, axes_or_new, with_notes
 from softgrad.report.plots.cells import draw_cells, draw_scale, label_cells, size_of
 
@@ -56,8 +56,8 @@ def plot_jacobian(
     TypeError
         `f` is no map, `at` is not of real numbers, or `ax` is something else.
     ValueError
-        `at` has another number of axes, is empty, or of logits whose Jacobian is not finite, or
-        there is not one label a class.
+        `at` has another number of axes, is empty, or of logits whose Jacobian is not finite; there
+        is not one label a class; or `ax` is polar or of another projection.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def plot_jacobian(
     for count in matrix.shape:
         if labels is not None and len(labels) != count:
             raise ValueError(mismatch("labels", f"{count} labels", len(labels)))
-    small = reduce_panel(Panel(matrix, "", labels, labels))
+    (small,) = reduce_panels([Panel(matrix, "", labels, labels)])
     R, C = small.matrix.shape
     ax = axes_or_new(ax, *size_of(R, C, numbers=small.numbers is not None))
     mesh = draw_cells(ax, small.matrix, small.numbers, small.limit)

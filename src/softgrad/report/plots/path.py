@@ -52,7 +52,7 @@ def plot_path(paths: Any, *, labels: Sequence[str] | None = None, ax: Axes | Non
         A path or `ax` is something else.
     ValueError
         There is no path; they are no probabilities of three classes or more, or not of the same
-        classes; or there is not one label a class.
+        classes; there is not one label a class; or `ax` is polar or of another projection.
 
     Examples
     --------

@@ -53,7 +53,7 @@ def plot_training(training: Any, what: str | None = None, *, ax: Axes | None = N
     TypeError
         `training` or `ax` is something else.
     ValueError
-        There is no record, or `what` is not recorded.
+        There is no record, `what` is not recorded, or `ax` is polar or of another projection.
 
     Examples
     --------
