@@ -70,6 +70,17 @@ def test_maps(name: str, dtype: torch.dtype, launches: list[Launch]) -> None:
     assert bool(launches) == has_kernels
 
 
+@dtypes
+@pytest.mark.parametrize("name", MAPS)
+def test_rows_without_classes(name: str, dtype: torch.dtype, launches: list[Launch]) -> None:
+    f, z = getattr(sg, name), empty(N, 0, dtype=dtype)
+    y, J = f.linearize(z)
+    bar = f.vjp(z, y)
+    assert {part.device.type for part in (y, f(z), J.mv(z), bar, f.jvp(z, z))} == {"meta"}
+    differentiated(f, z)
+    assert not launches
+
+
 LOSSES: dict[str, Any] = {
     "plain": sg.cross_entropy,
     "none": sg.CrossEntropy(reduction="none"),
