@@ -67,7 +67,7 @@ CASES = [
     *itertools.product(["labels"], SETTINGS),
     *itertools.product(["ignored", "weighted", "top-k"], ["plain", "all"]),
 ]
-CASES += [("dense", "plain")]
+CASES += [("dense", "plain"), ("dense", "all")]
 
 
 @dtypes

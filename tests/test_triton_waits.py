@@ -118,6 +118,18 @@ def test_autograd_launches_one_kernel_for_value_and_gradient(
     assert len(launches) == 1
 
 
+@pytest.mark.parametrize(
+    ("K", "k", "together"),
+    [(131072, 1, 1), (131072, 5, 8), (4096, 64, 64), (4096, 900, 64), (2, 9, 2)],
+)
+def test_classes_with_a_target_are_seen_together(
+    K: int, k: int, together: int, launches: list[Launch]
+) -> None:
+    y = sg.TopK(empty(N, k, dtype=torch.int64), empty(N, k))
+    sg.cross_entropy.value_and_gradient(empty(N, K), y)
+    assert [one.arguments["Q"] for one in launches] == [together]
+
+
 def test_float16_gradients_are_made_of_what_comes_in(launches: list[Launch]) -> None:
     """Of a loss that was scaled up for them: they are not there without the factor."""
     z, _, labels = rows(torch.float16)
@@ -187,6 +199,29 @@ def test_the_head(case: str, dtype: torch.dtype, launches: list[Launch]) -> None
     head.hvp(x, W, y, bias, x_dot=x, W_dot=W, **options)
     differentiated(lambda x, W, bias: head.value(x, W, y, bias, **options), x, W, bias)
     assert bool(launches) == (dtype != torch.float64)
+
+
+LARGE = {
+    "labels": {},
+    "smoothed": {"label_smoothing": 0.1},
+    "dense": {},
+    "dense, smoothed": {"label_smoothing": 0.1},
+    "top-k": {},
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_a_chunk_is_one_launch_that_fills_a_gpu(case: str, launches: list[Launch]) -> None:
+    rows, classes = 8192, 131072
+    x, W = (empty(n, 4096, dtype=torch.bfloat16) for n in (rows, classes))
+    y: Any = empty(rows, dtype=torch.int64)
+    if "dense" in case:
+        y = empty(rows, classes, dtype=torch.bfloat16)
+    if case == "top-k":
+        y = sg.TopK(empty(rows, 3, dtype=torch.int64), empty(rows, 3))
+    sg.LinearCrossEntropy(**LARGE[case]).value_and_gradient(x, W, y)
+    assert len(launches) == 11
+    assert min(one.programs for one in launches) > 500
 
 
 @dtypes

@@ -25,7 +25,7 @@ from softgrad.kernels.triton import softmax as maps
 from softgrad.kernels.triton.arithmetic import two_diff
 from softgrad.kernels.triton.launch import OPTIONS, Shape
 
-NUMBERS = {"beta", "beta_low", "cap", "zeta", "zeta_low", "share"}
+NUMBERS = {"beta", "beta_low", "cap", "zeta", "zeta_low", "keep", "share"}
 SINGLE = {"masses", "fixed", "class_weights", "factors", "losses"}
 ARRAYS = {"x", "v", "out", "q", "q_dot", "p", "y_bar", "t"}
 ALIGNED = [["tt.divisibility", 16]]
@@ -34,11 +34,13 @@ TOO_LONG = 65536
 
 PLAIN = {"TEMPERED": False, "CAPPED": False, "ALIASED": False}
 ALIASED = {"ALIASED": True}
-LABELS = {"ONES": True, "SMOOTHED": False, "WEIGHTED": False, "GRADIENT": True}
-EVERYTHING = dict.fromkeys(("TEMPERED", "CAPPED", "ALIASED", *LABELS), True) | {"ONES": False}
+FLAGS = {"ONES": True, "SMOOTHED": False, "WEIGHTED": False, "GRADIENT": True}
+LABELS = FLAGS | {"Q": 1}
+TOP_K = FLAGS | {"Q": 64, "ONES": False}
+EVERYTHING = dict.fromkeys((*PLAIN, *FLAGS), True) | {"Q": 1, "ONES": False}
 
 
-def cases() -> Iterator[tuple[str, Any, int, str, str, dict[str, bool]]]:
+def cases() -> Iterator[tuple[str, Any, int, str, str, dict[str, int]]]:
     """Yield a name, a kernel, classes, the dtypes of arguments and result, and constants."""
     for K in (16, 1024, 16384, 131072):
         for dtype in ("bf16", "fp32"):
@@ -47,7 +49,9 @@ def cases() -> Iterator[tuple[str, Any, int, str, str, dict[str, bool]]]:
     head = PLAIN | LABELS | ALIASED
     yield "head", losses.cross_entropy, 131072, "fp32", "bf16", head
     yield "everything", losses.cross_entropy, 131072, "fp32", "bf16", EVERYTHING
-    dense = PLAIN | {"GRADIENT": True}
+    yield "top-k", losses.cross_entropy, 1024, "bf16", "bf16", PLAIN | TOP_K
+    yield "top-k", losses.cross_entropy, 131072, "bf16", "bf16", PLAIN | TOP_K
+    dense = PLAIN | {"GRADIENT": True, "SMOOTHED": True, "WEIGHTED": True}
     yield "dense", losses.cross_entropy_dense, 131072, "fp32", "fp32", dense
     yield "dense head", losses.cross_entropy_dense, 131072, "fp32", "bf16", dense | ALIASED
     yield "log_softmax", maps.log_softmax, 131072, "fp16", "fp16", {"TEMPERED": True}
@@ -57,7 +61,7 @@ def cases() -> Iterator[tuple[str, Any, int, str, str, dict[str, bool]]]:
         yield name, getattr(products, name), 131072, "fp32", "fp32", {}
 
 
-def compiled(kernel: Any, K: int, dtype: str, result: str, flags: dict[str, bool]) -> Any:
+def compiled(kernel: Any, K: int, dtype: str, result: str, flags: dict[str, int]) -> Any:
     """Compile for arrays in C order whose rows are aligned."""
     shape = Shape.of(K)
     constants = flags | {"R": shape.R, "B": shape.B, "WHOLE": shape.whole}

@@ -14,7 +14,17 @@ import torch
 from softgrad.arithmetic import two_inverse
 from softgrad.arrays import Array
 
-__all__ = ["OPTIONS", "Rows", "Shape", "as_rows", "beta_of", "in_two_parts", "launch", "room_for"]
+__all__ = [
+    "OPTIONS",
+    "Rows",
+    "Shape",
+    "as_rows",
+    "beta_of",
+    "in_two_parts",
+    "launch",
+    "listed_at_a_time",
+    "room_for",
+]
 
 WHOLE = 16384
 """The most classes of a row that a program holds at once: 32 numbers for each of 512 threads."""
@@ -24,6 +34,9 @@ TILE = 8192
 
 LEAST = 1024
 """Numbers of a program at least, of several short rows."""
+
+PAIRS = 4096
+"""The most pairs of classes with a target that a program compares at a time."""
 
 OPTIONS = {"enable_fp_fusion": False}
 """How kernels are compiled: an fma that nobody wrote would give β(x − m) another error."""
@@ -52,6 +65,14 @@ class Shape(NamedTuple):
     def warps(self) -> int:
         """Return warps such that a thread has 16 numbers, or 32 of the longest rows."""
         return min(16, max(4, self.R * self.B // 512))
+
+
+def listed_at_a_time(k: int, K: int) -> int:
+    """Return how many of each row's k classes with a target a program sees at a time."""
+    R, Q = Shape.of(K).R, 1
+    while k > Q and R * (2 * Q) ** 2 <= PAIRS:
+        Q *= 2
+    return Q
 
 
 class Rows(NamedTuple):
