@@ -130,6 +130,17 @@ def test_classes_with_a_target_are_seen_together(
     assert [one.arguments["Q"] for one in launches] == [together]
 
 
+@pytest.mark.parametrize(
+    ("K", "pitch", "step"),
+    [(1000, 1000, 8), (1024, 1024, 8), (130, 130, 2), (50, 1000, 2), (64, 65, 1)],
+)
+def test_a_kernel_knows_what_rows_are_multiples_of(
+    K: int, pitch: int, step: int, launches: list[Launch]
+) -> None:
+    sg.softmax(empty(N, pitch)[:, :K])
+    assert [one.arguments["STEP"] for one in launches] == [step]
+
+
 def test_float16_gradients_are_made_of_what_comes_in(launches: list[Launch]) -> None:
     """Of a loss that was scaled up for them: they are not there without the factor."""
     z, _, labels = rows(torch.float16)
@@ -199,6 +210,13 @@ def test_the_head(case: str, dtype: torch.dtype, launches: list[Launch]) -> None
     head.hvp(x, W, y, bias, x_dot=x, W_dot=W, **options)
     differentiated(lambda x, W, bias: head.value(x, W, y, bias, **options), x, W, bias)
     assert bool(launches) == (dtype != torch.float64)
+
+
+def test_rows_of_the_head_s_buffer_are_aligned(launches: list[Launch]) -> None:
+    x, W, _ = layer(torch.bfloat16)
+    sg.linear_cross_entropy.value_and_gradient(x, W, targets("labels"))
+    (one,) = launches
+    assert (one.arguments["x_stride"], one.arguments["out_stride"]) == (144, 288)
 
 
 LARGE = {

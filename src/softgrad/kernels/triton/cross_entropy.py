@@ -14,13 +14,14 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from softgrad.kernels.triton.arithmetic import capped, in_two_parts, log1p, scaled_by
+from softgrad.kernels.triton.arithmetic import UNIT, capped, in_two_parts, log1p, scaled_by
 from softgrad.kernels.triton.centred import (
     centred_exp,
     entry,
     first_visit,
     gap,
     in_float64,
+    known_multiple,
     load_tile,
     logits,
     others_of,
@@ -143,6 +144,7 @@ def cross_entropy(
     cap,
     R: tl.constexpr,
     B: tl.constexpr,
+    STEP: tl.constexpr,
     WHOLE: tl.constexpr,
     TEMPERED: tl.constexpr,
     CAPPED: tl.constexpr,
@@ -159,6 +161,9 @@ def cross_entropy(
     `fixed` [N, k] is room for the entries that have a target: they are found before the logits are
     overwritten, and written last.
     """
+    x_stride = known_multiple(x_stride, STEP)
+    out_stride = known_multiple(out_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     f = load_factor(factors, rows, N)
     z, E, m, r = first_visit(
@@ -204,7 +209,8 @@ def cross_entropy(
             bend = 1.0
             if CAPPED:
                 picked, bend = capped(picked, cap)
-            p = centred_exp(picked, m, beta, beta_low, TEMPERED).to(tl.float64) / (1.0 + r)
+            E_picked = centred_exp(picked, m, beta, beta_low, TEMPERED).to(tl.float64)
+            p = E_picked * UNIT / (1.0 + r)
             g = f * wide * ((T * p - own) + pull * p)
             top = (picked == m) & (r < 1.0)
             g = tl.where(top, at_maximum(others, T, r, f, pull, wide), g) * bend
@@ -221,7 +227,7 @@ def cross_entropy(
             if CAPPED or not WHOLE:
                 z, bend = logits(x, x_stride, rows, at, N, K, cap, B, CAPPED)
                 E = centred_exp(z, m, beta, beta_low, TEMPERED)
-            g = scaled_by(high, low, E)
+            g = scaled_by(high, low, E * UNIT)
             if SMOOTHED:
                 t = smoothed(class_weights, share, label, at, K, B, WEIGHTED)
                 g = tl.where((z == m) & (r < 1.0), at_top, g - weight * t)
@@ -260,6 +266,7 @@ def cross_entropy_dense(
     cap,
     R: tl.constexpr,
     B: tl.constexpr,
+    STEP: tl.constexpr,
     WHOLE: tl.constexpr,
     TEMPERED: tl.constexpr,
     CAPPED: tl.constexpr,
@@ -269,6 +276,10 @@ def cross_entropy_dense(
     ALIASED: tl.constexpr,
 ):
     """Targets are a number a class, smoothed and weighted as they are read."""
+    x_stride = known_multiple(x_stride, STEP)
+    out_stride = known_multiple(out_stride, STEP)
+    t_stride = known_multiple(t_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     f = load_factor(factors, rows, N)
     z, E, m, r = first_visit(
@@ -305,7 +316,7 @@ def cross_entropy_dense(
             mass = load_targets(
                 t, t_stride, class_weights, keep, share, rows, at, N, K, B, SMOOTHED, WEIGHTED
             )
-            g = scaled_by(high, low, E) - weight * mass
+            g = scaled_by(high, low, E * UNIT) - weight * mass
             g = tl.where((z == m) & (r < 1.0), at_top, g)
             g = tl.where(f == 0.0, 0.0, g * bend)
             if ALIASED:
