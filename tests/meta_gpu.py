@@ -38,8 +38,13 @@ def empty(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
-def take_meta_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
-    """Take tensors of the device meta for a GPU's; return the launches, as they come."""
+def take_meta_for_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, seen: Callable[[Launch], None] | None = None
+) -> list[Launch]:
+    """Take tensors of the device meta for a GPU's; return the launches, as they come.
+
+    Who is `seen` instead gets them one by one, and nothing keeps their arguments.
+    """
     monkeypatch.setattr(arrays, "_GPUS", {"meta"})
     monkeypatch.setattr(products, "_adds_in_float32", lambda *_: True)
     for module in (modes, operator, shortcut):
@@ -48,7 +53,7 @@ def take_meta_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
     launches: list[Launch] = []
     for room in (operations.maps, operations.products, operations.losses):
         for name in room.__all__:
-            monkeypatch.setattr(room, name, _Kernel(getattr(room, name), launches.append))
+            monkeypatch.setattr(room, name, _Kernel(getattr(room, name), seen or launches.append))
     return launches
 
 

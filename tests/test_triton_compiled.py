@@ -50,7 +50,7 @@ def used() -> dict[str, dict[str, Any]]:
 
 
 def test_every_kernel_compiles() -> None:
-    assert len(used()) == 27
+    assert len(used()) == 34
 
 
 def test_registers_hold_what_a_program_works_on() -> None:
@@ -59,10 +59,21 @@ def test_registers_hold_what_a_program_works_on() -> None:
     assert kernels()["too long"]["stack"] >= 32
 
 
-def test_long_rows_are_read_and_written_16_bytes_at_a_time() -> None:
+def test_rows_are_read_and_written_16_bytes_at_a_time() -> None:
+    """Those of 16 classes are not as long for every thread; 1,000 is a multiple of 8 alone."""
     for name, one in used().items():
         assert "L" in one["memory"], name
         assert "S" in one["memory"] or name.startswith("logsumexp"), name
+        if name.startswith("softmax") and not name.endswith(" 16"):
+            assert set(one["memory"]) == {"L", "B", "S"}, name
+
+
+def test_a_row_of_the_head_s_buffer_is_cut_up_at_its_end_alone() -> None:
+    """An odd number of classes: all tiles but the last are as those of an even one."""
+    odd, even = (kernels()[f"head fp32 {K}"]["memory"] for K in (50257, 131072))
+    assert even.count("L") < odd.count("l")
+    assert odd.count("L") == even.count("L") // 2
+    assert odd.count("S") == even.count("S") // 2
 
 
 def test_no_function_is_approximated_and_no_small_number_flushed() -> None:
@@ -81,14 +92,14 @@ def test_all_is_read_before_it_is_overwritten() -> None:
     """In all threads: a barrier stands between."""
     for name, one in used().items():
         if "head" in name or "everything" in name:  # a short number where a long one was
-            assert "LS" not in one["memory"], name
+            assert not re.search("L[Ss]", one["memory"]), name
         if name.startswith(("labels", "head", "everything")) and not name.endswith(" 16"):
             # The entries that have a target are found, then all are written, then those.
-            assert re.search(r"sB(L+B?)?S+B[ls]+$", one["memory"]), name
+            assert re.search(r"sB([Ll]+B?)?[Ss]+B[ls]+$", one["memory"]), name
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp32"])
-@pytest.mark.parametrize(("K", "entries"), [(16, 8), (1024, 8), (16384, 32)])
+@pytest.mark.parametrize(("K", "entries"), [(16, 8), (1000, 8), (1024, 8), (16384, 32)])
 def test_no_product_is_contracted_with_a_sum(dtype: str, K: int, entries: int) -> None:
     """An fma that is not written would make the error of x − m, or of β(x − m), another one."""
     assert kernels()[f"softmax {dtype} {K}"]["fused"] == entries * (EXP + SCALED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ CASES = [
     *itertools.product(["labels"], SETTINGS),
     *itertools.product(["ignored", "weighted", "top-k"], ["plain", "all"]),
 ]
-CASES += [("dense", "plain")]
+CASES += [("dense", "plain"), ("dense", "all")]
 
 
 @dtypes
@@ -175,19 +176,47 @@ def test_the_numbers_of_mixed_products(memory: Any, monkeypatch: pytest.MonkeyPa
         torch.testing.assert_close(part.double(), exact, rtol=0, atol=allowed)
 
 
-def test_a_device_without_memory_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What products it has is not known by then, and is remembered for good."""
-    products._adds_in_float32.cache_clear()
-    x = arguments(torch.bfloat16)[0]
-    xp = namespace(x)
+PASSING = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("CUDA error: unspecified launch failure"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+]
+REFUSALS = [
+    NotImplementedError("Could not run 'aten::addmm.dtype_out'"),
+    TypeError("addmm() got an unexpected keyword argument 'out_dtype'"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_NOT_SUPPORTED when calling `cublasGemmEx(handle)`"),
+    RuntimeError("gemm input type at::BFloat16 and output type float is not supported for ROCm"),
+    RuntimeError("self and mat2 must have the same dtype, but got Float and BFloat16"),
+]
 
-    def full(*_: Any, **how: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+
+def asked(error: Exception, xp: Any, x: Any, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Ask twice for mixed products that raise; return whether each was tried."""
+    tried: list[bool] = []
+
+    def fail(*_: Any, **how: Any) -> None:
+        tried[-1] = True
+        raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(xp, "addmm", full, raising=False)
-        with pytest.raises(torch.OutOfMemoryError):
-            products._adds_in_float32(xp, x.dtype, x.device)
+        patched.setattr(xp, "addmm", fail, raising=False)
+        for _ in range(2):
+            tried.append(False)
+            with pytest.raises(type(error)) if error in PASSING else nullcontext():
+                assert not products._adds_in_float32(xp, x.dtype, x.device)
+    return tried
+
+
+@pytest.mark.parametrize("error", [*PASSING, *REFUSALS], ids=str)
+def test_what_products_there_are_is_remembered_and_a_failure_is_not(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = arguments(torch.bfloat16)[0]
+    xp = namespace(x)
+    products._adds_in_float32.cache_clear()
+    assert asked(error, xp, x, monkeypatch) == [True, error in PASSING]
+    if error in REFUSALS:
+        products._adds_in_float32.cache_clear()
     assert products._adds_in_float32(xp, x.dtype, x.device) == (not INTERPRETED)
 
 

@@ -60,6 +60,10 @@ def top_k(f: Any) -> Call:
     return call
 
 
+def dense_weighted(f: Any) -> Call:
+    return lambda x, v, labels: f.gradient(x, v * (v > 0), class_weights=abs(v[0]))
+
+
 def weighted(f: Any) -> Call:
     return lambda x, v, labels: f.gradient(x, labels, class_weights=abs(v[0]))
 
@@ -88,6 +92,7 @@ TARGETS = {
     "gradient": gradient,
     "value": value,
     "dense": dense,
+    "dense, weighted": dense_weighted,
     "top-k": top_k,
     "weighted": weighted,
 }
@@ -224,6 +229,36 @@ def test_a_ramp_of_many_tiles_loses_no_digits(
     expected = sg.softmax(x.astype(np.float64), impl="reference")
     scale = np.maximum(expected, 1e-30)
     assert_close(softmax(tensor(x)), expected, u=6, scale=scale)
+
+
+@pytest.mark.parametrize(("K", "k"), [(2, 5), (130, 1), (130, 70), (1025, 3), (1025, 70)])
+def test_many_classes_with_a_target(K: int, k: int, rng: np.random.Generator) -> None:
+    """More than are seen at a time, and some of them several times."""
+    x, _, _ = arguments(K)
+    ids, masses = rng.integers(K, size=(ROWS, k)), rng.random((ROWS, k)).astype(np.float32)
+    found = OnGPU(each_row).value_and_gradient(tensor(x), sg.TopK(tensor(ids), tensor(masses)))
+    wide = x.astype(np.float64), sg.TopK(ids, masses.astype(np.float64))
+    expected = Reference(each_row).value_and_gradient(*wide)
+    assert_close(found[0], expected[0], u=4, scale=np.abs(expected[0]))
+    assert_close(found[1], expected[1], u=6, scale=np.max(np.abs(expected[1]), 1, keepdims=True))
+    ids[2, k - 1] = K
+    bad = OnGPU(each_row).gradient(tensor(x), sg.TopK(tensor(ids), tensor(masses)))
+    assert torch.isnan(bad).any(1).tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("dtype", [*HALVES, torch.float64])
+@pytest.mark.parametrize("K", [10, 1025])
+def test_probabilities_of_any_dtype(K: int, dtype: Any) -> None:
+    x, v, _ = map(tensor, arguments(K))
+    t = (v**2).to(dtype)
+    t[1] = torch.nan
+    loss = OnGPU(sg.CrossEntropy(reduction="none", label_smoothing=0.1))
+    weights = tensor([1.0, 0.0, 2.0, 0.5, 1.0], torch.float32)
+    found = loss.value_and_gradient(x, t, row_weights=weights)
+    expected = loss.value_and_gradient(x, t.float(), row_weights=weights)
+    for a, b in zip(found, expected, strict=True):
+        assert_same_bits(a, b)
+        assert not a[1].any()
 
 
 @pytest.mark.parametrize("K", [16385, 70_001])

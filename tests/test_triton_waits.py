@@ -70,6 +70,17 @@ def test_maps(name: str, dtype: torch.dtype, launches: list[Launch]) -> None:
     assert bool(launches) == has_kernels
 
 
+@dtypes
+@pytest.mark.parametrize("name", MAPS)
+def test_rows_without_classes(name: str, dtype: torch.dtype, launches: list[Launch]) -> None:
+    f, z = getattr(sg, name), empty(N, 0, dtype=dtype)
+    y, J = f.linearize(z)
+    bar = f.vjp(z, y)
+    assert {part.device.type for part in (y, f(z), J.mv(z), bar, f.jvp(z, z))} == {"meta"}
+    differentiated(f, z)
+    assert not launches
+
+
 LOSSES: dict[str, Any] = {
     "plain": sg.cross_entropy,
     "none": sg.CrossEntropy(reduction="none"),
@@ -105,6 +116,29 @@ def test_autograd_launches_one_kernel_for_value_and_gradient(
     assert [one.arguments["GRADIENT"] for one in launches] == [True]
     (3 * loss).backward()
     assert len(launches) == 1
+
+
+@pytest.mark.parametrize(
+    ("K", "k", "together"),
+    [(131072, 1, 1), (131072, 5, 8), (4096, 64, 64), (4096, 900, 64), (2, 9, 2)],
+)
+def test_classes_with_a_target_are_seen_together(
+    K: int, k: int, together: int, launches: list[Launch]
+) -> None:
+    y = sg.TopK(empty(N, k, dtype=torch.int64), empty(N, k))
+    sg.cross_entropy.value_and_gradient(empty(N, K), y)
+    assert [one.arguments["Q"] for one in launches] == [together]
+
+
+@pytest.mark.parametrize(
+    ("K", "pitch", "step"),
+    [(1000, 1000, 8), (1024, 1024, 8), (130, 130, 2), (50, 1000, 2), (64, 65, 1)],
+)
+def test_a_kernel_knows_what_rows_are_multiples_of(
+    K: int, pitch: int, step: int, launches: list[Launch]
+) -> None:
+    sg.softmax(empty(N, pitch)[:, :K])
+    assert [one.arguments["STEP"] for one in launches] == [step]
 
 
 def test_float16_gradients_are_made_of_what_comes_in(launches: list[Launch]) -> None:
@@ -176,6 +210,36 @@ def test_the_head(case: str, dtype: torch.dtype, launches: list[Launch]) -> None
     head.hvp(x, W, y, bias, x_dot=x, W_dot=W, **options)
     differentiated(lambda x, W, bias: head.value(x, W, y, bias, **options), x, W, bias)
     assert bool(launches) == (dtype != torch.float64)
+
+
+def test_rows_of_the_head_s_buffer_are_aligned(launches: list[Launch]) -> None:
+    x, W, _ = layer(torch.bfloat16)
+    sg.linear_cross_entropy.value_and_gradient(x, W, targets("labels"))
+    (one,) = launches
+    assert (one.arguments["x_stride"], one.arguments["out_stride"]) == (144, 288)
+
+
+LARGE = {
+    "labels": {},
+    "smoothed": {"label_smoothing": 0.1},
+    "dense": {},
+    "dense, smoothed": {"label_smoothing": 0.1},
+    "top-k": {},
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_a_chunk_is_one_launch_that_fills_a_gpu(case: str, launches: list[Launch]) -> None:
+    rows, classes = 8192, 131072
+    x, W = (empty(n, 4096, dtype=torch.bfloat16) for n in (rows, classes))
+    y: Any = empty(rows, dtype=torch.int64)
+    if "dense" in case:
+        y = empty(rows, classes, dtype=torch.bfloat16)
+    if case == "top-k":
+        y = sg.TopK(empty(rows, 3, dtype=torch.int64), empty(rows, 3))
+    sg.LinearCrossEntropy(**LARGE[case]).value_and_gradient(x, W, y)
+    assert len(launches) == 11
+    assert min(one.programs for one in launches) > 500
 
 
 @dtypes

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from math import gcd
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +26,7 @@ from softgrad.kernels.triton import softmax as maps
 from softgrad.kernels.triton.arithmetic import two_diff
 from softgrad.kernels.triton.launch import OPTIONS, Shape
 
-NUMBERS = {"beta", "beta_low", "cap", "zeta", "zeta_low", "share"}
+NUMBERS = {"beta", "beta_low", "cap", "zeta", "zeta_low", "keep", "share"}
 SINGLE = {"masses", "fixed", "class_weights", "factors", "losses"}
 ARRAYS = {"x", "v", "out", "q", "q_dot", "p", "y_bar", "t"}
 ALIGNED = [["tt.divisibility", 16]]
@@ -34,20 +35,25 @@ TOO_LONG = 65536
 
 PLAIN = {"TEMPERED": False, "CAPPED": False, "ALIASED": False}
 ALIASED = {"ALIASED": True}
-LABELS = {"ONES": True, "SMOOTHED": False, "WEIGHTED": False, "GRADIENT": True}
-EVERYTHING = dict.fromkeys(("TEMPERED", "CAPPED", "ALIASED", *LABELS), True) | {"ONES": False}
+FLAGS = {"ONES": True, "SMOOTHED": False, "WEIGHTED": False, "GRADIENT": True}
+LABELS = FLAGS | {"Q": 1}
+TOP_K = FLAGS | {"Q": 64, "ONES": False}
+EVERYTHING = dict.fromkeys((*PLAIN, *FLAGS), True) | {"Q": 1, "ONES": False}
 
 
-def cases() -> Iterator[tuple[str, Any, int, str, str, dict[str, bool]]]:
+def cases() -> Iterator[tuple[str, Any, int, str, str, dict[str, int]]]:
     """Yield a name, a kernel, classes, the dtypes of arguments and result, and constants."""
-    for K in (16, 1024, 16384, 131072):
+    for K in (16, 1000, 1024, 16384, 131072):
         for dtype in ("bf16", "fp32"):
             yield "softmax", maps.softmax, K, dtype, dtype, {"TEMPERED": False}
             yield "labels", losses.cross_entropy, K, dtype, dtype, PLAIN | LABELS
     head = PLAIN | LABELS | ALIASED
     yield "head", losses.cross_entropy, 131072, "fp32", "bf16", head
+    yield "head", losses.cross_entropy, 50257, "fp32", "bf16", head
     yield "everything", losses.cross_entropy, 131072, "fp32", "bf16", EVERYTHING
-    dense = PLAIN | {"GRADIENT": True}
+    yield "top-k", losses.cross_entropy, 1024, "bf16", "bf16", PLAIN | TOP_K
+    yield "top-k", losses.cross_entropy, 131072, "bf16", "bf16", PLAIN | TOP_K
+    dense = PLAIN | {"GRADIENT": True, "SMOOTHED": True, "WEIGHTED": True}
     yield "dense", losses.cross_entropy_dense, 131072, "fp32", "fp32", dense
     yield "dense head", losses.cross_entropy_dense, 131072, "fp32", "bf16", dense | ALIASED
     yield "log_softmax", maps.log_softmax, 131072, "fp16", "fp16", {"TEMPERED": True}
@@ -57,10 +63,13 @@ def cases() -> Iterator[tuple[str, Any, int, str, str, dict[str, bool]]]:
         yield name, getattr(products, name), 131072, "fp32", "fp32", {}
 
 
-def compiled(kernel: Any, K: int, dtype: str, result: str, flags: dict[str, bool]) -> Any:
-    """Compile for arrays in C order whose rows are aligned."""
+def compiled(
+    kernel: Any, K: int, dtype: str, result: str, flags: dict[str, int], pitch: int
+) -> Any:
+    """Compile for aligned arrays whose rows stand `pitch` numbers apart."""
     shape = Shape.of(K)
-    constants = flags | {"R": shape.R, "B": shape.B, "WHOLE": shape.whole}
+    step = gcd(launch.MOST, K, pitch)
+    constants = flags | {"R": shape.R, "B": shape.B, "WHOLE": shape.whole, "STEP": step}
     signature, values, hints = {}, {}, {}
     for i, name in enumerate(kernel.arg_names):
         if name in constants:
@@ -68,12 +77,13 @@ def compiled(kernel: Any, K: int, dtype: str, result: str, flags: dict[str, bool
         elif name in NUMBERS:
             signature[name] = "fp32"
         elif name in SINGLE | ARRAYS | {"ids"}:
-            number = "i64" if name == "ids" else "fp32" if name in SINGLE else dtype
-            signature[name] = "*" + (result if name == "out" else number)
+            kind = "i64" if name == "ids" else "fp32" if name in SINGLE else dtype
+            signature[name] = "*" + (result if name == "out" else kind)
             hints[(i,)] = ALIGNED
         else:
             signature[name] = "i32"
-            if name == "K" or name.endswith("stride"):
+            number = K if name == "K" else pitch if name.endswith("stride") else 1
+            if number % 16 == 0:  # Triton looks at what it is given
                 hints[(i,)] = ALIGNED
     source = ASTSource(kernel, signature=signature, constexprs=values, attrs=hints)
     options = {"num_warps": shape.warps, **OPTIONS}
@@ -125,10 +135,11 @@ def described(name: str, asm: Any) -> dict[str, Any]:
 def main() -> None:
     assert hasattr(two_diff, "fn"), "compiled, not interpreted"
     for name, kernel, K, dtype, result, flags in cases():
-        asm = compiled(kernel, K, dtype, result, flags).asm
+        pitch = -(-K // 16) * 16 if "head" in name else K
+        asm = compiled(kernel, K, dtype, result, flags, pitch).asm
         sys.stdout.write(json.dumps(described(f"{name} {dtype} {K}", asm)) + "\n")
     launch.WHOLE = TOO_LONG
-    asm = compiled(maps.softmax, TOO_LONG, "bf16", "bf16", {"TEMPERED": False}).asm
+    asm = compiled(maps.softmax, TOO_LONG, "bf16", "bf16", {"TEMPERED": False}, TOO_LONG).asm
     sys.stdout.write(json.dumps(described("too long", asm)) + "\n")
 
 

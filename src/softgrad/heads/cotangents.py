@@ -7,6 +7,7 @@ from softgrad.arrays import Array, namespace, wider_dtype
 from softgrad.heads.layer import Chunk, Gradients, LinearLayer
 from softgrad.heads.plan import Plan, cuts
 from softgrad.heads.skipping import Skipping
+from softgrad.heads.sums import WeightSums
 from softgrad.losses.spread.parts import tile_kernels
 
 __all__ = ["Cotangents"]
@@ -22,10 +23,10 @@ class Cotangents:
         self.layer, self.skipping = layer, skipping
         shape, make = tuple(layer.x.shape), layer.products
         self.x = None if "x" in layer.frozen else make.zeros(shape, layer.x.dtype, layer.x)
-        self.W = None if "W" in layer.frozen else layer.empty(tuple(layer.W.shape))
+        self.W = None if "W" in layer.frozen else WeightSums(layer)
         self.nothing_yet = True  # W_bar is written first, and added to from then on
         if self.W is not None and skipping is not None:
-            self.W[...] = 0
+            self.W.clear()
             self.nothing_yet = False
         fixed = layer.bias is None or "bias" in layer.frozen
         self.bias = None if fixed else ColumnSums(layer)
@@ -98,19 +99,18 @@ class Cotangents:
     def _into_W(self, g: Array, x: Array | None, tile: slice, first: bool) -> None:
         if self.W is not None and x is not None:
             put = self.layer.products.write if first else self.layer.products.add
-            put(g.T, x, self.W[tile])
+            for here, sums in self.W.parts(tile):
+                put(g[:, here].T, x, sums)
 
     def result(self) -> Gradients:
         """Return the sums in the dtypes and shapes of the arguments."""
         if self.W is not None and self.nothing_yet:
-            self.W[...] = 0
-        layer, xp = self.layer, namespace(self.layer.x)
-        x, W, bias = self.x, self.W, None if self.bias is None else self.bias.total()
+            self.W.clear()
+        layer, x = self.layer, self.x
         if x is not None:
-            x = xp.reshape(x, (*layer.batch, layer.x.shape[1]))
-        if W is not None:
-            W = xp.astype(W, layer.W.dtype, copy=False)
-        return Gradients(x, W, bias)
+            x = namespace(x).reshape(x, (*layer.batch, layer.x.shape[1]))
+        W = None if self.W is None else self.W.result()
+        return Gradients(x, W, None if self.bias is None else self.bias.total())
 
 
 class ColumnSums:

@@ -31,6 +31,9 @@ __all__ = [
     "second_products",
 ]
 
+_ALIGNED = 16
+"""Numbers: their gradients in half precision begin where they do, and are multiplied there."""
+
 Maker: TypeAlias = Callable[[Chunk, Plan, Array], Array]
 """What writes logits, or how they change, to the first rows of a buffer, and returns those."""
 
@@ -175,8 +178,10 @@ def _count(layer: LinearLayer, used: Array | None) -> int:
 
 
 def _buffer(layer: LinearLayer, plan: Plan) -> Array:
-    """Return memory for the logits of a chunk."""
-    return layer.empty((plan.chunk, layer.W.shape[0]))
+    """Return memory for the logits of a chunk; a GPU's rows begin at multiples of 64 bytes."""
+    K = layer.W.shape[0]
+    pitch = -(-K // _ALIGNED) * _ALIGNED if layer.choice.impl == "triton" else K
+    return layer.empty((plan.chunk, pitch))[:, :K]
 
 
 def _step(layer: LinearLayer, plan: Plan, light: bool = False) -> int:

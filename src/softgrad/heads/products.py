@@ -5,6 +5,7 @@ All else in this room is written once, for both.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from functools import cache
 from typing import Any
@@ -17,6 +18,9 @@ from softgrad.errors import mismatch
 from softgrad.kernels.threads import over_rows
 
 __all__ = ["AbstractProducts", "MixedProducts", "NumPyProducts", "TorchProducts", "products_for"]
+
+_REFUSES = re.compile(r"not.supported|not.implemented|same dtype|out_dtype", re.IGNORECASE)
+"""What PyTorch and the vendors' libraries say of a product that they do not have."""
 
 _TILE = 1 << 20
 """Entries of the small product that NumPy adds by: 4 MiB in float32 keep a bare product's speed."""
@@ -142,16 +146,18 @@ class MixedProducts(TorchProducts):
 def _adds_in_float32(xp: Any, dtype: Any, device: Any) -> bool:
     """Tell whether PyTorch multiplies half precision there with a sum of float32.
 
-    It is tried, once: CPUs do not, nor do older versions everywhere. No memory is no answer.
+    It is tried, once: CPUs do not, nor do older versions everywhere. Any other error is no answer.
     """
     a = xp.zeros((16, 16), dtype=dtype, device=device)
     total = xp.zeros((16, 16), dtype=xp.float32, device=device)
     try:
         xp.addmm(total, a, a, out_dtype=xp.float32, out=total)
-    except (NotImplementedError, RuntimeError, TypeError) as error:
-        if isinstance(error, xp.OutOfMemoryError):
-            raise
+    except (NotImplementedError, TypeError):  # not on this device; not in this version
         return False
+    except RuntimeError as error:
+        if _REFUSES.search(str(error)):
+            return False
+        raise  # no memory, a device that failed: another time it may do
     return True
 
 

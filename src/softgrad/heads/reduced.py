@@ -75,8 +75,9 @@ class ReducedHead:
         if on_gpu and (loss.ignore_index is not None or options.get("row_weights") is not None):
             layer = replace(layer, counts=weights != 0)
         listed = few if loss.soft_cap is None and not spread else None
-        if shards is None and layer.choice.impl == "triton":  # a soft cap and smoothed labels too
-            light = few is not None and (not spread or isinstance(given, LabelTargets))
+        if shards is None and layer.choice.impl == "triton":  # a soft cap and smoothing too
+            is_read_as_is = isinstance(given, LabelTargets | DenseTargets)
+            light = is_read_as_is or (few is not None and not spread)
         else:
             light = listed is not None and layer.choice.impl == "numba"
         bar = _loss_bar(options.get("loss_bar"), layer, () if factors.reduced else layer.batch)

@@ -193,7 +193,7 @@ class CrossEntropyRows(AbstractRowLosses):
         compiled = self.how.compiled(self.x)
         if compiled is None:
             return None
-        x, slopes, few = self.x, None, self._few
+        x, t, slopes, few = self.x, None, None, self._few
         options: dict[str, Any] = {
             "z_loss": self.settings.z_loss,
             "temperature": self.settings.temperature,
@@ -203,12 +203,16 @@ class CrossEntropyRows(AbstractRowLosses):
             options["soft_cap"] = self.settings.soft_cap
             if few is None and isinstance(self.targets, LabelTargets):
                 few, options["spread"] = self._smoothed(self.targets)
+            elif isinstance(self.targets, DenseTargets):
+                t, options["class_weights"] = self.targets.t, self.class_weights
+                options["smoothing"] = self.settings.label_smoothing
         elif self.settings.soft_cap is not None:
             x, slopes, _ = SoftCap(self.settings.soft_cap).slopes(computed(x))
         x = mask_out(x, self.where)
         options["out"] = out if slopes is None else None
         if few is None:
-            value, gradient = compiled.cross_entropy_dense(x, self.t, factor, **options)
+            t = self.t if t is None else t
+            value, gradient = compiled.cross_entropy_dense(x, t, factor, **options)
         else:
             value, gradient = compiled.cross_entropy(x, *few, factor, **options)
         if slopes is not None and with_gradient:

@@ -19,7 +19,7 @@ def threshold(z: Array, alpha: float) -> Array:
     """Return τ [..., 1] for centred rows z [..., K]."""
     xp = namespace(z)
     if z.shape[-1] == 0:
-        return xp.zeros((*z.shape[:-1], 1), dtype=z.dtype)
+        return xp.sum(z, axis=-1, keepdims=True)  # zeros on z's device
     z = xp.where(z < -1, xp.zeros_like(z) - 1, z)
     if alpha == 2.0:
         return _linear(z)

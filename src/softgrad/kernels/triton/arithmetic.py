@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 
 __all__ = [
+    "UNIT",
     "capped",
     "exp_of_difference",
     "in_two_parts",
@@ -22,25 +23,31 @@ __all__ = [
 ]
 
 
+UNIT = tl.constexpr(5.421010862427522e-20)
+"""2⁻⁶⁴: exponentials are counted in these, so that none is too small to be a normal number."""
+
+
 @triton.jit
 def two_diff(x, m):
-    """Return d = fl(x − m) and its error e; e is NaN where d is infinite."""
+    """Return d = fl(x − m) and its error e, for x ≤ m; e is NaN where d is infinite.
+
+    Of x and −m the lesser is the longer, and a sum's error takes two operations where it is known
+    which of the terms that is (Dekker, 1971).
+    """
     d = x - m
-    back = d - x
-    return d, (x - (d - back)) - (m + back)
+    long, short = tl.minimum(x, -m), tl.maximum(x, -m)
+    return d, short - (d - long)
 
 
 @triton.jit
 def exp_of_difference(d, e):
-    """Return exp(d + e) for d ≤ 0 and its rounding error e; 0 for −∞. The error is 0.6 ulp.
+    """Return exp(d + e)/UNIT for d ≤ 0, and 0 below −110. The error is 0.6 ulp.
 
     exp = 2ⁿ·(1 + r + r²q(r)) with n = round(d·log₂e) and r = d − n·log 2, log 2 in two parts (Cody
     & Waite, 1980) and q the minimax polynomial of relative error 0.05 u on |r| ≤ 0.347.
     """
-    far = d < -110.0  # exp is 0 there
-    d, e = tl.where(far, -110.0, d), tl.where(far, 0.0, e)
-    t = tl.fma(d, 1.44269504088896340736, 12582912.0)  # 1.5·2²³ + n: the low bits are n
-    n = t - 12582912.0
+    t = tl.fma(d, 1.44269504088896340736, 12582976.0)  # 1.5·2²³ + 64 + n: the low bits are 64 + n
+    n = t - 12582976.0
     first = tl.fma(n, -0.693145751953125, d)  # exact
     rest = tl.fma(n, -1.4286068203094173e-06, e)
     r = first + rest
@@ -50,8 +57,8 @@ def exp_of_difference(d, e):
     odd = tl.fma(0.0083687799051404, square, 0.1666651964187622)
     q = tl.fma(odd, r, even)
     p = 1.0 + (first + tl.fma(square, q, rest))  # the small terms first
-    bits = (t.to(tl.int32, bitcast=True) << 23) + ((127 + 64) << 23)  # of 2ⁿ⁺⁶⁴, which is normal
-    return p * bits.to(tl.float32, bitcast=True) * 5.421010862427522e-20  # 2⁻⁶⁴
+    bits = (t.to(tl.int32, bitcast=True) << 23) + (127 << 23)  # of 2ⁿ⁺⁶⁴
+    return tl.where(d < -110.0, 0.0, p * bits.to(tl.float32, bitcast=True))
 
 
 @triton.jit
@@ -63,8 +70,8 @@ def log1p(r):
 
 @triton.jit
 def inverse_of_sum(r):
-    """Return 1/(1 + r) as high + low, both float32."""
-    return in_two_parts(1.0 / (1.0 + r))
+    """Return UNIT/(1 + r) as high + low, both float32."""
+    return in_two_parts((1.0 / (1.0 + r)) * UNIT)
 
 
 @triton.jit
@@ -91,7 +98,7 @@ def capped(x, cap):
     `/` of float32 would be the GPU's own, which is off by two u and underflows for a large c.
     """
     a = -2.0 * tl.abs(tl.div_rn(x, tl.zeros_like(x) + cap))
-    E = exp_of_difference(a, tl.zeros_like(a))
+    E = exp_of_difference(a, tl.zeros_like(a)) * UNIT
     one = tl.where(a == a, 1.0, a)
     y = cap * tl.div_rn(one - E, one + E)
     return tl.where(x < 0, -y, y), tl.div_rn(4.0 * E, (one + E) * (one + E))

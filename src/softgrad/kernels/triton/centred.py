@@ -2,7 +2,7 @@
 
 A tile is [R, B]: R rows beside each other, B classes of each; what belongs to a row is [R, 1].
 Statistics of a row are float64, one or two numbers for thousands of logits, which are float32.
-As in the reference, the terms of the maximum are kept apart: r = Σ E over the others.
+As in the reference, the terms of the maximum are kept apart: r = Σ UNIT·E over the others.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 
 from softgrad.kernels.triton.arithmetic import (
+    UNIT,
     capped,
     exp_of_difference,
     two_diff,
@@ -23,6 +24,7 @@ __all__ = [
     "first_visit",
     "gap",
     "in_float64",
+    "known_multiple",
     "load_tile",
     "logits",
     "others_of",
@@ -35,6 +37,12 @@ __all__ = [
 
 
 @triton.jit
+def known_multiple(n, STEP: tl.constexpr):
+    """Return n, which is a multiple of STEP, so that the compiler knows."""
+    return n // STEP * STEP
+
+
+@triton.jit
 def row_numbers(R: tl.constexpr):
     """Return the numbers of this program's rows, of 64 bits: [R, 1]."""
     return tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)[:, None]
@@ -44,16 +52,28 @@ def row_numbers(R: tl.constexpr):
 def load_tile(source, stride, rows, at, N, K, missing, B: tl.constexpr):
     """Return float32 numbers of a tile; `missing` where there are no rows or classes."""
     columns = at + tl.arange(0, B)[None, :]
-    inside = (rows < N) & (columns < K)
-    return tl.load(source + rows * stride + columns, mask=inside, other=missing).to(tl.float32)
+    places, inside = source + rows * stride + columns, (rows < N) & (columns < K)
+    if rows.shape[0] > 1:
+        tile = tl.load(places, mask=inside, other=missing)
+    elif at + B <= K:  # a mask that ends anywhere would cut what is read at once
+        tile = tl.load(places)
+    else:
+        tile = tl.load(places, mask=inside, other=missing)
+    return tile.to(tl.float32)
 
 
 @triton.jit
 def store_tile(target, stride, rows, at, N, K, tile, B: tl.constexpr):
     """Round a tile to the target's dtype, and write what is inside."""
     columns = at + tl.arange(0, B)[None, :]
-    inside = (rows < N) & (columns < K)
-    tl.store(target + rows * stride + columns, tile.to(target.dtype.element_ty), mask=inside)
+    places, inside = target + rows * stride + columns, (rows < N) & (columns < K)
+    tile = tile.to(target.dtype.element_ty)
+    if rows.shape[0] > 1:
+        tl.store(places, tile, mask=inside)
+    elif at + B <= K:
+        tl.store(places, tile)
+    else:
+        tl.store(places, tile, mask=inside)
 
 
 @triton.jit
@@ -80,7 +100,7 @@ def difference(x, m, beta, beta_low, TEMPERED: tl.constexpr):
 
 @triton.jit
 def centred_exp(x, m, beta, beta_low, TEMPERED: tl.constexpr):
-    """Return E = exp(β(x − m))."""
+    """Return E = exp(β(x − m))/UNIT."""
     d, e = difference(x, m, beta, beta_low, TEMPERED)
     return exp_of_difference(d, e)
 
@@ -125,15 +145,23 @@ def others_of(m, r):
 
 
 @triton.jit
-def of_tile(z, beta, beta_low, TEMPERED: tl.constexpr):
-    """Return the maximum m, E, and r = Σ E − 1; a tile of −∞ alone has r = −1, and adds nothing."""
+def of_tile(z, beta, beta_low, WHOLE: tl.constexpr, TEMPERED: tl.constexpr):
+    """Return the maximum m, E, and r = Σ UNIT·E − 1; a tile of −∞ alone adds nothing: r = −1.
+
+    E is good where the tile holds WHOLE rows: else a maximum has 0, which saves choosing twice.
+    """
     m = tl.max(z, axis=1, keep_dims=True)
-    E = centred_exp(z, tl.where(m == float("-inf"), 0.0, m), beta, beta_low, TEMPERED)
+    d, e = difference(z, tl.where(m == float("-inf"), 0.0, m), beta, beta_low, TEMPERED)
     is_top = z == m
-    others = total(tl.where(is_top, 0.0, E))
+    if WHOLE:
+        E = exp_of_difference(d, e)
+        rest = tl.where(is_top, 0.0, E)
+    else:
+        E = exp_of_difference(tl.where(is_top, float("-inf"), d), e)
+        rest = E
     ties = tl.sum(is_top.to(tl.int32), axis=1, keep_dims=True)
     empty = m == float("-inf")
-    return m, E, others + tl.where(empty, -1.0, (ties - 1).to(tl.float64))
+    return m, E, total(rest) * UNIT + tl.where(empty, -1.0, (ties - 1).to(tl.float64))
 
 
 @triton.jit
@@ -173,11 +201,11 @@ def first_visit(
     maximum keeps its r, and the other adds (1 + r)·exp(−β·distance).
     """
     z, _slope = logits(x, stride, rows, 0, N, K, cap, B, CAPPED)
-    m, E, r = of_tile(z, beta, beta_low, TEMPERED)
+    m, E, r = of_tile(z, beta, beta_low, WHOLE, TEMPERED)
     if not WHOLE:
         wide = in_float64(beta, beta_low)
         for at in range(B, K, B):
             tile, _slope = logits(x, stride, rows, at, N, K, cap, B, CAPPED)
-            m_b, _E, r_b = of_tile(tile, beta, beta_low, TEMPERED)
+            m_b, _E, r_b = of_tile(tile, beta, beta_low, WHOLE, TEMPERED)
             m, r = merged(m, r, m_b, r_b, wide)
     return z, E, m, r

@@ -14,13 +14,14 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from softgrad.kernels.triton.arithmetic import capped, in_two_parts, log1p, scaled_by
+from softgrad.kernels.triton.arithmetic import UNIT, capped, in_two_parts, log1p, scaled_by
 from softgrad.kernels.triton.centred import (
     centred_exp,
     entry,
     first_visit,
     gap,
     in_float64,
+    known_multiple,
     load_tile,
     logits,
     others_of,
@@ -57,24 +58,31 @@ def load_factor(factors, rows, N):
 
 
 @triton.jit
-def load_id(ids, masses, q, k, f, rows, N, K, ONES: tl.constexpr):
-    """Return a class of each row and its mass: [R, 1]; a bad class in a row that counts has NaN."""
-    column = tl.load(ids + rows * k + q, mask=rows < N, other=0)
-    mass = tl.full(column.shape, 1.0, tl.float64)
+def load_listed(ids, masses, at, k, f, rows, N, K, ONES: tl.constexpr, Q: tl.constexpr):
+    """Return Q of the k classes of each row and their masses: [R, Q].
+
+    A bad class in a row that counts has the mass NaN, and what is beyond k has none.
+    """
+    q = at + tl.arange(0, Q)[None, :]
+    here = (rows < N) & (q < k)
+    column = tl.load(ids + rows * k + q, mask=here, other=0)
+    mass = tl.where(here, 1.0, 0.0).to(tl.float64)
     if not ONES:
-        mass = tl.load(masses + rows * k + q, mask=rows < N, other=0.0).to(tl.float64)
+        mass = tl.load(masses + rows * k + q, mask=here, other=0.0).to(tl.float64)
     fine = (column >= 0) & (column < K)
     return tl.where(fine, column, 0), tl.where(fine | (f == 0.0), mass, float("nan"))
 
 
 @triton.jit
-def share_out(ids, masses, k, f, rows, N, K, column):
-    """Return the mass of a class, which may stand several times, and that of all others: [R, 1]."""
-    own, others = tl.zeros(f.shape, tl.float64), tl.zeros(f.shape, tl.float64)
-    for q in range(k):
-        other, mass = load_id(ids, masses, q, k, f, rows, N, K, False)
-        own += tl.where(other == column, mass, 0.0)
-        others += tl.where(other == column, 0.0, mass)
+def share_out(ids, masses, k, f, rows, N, K, column, Q: tl.constexpr):
+    """Return the mass of classes [R, Q], which may stand several times, and that of all others."""
+    own, others = tl.zeros(column.shape, tl.float64), tl.zeros(column.shape, tl.float64)
+    for at in range(0, k, Q):
+        other, mass = load_listed(ids, masses, at, k, f, rows, N, K, False, Q)
+        mass = mass[:, None, :]
+        same = column[:, :, None] == other[:, None, :]  # [R, Q, Q]
+        own += tl.sum(tl.where(same, mass, 0.0), axis=2)
+        others += tl.sum(tl.where(same, 0.0, mass), axis=2)
     return own, others
 
 
@@ -86,6 +94,31 @@ def smoothed(class_weights, share, label, at, K, B: tl.constexpr, WEIGHTED: tl.c
     if WEIGHTED:
         t = t * tl.load(class_weights + columns, mask=columns < K, other=0.0)
     return t
+
+
+@triton.jit
+def load_targets(
+    t,
+    stride,
+    class_weights,
+    keep,
+    share,
+    rows,
+    at,
+    N,
+    K,
+    B: tl.constexpr,
+    SMOOTHED: tl.constexpr,
+    WEIGHTED: tl.constexpr,
+):
+    """Return c·(keep·t + share), the target of every class, 0 outside: [R, B]."""
+    columns = at + tl.arange(0, B)[None, :]
+    mass = load_tile(t, stride, rows, at, N, K, 0.0, B)
+    if SMOOTHED:
+        mass = tl.where(columns < K, keep * mass + share, 0.0)
+    if WEIGHTED:
+        mass = mass * tl.load(class_weights + columns, mask=columns < K, other=0.0)
+    return mass
 
 
 @triton.jit
@@ -111,6 +144,7 @@ def cross_entropy(
     cap,
     R: tl.constexpr,
     B: tl.constexpr,
+    STEP: tl.constexpr,
     WHOLE: tl.constexpr,
     TEMPERED: tl.constexpr,
     CAPPED: tl.constexpr,
@@ -119,13 +153,17 @@ def cross_entropy(
     WEIGHTED: tl.constexpr,
     GRADIENT: tl.constexpr,
     ALIASED: tl.constexpr,
+    Q: tl.constexpr,
 ):
-    """Targets are k class indices a row with a mass each; k = 1 for labels.
+    """Targets are k class indices a row with a mass each, Q of which are seen at a time.
 
-    SMOOTHED labels leave `share`, times the class weight, to every other class. `fixed` [N, k] is
-    room for the entries that have a target: they are found before the logits are overwritten, and
-    written last.
+    Labels are k = 1. SMOOTHED ones leave `share`, times the class weight, to every other class.
+    `fixed` [N, k] is room for the entries that have a target: they are found before the logits are
+    overwritten, and written last.
     """
+    x_stride = known_multiple(x_stride, STEP)
+    out_stride = known_multiple(out_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     f = load_factor(factors, rows, N)
     z, E, m, r = first_visit(
@@ -135,18 +173,18 @@ def cross_entropy(
     wide = in_float64(beta, beta_low)
 
     T, distance = tl.zeros((R, 1), tl.float64), tl.zeros((R, 1), tl.float64)
-    for q in range(k):
-        column, mass = load_id(ids, masses, q, k, f, rows, N, K, ONES)
+    for at in range(0, k, Q):
+        column, mass = load_listed(ids, masses, at, k, f, rows, N, K, ONES, Q)
         picked = entry(x, x_stride, rows, column, N, K)
         if CAPPED:
             picked, _bend = capped(picked, cap)
-        T += mass
+        T += total(mass)
         far = gap(picked, m, beta, beta_low, TEMPERED).to(tl.float64)
-        distance += tl.where(mass == 0.0, 0.0, mass * far)
+        distance += total(tl.where(mass == 0.0, 0.0, mass * far))
     spread = tl.zeros((R, 1), tl.float64)
     spread_top = tl.zeros((R, 1), tl.float64)
     if SMOOTHED:
-        label, _mass = load_id(ids, masses, 0, k, f, rows, N, K, ONES)
+        label, _mass = load_listed(ids, masses, 0, k, f, rows, N, K, ONES, Q)
         for at in range(0, K, B):
             if not WHOLE:
                 z, _slope = logits(x, x_stride, rows, at, N, K, cap, B, CAPPED)
@@ -160,23 +198,25 @@ def cross_entropy(
     tl.store(losses + rows, loss.to(tl.float32), mask=rows < N)
 
     if GRADIENT:
-        for q in range(k):
-            column, mass = load_id(ids, masses, q, k, f, rows, N, K, ONES)
+        for at in range(0, k, Q):
+            column, mass = load_listed(ids, masses, at, k, f, rows, N, K, ONES, Q)
             others = spread
             own = mass
             if not ONES:
-                own, others = share_out(ids, masses, k, f, rows, N, K, column)
+                own, others = share_out(ids, masses, k, f, rows, N, K, column, Q)
                 others += spread
             picked = entry(x, x_stride, rows, column, N, K)
             bend = 1.0
             if CAPPED:
                 picked, bend = capped(picked, cap)
-            p = centred_exp(picked, m, beta, beta_low, TEMPERED).to(tl.float64) / (1.0 + r)
+            E_picked = centred_exp(picked, m, beta, beta_low, TEMPERED).to(tl.float64)
+            p = E_picked * UNIT / (1.0 + r)
             g = f * wide * ((T * p - own) + pull * p)
             top = (picked == m) & (r < 1.0)
             g = tl.where(top, at_maximum(others, T, r, f, pull, wide), g) * bend
             g = tl.where(f == 0.0, 0.0, g)
-            tl.store(fixed + rows * k + q, g.to(tl.float32), mask=rows < N)
+            q = at + tl.arange(0, Q)[None, :]
+            tl.store(fixed + rows * k + q, g.to(tl.float32), mask=(rows < N) & (q < k))
         tl.debug_barrier()  # every entry was read before any is written
 
         high, low = in_two_parts(slope)
@@ -187,7 +227,7 @@ def cross_entropy(
             if CAPPED or not WHOLE:
                 z, bend = logits(x, x_stride, rows, at, N, K, cap, B, CAPPED)
                 E = centred_exp(z, m, beta, beta_low, TEMPERED)
-            g = scaled_by(high, low, E)
+            g = scaled_by(high, low, E * UNIT)
             if SMOOTHED:
                 t = smoothed(class_weights, share, label, at, K, B, WEIGHTED)
                 g = tl.where((z == m) & (r < 1.0), at_top, g - weight * t)
@@ -196,10 +236,12 @@ def cross_entropy(
                 tl.debug_barrier()  # a short number may stand where a long one was
             store_tile(out, out_stride, rows, at, N, K, g, B)
         tl.debug_barrier()
-        for q in range(k):
-            column, _mass = load_id(ids, masses, q, k, f, rows, N, K, ONES)
-            g = tl.load(fixed + rows * k + q, mask=rows < N, other=0.0)
-            tl.store(out + rows * out_stride + column, g.to(out.dtype.element_ty), mask=rows < N)
+        for at in range(0, k, Q):
+            column, _mass = load_listed(ids, masses, at, k, f, rows, N, K, ONES, Q)
+            q = at + tl.arange(0, Q)[None, :]
+            here = (rows < N) & (q < k)
+            g = tl.load(fixed + rows * k + q, mask=here, other=0.0)
+            tl.store(out + rows * out_stride + column, g.to(out.dtype.element_ty), mask=here)
 
 
 @triton.jit
@@ -210,6 +252,9 @@ def cross_entropy_dense(
     out_stride,
     t,
     t_stride,
+    class_weights,
+    keep,
+    share,
     factors,
     losses,
     N,
@@ -221,13 +266,20 @@ def cross_entropy_dense(
     cap,
     R: tl.constexpr,
     B: tl.constexpr,
+    STEP: tl.constexpr,
     WHOLE: tl.constexpr,
     TEMPERED: tl.constexpr,
     CAPPED: tl.constexpr,
+    SMOOTHED: tl.constexpr,
+    WEIGHTED: tl.constexpr,
     GRADIENT: tl.constexpr,
     ALIASED: tl.constexpr,
 ):
-    """Targets are a number a class."""
+    """Targets are a number a class, smoothed and weighted as they are read."""
+    x_stride = known_multiple(x_stride, STEP)
+    out_stride = known_multiple(out_stride, STEP)
+    t_stride = known_multiple(t_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     f = load_factor(factors, rows, N)
     z, E, m, r = first_visit(
@@ -241,7 +293,9 @@ def cross_entropy_dense(
     for at in range(0, K, B):
         if not WHOLE:
             z, _slope = logits(x, x_stride, rows, at, N, K, cap, B, CAPPED)
-        mass = load_tile(t, t_stride, rows, at, N, K, 0.0, B)
+        mass = load_targets(
+            t, t_stride, class_weights, keep, share, rows, at, N, K, B, SMOOTHED, WEIGHTED
+        )
         top += total(tl.where(z == m, mass, 0.0))
         others += total(tl.where(z == m, 0.0, mass))
         far = gap(z, m, beta, beta_low, TEMPERED)
@@ -259,8 +313,10 @@ def cross_entropy_dense(
             if CAPPED or not WHOLE:
                 z, bend = logits(x, x_stride, rows, at, N, K, cap, B, CAPPED)
                 E = centred_exp(z, m, beta, beta_low, TEMPERED)
-            mass = load_tile(t, t_stride, rows, at, N, K, 0.0, B)
-            g = scaled_by(high, low, E) - weight * mass
+            mass = load_targets(
+                t, t_stride, class_weights, keep, share, rows, at, N, K, B, SMOOTHED, WEIGHTED
+            )
+            g = scaled_by(high, low, E * UNIT) - weight * mass
             g = tl.where((z == m) & (r < 1.0), at_top, g)
             g = tl.where(f == 0.0, 0.0, g * bend)
             if ALIASED:

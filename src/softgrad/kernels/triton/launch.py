@@ -5,7 +5,7 @@ So the bits of a row do not depend on how many there are.
 
 from __future__ import annotations
 
-from math import prod
+from math import gcd, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,17 @@ import torch
 from softgrad.arithmetic import two_inverse
 from softgrad.arrays import Array
 
-__all__ = ["OPTIONS", "Rows", "Shape", "as_rows", "beta_of", "in_two_parts", "launch", "room_for"]
+__all__ = [
+    "OPTIONS",
+    "Rows",
+    "Shape",
+    "as_rows",
+    "beta_of",
+    "in_two_parts",
+    "launch",
+    "listed_at_a_time",
+    "room_for",
+]
 
 WHOLE = 16384
 """The most classes of a row that a program holds at once: 32 numbers for each of 512 threads."""
@@ -24,6 +34,12 @@ TILE = 8192
 
 LEAST = 1024
 """Numbers of a program at least, of several short rows."""
+
+MOST = 8
+"""Numbers that are read at once: 16 bytes in half precision."""
+
+PAIRS = 4096
+"""The most pairs of classes with a target that a program compares at a time."""
 
 OPTIONS = {"enable_fp_fusion": False}
 """How kernels are compiled: an fma that nobody wrote would give β(x − m) another error."""
@@ -52,6 +68,14 @@ class Shape(NamedTuple):
     def warps(self) -> int:
         """Return warps such that a thread has 16 numbers, or 32 of the longest rows."""
         return min(16, max(4, self.R * self.B // 512))
+
+
+def listed_at_a_time(k: int, K: int) -> int:
+    """Return how many of each row's k classes with a target a program sees at a time."""
+    R, Q = Shape.of(K).R, 1
+    while k > Q and R * (2 * Q) ** 2 <= PAIRS:
+        Q *= 2
+    return Q
 
 
 class Rows(NamedTuple):
@@ -122,20 +146,25 @@ def in_two_parts(v: float) -> tuple[float, float]:
 
 
 def launch(kernel: Any, rows: Rows, *arguments: Any, **constants: Any) -> None:
-    """Run a kernel over rows; its constants R, B and WHOLE are the shape of a program."""
+    """Run a kernel over rows; its constants R, B and WHOLE are the shape of a program.
+
+    STEP is what the length of the rows and all strides are multiples of, up to `MOST`: Triton
+    itself only sees multiples of 16.
+    """
     N, K = rows.array.shape
     if not N * K:
         return
-    shape = Shape.of(K)
+    shape, named = Shape.of(K), zip(kernel.arg_names, (*rows, *arguments), strict=False)
+    strides = [number for name, number in named if name.endswith("stride")]
     if "WHOLE" in kernel.arg_names:
         constants["WHOLE"] = shape.whole
     with torch.cuda.device_of(rows.array):
         kernel[(-(-N // shape.R),)](
-            rows.array,
-            rows.stride,
+            *rows,
             *arguments,
             R=shape.R,
             B=shape.B,
+            STEP=gcd(MOST, K, *strides),
             num_warps=shape.warps,
             **OPTIONS,
             **constants,

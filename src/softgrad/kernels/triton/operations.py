@@ -6,6 +6,7 @@ Numbers are float32, or of half precision, which is computed in float32.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,7 +15,14 @@ from softgrad.arrays import Array
 from softgrad.kernels.triton import cross_entropy as losses
 from softgrad.kernels.triton import products
 from softgrad.kernels.triton import softmax as maps
-from softgrad.kernels.triton.launch import as_rows, beta_of, in_two_parts, launch, room_for
+from softgrad.kernels.triton.launch import (
+    as_rows,
+    beta_of,
+    in_two_parts,
+    launch,
+    listed_at_a_time,
+    room_for,
+)
 
 __all__ = [
     "cross_entropy",
@@ -105,14 +113,15 @@ def cross_entropy(
     share, class_weights = (0.0, None) if spread is None else spread
     class_weights = None if class_weights is None else class_weights.contiguous()
     targets = (ids, masses, fixed, k, class_weights, share)
-    flags = {
+    constants = {
+        "Q": listed_at_a_time(k, x.shape[-1]),
         "ONES": masses is None,
         "SMOOTHED": spread is not None,
         "WEIGHTED": class_weights is not None,
     }
     kernel, sources = losses.cross_entropy, (x,)
     settings = (z_loss, temperature, soft_cap)
-    return _loss(kernel, sources, targets, factor, settings, with_gradient, out, flags)
+    return _loss(kernel, sources, targets, factor, settings, with_gradient, out, constants)
 
 
 def cross_entropy_dense(
@@ -125,10 +134,19 @@ def cross_entropy_dense(
     with_gradient: bool,
     out: Array | None = None,
     soft_cap: float | None = None,
+    smoothing: float = 0.0,
+    class_weights: Array | None = None,
 ) -> tuple[Array, Array | None]:
-    """Return factor times loss [...] for targets t [..., K], and its gradient where wanted."""
+    """Return factor times loss [...] for targets t [..., K], and its gradient where wanted.
+
+    The targets may have any dtype, and become c·((1 − ε)·t + ε/K) for a smoothing ε and class
+    weights c [K].
+    """
+    class_weights = None if class_weights is None else class_weights.contiguous()
+    targets = (*as_rows(t), class_weights, 1 - smoothing, smoothing / max(1, x.shape[-1]))
+    flags = {"SMOOTHED": smoothing != 0, "WEIGHTED": class_weights is not None}
     kernel, settings = losses.cross_entropy_dense, (z_loss, temperature, soft_cap)
-    return _loss(kernel, (x, t), tuple(as_rows(t)), factor, settings, with_gradient, out, {})
+    return _loss(kernel, (x, t), targets, factor, settings, with_gradient, out, flags)
 
 
 def _loss(
@@ -139,7 +157,7 @@ def _loss(
     settings: tuple[float, float, float | None],
     with_gradient: bool,
     out: Array | None,
-    flags: dict[str, bool],
+    constants: Mapping[str, int],
 ) -> tuple[Array, Array | None]:
     x, (z_loss, temperature, soft_cap) = sources[0], settings
     rows, values = as_rows(x), x.new_empty(x.shape[:-1], dtype=torch.float32)
@@ -160,7 +178,7 @@ def _loss(
         CAPPED=soft_cap is not None,
         GRADIENT=with_gradient,
         ALIASED=target.array.dtype != x.dtype,
-        **flags,
+        **constants,
     )
     return values, gradient
 

@@ -11,6 +11,7 @@ import triton.language as tl
 
 from softgrad.kernels.triton.centred import (
     entry,
+    known_multiple,
     load_tile,
     position,
     row_numbers,
@@ -67,9 +68,23 @@ def sum_without(source, stride, rows, here, N, K, R: tl.constexpr, B: tl.constex
 
 @triton.jit
 def diagonal_minus_outer(
-    q, q_stride, v, v_stride, out, out_stride, N, K, R: tl.constexpr, B: tl.constexpr
+    q,
+    q_stride,
+    v,
+    v_stride,
+    out,
+    out_stride,
+    N,
+    K,
+    R: tl.constexpr,
+    B: tl.constexpr,
+    STEP: tl.constexpr,
 ):
     """q·(w − ⟨q, w⟩/Σq) with w = v − v_k."""
+    q_stride = known_multiple(q_stride, STEP)
+    v_stride = known_multiple(v_stride, STEP)
+    out_stride = known_multiple(out_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     here, mass = first_max(q, q_stride, rows, N, K, R, B)
     centre = entry(v, v_stride, rows, here, N, K)
@@ -94,8 +109,14 @@ def diagonal_minus_outer_tangent(
     K,
     R: tl.constexpr,
     B: tl.constexpr,
+    STEP: tl.constexpr,
 ):
     """q_dot·w − q·⟨q_dot, w⟩/Σq with ⟨q, w⟩ = 0."""
+    q_stride = known_multiple(q_stride, STEP)
+    q_dot_stride = known_multiple(q_dot_stride, STEP)
+    v_stride = known_multiple(v_stride, STEP)
+    out_stride = known_multiple(out_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     here, mass = first_max(q, q_stride, rows, N, K, R, B)
     centre = entry(v, v_stride, rows, here, N, K)
@@ -111,9 +132,23 @@ def diagonal_minus_outer_tangent(
 
 @triton.jit
 def identity_minus_outer(
-    p, p_stride, v, v_stride, out, out_stride, N, K, R: tl.constexpr, B: tl.constexpr
+    p,
+    p_stride,
+    v,
+    v_stride,
+    out,
+    out_stride,
+    N,
+    K,
+    R: tl.constexpr,
+    B: tl.constexpr,
+    STEP: tl.constexpr,
 ):
     """w − ⟨p, w⟩ with w = v − v_k."""
+    p_stride = known_multiple(p_stride, STEP)
+    v_stride = known_multiple(v_stride, STEP)
+    out_stride = known_multiple(out_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     here, _mass = first_max(p, p_stride, rows, N, K, R, B)
     centre = entry(v, v_stride, rows, here, N, K)
@@ -125,9 +160,23 @@ def identity_minus_outer(
 
 @triton.jit
 def identity_minus_outer_transpose(
-    p, p_stride, y_bar, y_stride, out, out_stride, N, K, R: tl.constexpr, B: tl.constexpr
+    p,
+    p_stride,
+    y_bar,
+    y_stride,
+    out,
+    out_stride,
+    N,
+    K,
+    R: tl.constexpr,
+    B: tl.constexpr,
+    STEP: tl.constexpr,
 ):
     """y_bar − p·Σy_bar; at the largest p y·(1 − p) − p·(Σy − y), both differences summed."""
+    p_stride = known_multiple(p_stride, STEP)
+    y_stride = known_multiple(y_stride, STEP)
+    out_stride = known_multiple(out_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     here, _mass = first_max(p, p_stride, rows, N, K, R, B)
     p_k, y_k = entry(p, p_stride, rows, here, N, K), entry(y_bar, y_stride, rows, here, N, K)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from softgrad.kernels.triton.arithmetic import inverse_of_sum, log1p, scaled_by
+from softgrad.kernels.triton.arithmetic import UNIT, inverse_of_sum, log1p, scaled_by
 from softgrad.kernels.triton.centred import (
     centred_exp,
     difference,
     entry,
     first_visit,
+    known_multiple,
     load_tile,
     others_of,
     position,
@@ -35,10 +36,14 @@ def softmax(
     beta_low,
     R: tl.constexpr,
     B: tl.constexpr,
+    STEP: tl.constexpr,
     WHOLE: tl.constexpr,
     TEMPERED: tl.constexpr,
 ):
     """p = E/S, with S = 1 + r."""
+    x_stride = known_multiple(x_stride, STEP)
+    out_stride = known_multiple(out_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     z, E, m, r = first_visit(
         x, x_stride, rows, N, K, beta, beta_low, 1.0, B, WHOLE, TEMPERED, False
@@ -63,10 +68,14 @@ def log_softmax(
     beta_low,
     R: tl.constexpr,
     B: tl.constexpr,
+    STEP: tl.constexpr,
     WHOLE: tl.constexpr,
     TEMPERED: tl.constexpr,
 ):
     """log p = (d − log1p(r)) + e; an entry of −∞ stays what it is, except in a row of NaN."""
+    x_stride = known_multiple(x_stride, STEP)
+    out_stride = known_multiple(out_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     z, _E, m, r = first_visit(
         x, x_stride, rows, N, K, beta, beta_low, 1.0, B, WHOLE, TEMPERED, False
@@ -90,9 +99,12 @@ def logsumexp(
     K,
     R: tl.constexpr,
     B: tl.constexpr,
+    STEP: tl.constexpr,
     WHOLE: tl.constexpr,
 ):
     """m + log1p(r); an infinite maximum is the answer."""
+    x_stride = known_multiple(x_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     _z, _E, m, r = first_visit(x, x_stride, rows, N, K, 1.0, 0.0, 1.0, B, WHOLE, False, False)
     infinite = (tl.abs(m) == float("inf")) & (r == r)
@@ -114,10 +126,15 @@ def softmax_product(
     beta_low,
     R: tl.constexpr,
     B: tl.constexpr,
+    STEP: tl.constexpr,
     WHOLE: tl.constexpr,
     TEMPERED: tl.constexpr,
 ):
     """p·(w − ⟨p, w⟩) for p = softmax(βx) and w = v − v_k, k a maximum."""
+    x_stride = known_multiple(x_stride, STEP)
+    v_stride = known_multiple(v_stride, STEP)
+    out_stride = known_multiple(out_stride, STEP)
+    K = known_multiple(K, STEP)
     rows = row_numbers(R)
     z, E, m, r = first_visit(
         x, x_stride, rows, N, K, beta, beta_low, 1.0, B, WHOLE, TEMPERED, False
@@ -135,7 +152,7 @@ def softmax_product(
             z = load_tile(x, x_stride, rows, at, N, K, float("-inf"), B)
             E = centred_exp(z, m, beta, beta_low, TEMPERED)
         w = load_tile(v, v_stride, rows, at, N, K, 0.0, B) - centre
-        mean += total(weighted(E, w))
+        mean += total(weighted(E * UNIT, w))
     high, low = inverse_of_sum(r)
     mean = (mean / (1.0 + r)).to(tl.float32)
     for at in range(0, K, B):
