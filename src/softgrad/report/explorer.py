@@ -28,7 +28,7 @@ _FEWEST, _MOST = 2, 8
 _LARGEST = 1e6
 _START = 'data-start=""'
 _FRAME = (
-    '<iframe title="softgrad explorer" sandbox="allow-scripts" width="100%" height="1000" '
+    '<iframe title="softgrad explorer" sandbox="allow-scripts" width="100%" height="1240" '
     'style="border:0" srcdoc="{}"></iframe>'
 )
 
