@@ -293,6 +293,11 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"sample_weight": np.full(150, 1e-320)},
         "`sample_weight` must be of a sum that is finite and not rounded to 0",
     ),
+    "a tiny column": (
+        {"C": np.inf},
+        {"X": X * [1, 1, 1e-200, 1]},
+        r"`X` must be 0, or at least 1e-150 in some row, in every column .* in column 2$",
+    ),
     "C·n": ({"C": 1e-300}, {"sample_weight": np.full(150, 1e-20)}, "`C` must be such that C times"),
     "huge C": ({"C": 10**400}, {}, "`C` must be a number that float64 holds"),
     "no weight": ({}, {"sample_weight": np.zeros(150)}, "`sample_weight` .* got zero in all"),

@@ -12,6 +12,7 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.errors import mismatch
 from softgrad.kernels import choose
+from softgrad.learn.affine import is_sparse
 from softgrad.learn.centring import shift_of, shifted
 from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
 from softgrad.learn.minibatch import (
@@ -28,6 +29,7 @@ from softgrad.learn.options import BY_BATCHES, Options
 from softgrad.learn.progress import Watch, watching
 from softgrad.learn.randomness import seed_words
 from softgrad.learn.solvers import Point, Settings, certified_gap, solve
+from softgrad.learn.stored_rows import cut_rows
 from softgrad.learn.training_set import TrainingSet
 from softgrad.nn.mlp import hidden_layers
 
@@ -41,6 +43,12 @@ _DECIDING = (
 
 _ASTRAY = 10.0
 """Times the loss of coefficients of 0 from which on a fit has diverged."""
+
+_LEAST = 1e-150
+"""A number whose square is one."""
+
+_MEMORY = 16 * 2**20
+"""Bytes of the rows that are looked at at a time."""
 
 
 class Fit(NamedTuple):
@@ -108,9 +116,25 @@ def _objective(near: TrainingSet, C: float, shift: Array) -> Objective:
     if np.isfinite(C) and not np.finfo(float).tiny <= C * n < np.inf:
         expected = f"such that C times the sum of the weights, {n:g}, can be computed with"
         raise ValueError(mismatch("C", expected, C))
+    if np.inf == C:
+        _check_columns(near)
     ridge, moved = (2 if K == 2 else 1) / (C * n), shift if shift.any() else None
     spread: dict[str, Any] = {"team": near.team, "share": near.team.share(len(near.y))}
     return Objective(near.X, near.y, near.weights / n, K, ridge, shift=moved, **spread)
+
+
+def _check_columns(rows: TrainingSet) -> None:
+    """Raise for a column that is not 0, and whose squares are, so that no solver would see it."""
+    X, largest = rows.X, np.zeros(rows.X.shape[1])
+    for some in cut_rows(X, _MEMORY, 8 * X.shape[1]):
+        of_some = abs(X[some]).max(axis=0)
+        np.maximum(largest, of_some.toarray().ravel() if is_sparse(X) else of_some, out=largest)
+    largest = np.max(rows.team.gathered(largest), axis=0)
+    tiny = np.flatnonzero((largest > 0) & (largest < _LEAST))
+    if tiny.size:
+        expected = f"0, or at least {_LEAST:g} in some row, in every column where `C` is infinite"
+        got = f"{largest[tiny[0]]:.3g} at most in column {tiny[0]}"
+        raise ValueError(mismatch("X", expected, got))
 
 
 def _checkpoint(
