@@ -317,6 +317,11 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"y": Y + 0.5},
         r"`y` must be integers, text or booleans, got 0\.5. Unknown label type: continuous",
     ),
+    "labels of two sorts": (
+        {},
+        {"y": np.where(Y == 1, None, np.array(["a", "b", "c"], object)[Y])},
+        "`y` must be integers, text or booleans, got 'a' and None",
+    ),
     "labels that are NaN": ({}, {"y": np.where(Y == 1, np.nan, Y)}, "Input y contains NaN"),
     "NaN": ({}, {"X": np.where(X > 7, np.nan, X)}, "Input X contains NaN"),
     "infinity": ({}, {"X": np.where(X > 7, np.inf, X)}, "Input X contains infinity"),

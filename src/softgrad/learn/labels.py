@@ -35,6 +35,8 @@ def labels_of(y: Any, *, few: bool = False) -> Array:
     if given.dtype.kind in "SV":
         raise TypeError(mismatch("y", _KINDS, f"{given.dtype}"))
     labels = column_or_1d(given, warn=True)
+    if labels.dtype == object and len({*map(_kind, labels.tolist())}) > 1:
+        raise ValueError(mismatch("y", _KINDS, _odd(labels)))  # of several sorts: without an order
     with warnings.catch_warnings():
         if few:
             warnings.filterwarnings("ignore", "The number of unique classes")
@@ -85,6 +87,10 @@ def _plain(labels: Array) -> Array:
         if all(isinstance(cell, kind) for cell in cells):
             return np.array(cells).reshape(labels.shape)
     return labels
+
+
+def _kind(cell: Any) -> type:
+    return str if isinstance(cell, str) else type(cell)
 
 
 def _odd(labels: Array) -> str:
