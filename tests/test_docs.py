@@ -55,7 +55,7 @@ def test_code_cells_run(page: Path) -> None:
 def test_cells_are_found() -> None:
     """A parser that finds nothing would let every page pass."""
     questions = [page for page in EXECUTED if page.parent.name == "questions"]
-    assert len(questions) == 6
+    assert len(questions) == 7
     for page in EXECUTED:
         assert "import softgrad as sg" in script_of(page), name_of(page)
         assert "```{code" not in script_of(page)
