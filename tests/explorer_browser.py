@@ -52,6 +52,11 @@ class Explorer:
         self.page.goto(f"{FILE.as_uri()}#{address}")
         self.page.wait_for_selector("#summary")
 
+    def hold_time(self) -> None:
+        """From now on the page's time goes on by ``page.clock.run_for`` alone."""
+        self.page.clock.install(time=0)
+        self.page.clock.pause_at(1000)
+
     @property
     def summary(self) -> str:
         return str(self.page.inner_text("#summary"))
