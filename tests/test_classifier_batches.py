@@ -543,7 +543,7 @@ def test_a_rate_that_is_too_large_is_said() -> None:
     one_step = {"learning_rate": 1e308, "max_iter": 1, "batch_size": len(y)}
     for settings in ({"hidden": (8,), "learning_rate": 1e3}, one_step):
         model = sg.SoftmaxClassifier(solver="sgd", **settings)
-        message = "`learning_rate` must be smaller, or the columns scaled, got"
+        message = "`learning_rate` must be smaller, or the columns standardised, got"
         with pytest.raises(UsageError, match=message):
             model.fit(X, y)
         assert not hasattr(model, "classes_")

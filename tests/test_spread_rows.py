@@ -50,6 +50,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lbfgs": {"solver": "lbfgs"},
     "balanced": {"class_weight": "balanced"},
     "separated": {"C": np.inf},
+    "standardised": {"solver": "sgd", "standardize": True, "max_iter": 4, "random_state": 4},
     "adam": {"solver": "adam", "max_iter": 4, "batch_size": 13, "random_state": 0},
     "polish": {"solver": "sgd", "max_iter": 3, "polish": True, "random_state": 1},
     "stopping": {

@@ -64,6 +64,11 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         W all matrices where there are hidden layers. Infinity is no penalty, and then there may be
         no minimum: where a direction separates the classes, `fit` says so by a SeparationWarning,
         and convex solvers stop once every row is right.
+    standardize : bool, False
+        Whether columns are seen minus their mean and in units of their standard deviation, as the
+        rows' weights have them; a constant one stays, and a sparse matrix keeps its zeros. The
+        penalty is then that of coefficients for such units, as in glmnet. The attributes are for
+        columns as they came, all the same.
     tol : float, 1e-8
         How far the objective may be above its minimum, relative to itself. Solvers stop by their
         estimate of it, which no unit of a column changes.
@@ -84,7 +89,7 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
     batch_size : int, optional
         Rows of a mini-batch: a 32nd of all, but from 64 to 1024.
     learning_rate : float, optional
-        Of the first epoch: 0.01; for columns of about unit size.
+        Of the first epoch: 0.01; for columns of about unit size, such as `standardize` makes.
     momentum : float, 0.9
         Of "sgd".
     schedule : {"linear", "constant"}
@@ -181,6 +186,7 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         hidden: tuple[int, ...] = (),
         activation: AnyActivation = "relu",
         C: float = 1.0,
+        standardize: bool = False,
         tol: float = 1e-8,
         solver: str = "auto",
         max_iter: int | None = None,
@@ -205,6 +211,7 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         self.hidden = hidden
         self.activation = activation
         self.C = C
+        self.standardize = standardize
         self.tol = tol
         self.solver = solver
         self.max_iter = max_iter
@@ -310,8 +317,8 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         unless early stopping went back to an earlier epoch, or a convex solver came after it. The
         penalty is that of all rows so far: ‖W‖²/(2·C·n), with n the sum of their weights. Whatever
         ends a call early, Ctrl-C too, leaves the estimator as it was before the call. Convex
-        solvers, `early_stopping` and `polish` need all rows at once: with them there is no
-        `partial_fit`.
+        solvers, `early_stopping`, `polish` and `standardize` need all rows at once: with them there
+        is no `partial_fit`.
 
         Parameters
         ----------
@@ -410,7 +417,7 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         if not np.array_equal(rows.classes, self.classes_):
             expected = f"of the classes of the fit, {self.classes_.tolist()}"
             raise ValueError(mismatch("y", expected, rows.classes.tolist()))
-        return rows, objective_of(rows, float(self.C))
+        return rows, objective_of(rows, float(self.C), self.standardize)
 
     @property
     def _options(self) -> Options:

@@ -12,9 +12,8 @@ import numpy as np
 from softgrad.arrays import Array
 from softgrad.errors import mismatch
 from softgrad.kernels import choose
-from softgrad.learn.affine import is_sparse
-from softgrad.learn.centring import shift_of, shifted
 from softgrad.learn.checkpoint import Checkpoint, data_fingerprint, digest
+from softgrad.learn.columns import Columns, extremes, near, standardised
 from softgrad.learn.minibatch import (
     Batch,
     Model,
@@ -29,7 +28,6 @@ from softgrad.learn.options import BY_BATCHES, Options
 from softgrad.learn.progress import Watch, watching
 from softgrad.learn.randomness import seed_words
 from softgrad.learn.solvers import Point, Settings, certified_gap, solve
-from softgrad.learn.stored_rows import cut_rows
 from softgrad.learn.training_set import TrainingSet
 from softgrad.nn.mlp import hidden_layers
 
@@ -46,9 +44,6 @@ _ASTRAY = 10.0
 
 _LEAST = 1e-150
 """A number whose square is one."""
-
-_MEMORY = 16 * 2**20
-"""Bytes of the rows that are looked at at a time."""
 
 
 class Fit(NamedTuple):
@@ -85,7 +80,7 @@ def fit(rows: TrainingSet, options: Options, start: Model | None) -> Fit:
     if solver in BY_BATCHES:
         found = _by_batches(solver, rows, options, start, checkpoint)
     else:
-        f = objective_of(rows, options.C)
+        f = objective_of(rows, options.C, options.standardize)
         theta = f.start if start is None else f.inside(_theta(start))
         limit = options.settings.max_iter
         with watching(options.callbacks, limit, solver, options.verbose, f.team) as watch:
@@ -100,36 +95,38 @@ def new_model(options: Options, D: int, K: int, dtype: Any, seed: Array) -> Mode
     return Model.at_zero(tuple(layers), (K, (D, *options.hidden)[-1]), dtype)
 
 
-def objective_of(rows: TrainingSet, C: float) -> Objective:
+def objective_of(rows: TrainingSet, C: float, standardize: bool) -> Objective:
     """Return what is minimised without hidden layers: LogisticRegression's objective over C·n.
 
     Two classes have one row of coefficients there, and the penalty counts it once. As softmax rows
     −w/2 and w/2 it would be half of that, which twice the penalty makes up for.
     """
-    shift = shift_of(rows.X, rows.team)
-    return _objective(rows._replace(X=shifted(rows.X, shift)), C, shift)
+    columns = _columns(rows, standardize)
+    return _objective(rows._replace(X=columns.of(rows.X)), C, columns)
 
 
-def _objective(near: TrainingSet, C: float, shift: Array) -> Objective:
-    """Return it for rows from which the shift was taken."""
-    n, K = near.total, len(near.classes)
+def _columns(rows: TrainingSet, standardize: bool) -> Columns:
+    """Return how the columns of rows are seen."""
+    return standardised(rows.X, rows.weights, rows.team) if standardize else near(rows.X, rows.team)
+
+
+def _objective(seen: TrainingSet, C: float, columns: Columns) -> Objective:
+    """Return it for rows whose columns are seen so."""
+    n, K = seen.total, len(seen.classes)
     if np.isfinite(C) and not np.finfo(float).tiny <= C * n < np.inf:
         expected = f"such that C times the sum of the weights, {n:g}, can be computed with"
         raise ValueError(mismatch("C", expected, C))
     if np.inf == C:
-        _check_columns(near)
-    ridge, moved = (2 if K == 2 else 1) / (C * n), shift if shift.any() else None
-    spread: dict[str, Any] = {"team": near.team, "share": near.team.share(len(near.y))}
-    return Objective(near.X, near.y, near.weights / n, K, ridge, shift=moved, **spread)
+        _check_columns(seen)
+    ridge = (2 if K == 2 else 1) / (C * n)
+    spread: dict[str, Any] = {"team": seen.team, "share": seen.team.share(len(seen.y))}
+    return Objective(seen.X, seen.y, seen.weights / n, K, ridge, columns=columns, **spread)
 
 
 def _check_columns(rows: TrainingSet) -> None:
     """Raise for a column that is not 0, and whose squares are, so that no solver would see it."""
-    X, largest = rows.X, np.zeros(rows.X.shape[1])
-    for some in cut_rows(X, _MEMORY, 8 * X.shape[1]):
-        of_some = abs(X[some]).max(axis=0)
-        np.maximum(largest, of_some.toarray().ravel() if is_sparse(X) else of_some, out=largest)
-    largest = np.max(rows.team.gathered(largest), axis=0)
+    least, most = extremes(rows.X, rows.team)
+    largest = np.maximum(-least, most)
     tiny = np.flatnonzero((largest > 0) & (largest < _LEAST))
     if tiny.size:
         expected = f"0, or at least {_LEAST:g} in some row, in every column where `C` is infinite"
@@ -146,6 +143,7 @@ def _checkpoint(
     before = {} if start is None else start.parameters
     start_digest = " ".join(map(digest, before.values())) or "none"
     same = {"solver": solver, "C": options.C, "start": start_digest}
+    same["standardize"] = options.standardize
     if solver in BY_BATCHES:
         same |= {name: str(getattr(options, name)) for name in _DECIDING}
         if isinstance(options.random_state, (numbers.Integral, type(None))):
@@ -183,12 +181,12 @@ def _by_batches(
 ) -> Fit:
     kept, team = None if checkpoint is None else checkpoint.read(), rows.team
     seed = kept[0]["seed"] if kept else team.from_first(seed_words(options.random_state))
-    K, (_, D), shift = len(rows.classes), rows.X.shape, shift_of(rows.X, team)
-    rows = rows._replace(X=shifted(rows.X, shift))
+    K, (_, D), columns = len(rows.classes), rows.X.shape, _columns(rows, options.standardize)
+    rows = rows._replace(X=columns.of(rows.X))
     if start is None:
         model = new_model(options, D, K, rows.X.dtype, seed)
     else:
-        model = start.moved(shift, 1.0)
+        model = start.inside(columns)
     patience, held_out = None, None
     if options.early_stopping:
         patience, (rows, held_out) = options.n_iter_no_change, _held_out(rows, options, seed)
@@ -210,13 +208,13 @@ def _by_batches(
     history, model = tuple(training.epochs), training.model.centred()
     kept_epoch = history[-1] if held_out is None else min(history, key=_held_out_loss)
     lost = diverged([kept_epoch], K, _ASTRAY) and diverged(history, K, _ASTRAY)
-    outside = model.moved(shift, -1.0)
+    outside = model.outside(columns)
     found = Fit(outside, solver, len(history), np.nan, np.inf, history, complaint=lost)
-    if training.best is None:
+    if training.best is None and columns.scale is None:  # moments are those of columns as they are
         found = found._replace(moments=training.optimiser.state)
     if not model.hidden:
         later = None if checkpoint is None else checkpoint.then(*training.state())
-        f, polish = _objective(rows, options.C, shift), options.polish and not watch.stopped
+        f, polish = _objective(rows, options.C, columns), options.polish and not watch.stopped
         return _convex(found, f, _theta(model), options, later, polish=polish)
     loss = model.mean_loss(batch, impl, team)
     return found._replace(value=loss + model.penalty(plan.ridge))
@@ -235,7 +233,7 @@ def diverged(epochs: Sequence[TrainingEpoch], K: int, times: float) -> str:
     return (
         f"mini-batches diverged: in epoch {first.number} the loss is {first.loss:.3g}, where "
         f"coefficients of 0 have {blank:.3g}: take a `learning_rate` below "
-        f"{first.learning_rate:.3g}, or scale the columns"
+        f"{first.learning_rate:.3g}, or scale the columns, as `standardize` does"
     )
 
 

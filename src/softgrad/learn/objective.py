@@ -3,8 +3,8 @@
     f(theta) = Σ wᵢ CE(W xᵢ + b, yᵢ) + ½ λ ‖W‖²,   Σ wᵢ = 1
 
 It is convex, and it does not change as the same is added to the intercepts of all classes. Columns
-of X may have been brought near 0 (`centring.py`): theta goes with those, and `outside` takes it to
-the columns as they came.
+of X may be seen near 0 or in units of their own (`columns.py`): theta and the penalty go with
+those, and `outside` takes theta to the columns as they came.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from softgrad.arrays import Array
 from softgrad.heads import LinearCrossEntropy
 from softgrad.kernels import choose
 from softgrad.learn.affine import is_sparse
+from softgrad.learn.columns import Columns
 from softgrad.learn.linear_loss import MEMORY, in_chunks
 from softgrad.learn.stored_rows import cut_rows, every
 from softgrad.learn.team import ALONE, AbstractTeam, Share
@@ -53,8 +54,8 @@ class Objective:
     memory: int = MEMORY
     """The bytes that buffers may take."""
 
-    shift: Array | None = None
-    """What was taken from the columns: [D]."""
+    columns: Columns | None = None
+    """How those of X are seen; None for as they came."""
 
     team: AbstractTeam = ALONE
     """Who has the other rows; what follows from all of them is the same everywhere."""
@@ -113,11 +114,11 @@ class Objective:
 
     def inside(self, theta: Array) -> Array:
         """Return theta for X, from that for the columns as they came: [..., D+1]."""
-        return self._moved(theta, 1.0)
+        return theta if self.columns is None else self.columns.inside(theta)
 
     def outside(self, theta: Array) -> Array:
         """Return theta for the columns as they came: [..., D+1]."""
-        return self._moved(theta, -1.0)
+        return theta if self.columns is None else self.columns.outside(theta)
 
     def all_right(self, value: float) -> bool:
         """Tell whether every row's class is likelier than not wherever the loss is that small.
@@ -142,13 +143,6 @@ class Objective:
         X, y, weights = (every(step, part, first) for part in (self.X, self.y, self.weights))
         (total,) = self.team.summed(weights.sum())
         return replace(self, X=X, y=y, weights=weights / total, share=None)
-
-    def _moved(self, theta: Array, sign: float) -> Array:
-        if self.shift is None:
-            return theta
-        theta = theta.copy()
-        theta[..., -1] += sign * (theta[..., :-1] @ self.shift.astype(np.float64))
-        return theta
 
     def _of_dense(self, theta: Array) -> tuple[float, Array]:
         head = LinearCrossEntropy(reduction="sum", memory=self.memory)

@@ -42,7 +42,7 @@ def takes_parts(estimator: Any) -> bool:
     if estimator.solver in SOLVERS:
         expected = "'auto', 'adam' or 'sgd' for partial_fit"
         raise AttributeError(mismatch("solver", expected, repr(estimator.solver)))
-    for name in ("early_stopping", "polish"):
+    for name in ("early_stopping", "polish", "standardize"):
         if getattr(estimator, name) is True:
             raise AttributeError(mismatch(name, "False for partial_fit", "True"))
     return True
@@ -74,6 +74,7 @@ class Options:
     checkpoint: str | os.PathLike[str] | None
     checkpoint_every: float
     cache: str | os.PathLike[str] | None
+    standardize: bool
 
     @classmethod
     def checked(cls, given: Mapping[str, Any]) -> Options:
@@ -109,6 +110,7 @@ class Options:
                 "checkpoint_every", given["checkpoint_every"], "not negative", lambda s: s >= 0
             ),
             cache=_path("cache", given["cache"]),
+            standardize=_flag("standardize", given["standardize"]),
         )
         found._check_together()
         check_random_state(found.random_state)

@@ -49,6 +49,9 @@ class StoredRows:
     shift: Array | None = None
     """What is taken from every row as it is read: [D]."""
 
+    scale: Array | None = None
+    """What it is divided by then: [D]."""
+
     columns: Array | None = None
     """The indices of those that are read; None for all."""
 
@@ -83,7 +86,9 @@ class StoredRows:
         block = np.asarray(self.array[rows], self.as_dtype)
         if self.columns is not None:
             block = block[:, self.columns]
-        return block if self.shift is None else block - self.shift
+        if self.shift is not None:
+            block = block - self.shift
+        return block if self.scale is None else block / self.scale
 
     def blocks(self) -> Iterator[Array]:
         """Go through the rows."""
@@ -94,15 +99,15 @@ class StoredRows:
         """Return every so manieth row."""
         return replace(self, array=self.array[first::step])
 
-    def shifted(self, shift: Array) -> StoredRows:
-        """Return the rows minus one row [D] of their dtype."""
-        return replace(self, shift=shift)
+    def seen(self, shift: Array | None, scale: Array | None) -> StoredRows:
+        """Return the rows minus one row [D] of their dtype, and divided by another."""
+        return replace(self, shift=shift, scale=scale)
 
     def only(self, columns: Array) -> StoredRows:
         """Return the rows with some of their columns, by index."""
-        shift = None if self.shift is None else self.shift[columns]
         before = columns if self.columns is None else self.columns[columns]
-        return replace(self, columns=before, shift=shift)
+        kept = (None if row is None else row[columns] for row in (self.shift, self.scale))
+        return replace(self, columns=before).seen(*kept)
 
     def astype(self, dtype: DTypeLike, copy: bool = False) -> StoredRows:
         """Return the rows in another dtype; nothing is copied."""

@@ -12,6 +12,7 @@ import numpy as np
 from softgrad.arrays import Array, quiet
 from softgrad.heads.plan import cuts
 from softgrad.kernels.threads import over_rows
+from softgrad.learn.columns import Columns
 from softgrad.learn.linear_loss import MEMORY, linear_loss, linear_loss_value
 from softgrad.learn.minibatch.batches import Batch
 from softgrad.learn.team import ALONE, AbstractTeam
@@ -98,22 +99,28 @@ class Model:
         """Return one whose classes have nothing in common: that changes the penalty alone."""
         return replace(self, W=self.W - self.W.mean(axis=0), b=self.b - self.b.mean())
 
-    def moved(self, shift: Array, sign: float) -> Model:
-        """Return one that says of rows x − sign·shift what this one says of x: a bias differs."""
-        if not shift.any():
-            return self
-        first = self.hidden[0] if self.hidden else self
-        assert isinstance(first, (Linear, Model))
-        assert first.b is not None
-        b = first.b + sign * (first.W.astype(np.float64) @ shift)
-        b = b.astype(first.W.dtype)
-        if not self.hidden:
-            return replace(self, b=b)
-        return replace(self, hidden=(Linear.of(first.W, b), *self.hidden[1:]))
+    def inside(self, columns: Columns) -> Model:
+        """Return one that says of rows as they are seen what this one says of them as they came."""
+        return self if columns.as_they_came else self._mapped(columns.inside)
+
+    def outside(self, columns: Columns) -> Model:
+        """Return one that says of rows as they came what this one says of them as they are seen."""
+        return self if columns.as_they_came else self._mapped(columns.outside)
 
     def grown(self, places: Array, K: int) -> Model:
         """Return one of K classes: those that there are at these places, and zeros elsewhere."""
         return replace(self, W=spread(self.W, places, K), b=spread(self.b, places, K))
+
+    def _mapped(self, f: Callable[[Array], Array]) -> Model:
+        """Return one whose first layer's weights and bias went through f, side by side."""
+        first = self.hidden[0] if self.hidden else self
+        assert isinstance(first, (Linear, Model))
+        assert first.b is not None
+        theta = f(np.column_stack([first.W, first.b]).astype(np.float64))  # [H, D+1]
+        W, b = theta[:, :-1].astype(first.W.dtype, order="C"), theta[:, -1].astype(first.W.dtype)
+        if not self.hidden:
+            return replace(self, W=W, b=b)
+        return replace(self, hidden=(Linear.of(W, b), *self.hidden[1:]))
 
     @property
     def _rows_at_a_time(self) -> int:

@@ -193,7 +193,7 @@ class Training:
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
             got = f"{self.optimiser.lr}: the loss became {loss} in epoch {len(self.epochs) + 1}"
-            raise UsageError(mismatch("learning_rate", "smaller, or the columns scaled", got))
+            raise UsageError(mismatch("learning_rate", "smaller, or the columns standardised", got))
 
     def _put(self, values: Mapping[str, Array]) -> None:
         for name, parameter in self.model.parameters.items():

@@ -44,6 +44,7 @@ class Inference:
     """
 
     C: float
+    standardize: bool
     class_weight: Any
     classes_: Array
     separation_: Separation | None
@@ -182,7 +183,7 @@ class Inference:
         if len(kept):
             X = objective.X
             fewer_columns = X.only(kept) if isinstance(X, StoredRows) else X[:, kept]
-            fewer = replace(objective, X=fewer_columns, shift=None)
+            fewer = replace(objective, X=fewer_columns, columns=None)
             reduced = self._largest(fewer, theta[:, [*kept, -1]], total)
         else:
             reduced = null_log_likelihood(rows.masses)
@@ -294,10 +295,11 @@ class Inference:
     def _notes(self) -> tuple[str, ...]:
         notes = []
         if not math.isinf(self.C):
+            weight = "weight of a standardised column" if self.standardize else "weight"
             notes.append(
                 f"The fit is penalised (C = {self.C:g}). Standard errors are those of the "
-                "posterior where each weight has the prior N(0, C), and p is twice the posterior "
-                "probability of the other sign: no error rate. For tests, fit with C=inf."
+                f"posterior where each {weight} has the prior N(0, C), and p is twice the "
+                "posterior probability of the other sign: no error rate. For tests, fit with C=inf."
             )
         if self.class_weight is not None:
             notes.append(

@@ -15,7 +15,8 @@ import softgrad as sg
 from asserts import assert_close, assert_same_bits
 from convex import FORMS, data
 from softgrad.learn import fits
-from softgrad.learn.centring import shift_of, shifted
+from softgrad.learn.columns import Columns
+from softgrad.learn.columns import near as seen_near
 from softgrad.learn.solvers import SOLVERS
 from softgrad.learn.stored_rows import StoredRows
 
@@ -111,7 +112,7 @@ def test_statistics_are_those_without_the_detour(monkeypatch: pytest.MonkeyPatch
     X[:, 0] += 1e5
     there = sg.SoftmaxClassifier(C=np.inf, tol=1e-12).fit(X, y)
     summary, test = there.summary(X, y), there.likelihood_ratio(X, y, columns=0)
-    monkeypatch.setattr(fits, "shift_of", lambda X, team: np.zeros(X.shape[1]))
+    monkeypatch.setattr(fits, "near", lambda X, team: Columns(np.zeros(X.shape[1])))
     expected, plain = there.summary(X, y), there.likelihood_ratio(X, y, columns=0)
     assert_close(summary.covariance, expected.covariance, u=1e9, scale=np.abs(expected.covariance))
     assert_close(summary.z, expected.z, u=1e9, scale=np.abs(expected.z))
@@ -142,8 +143,8 @@ def test_a_separating_direction_is_that_of_the_columns_as_they_came(far: float) 
 @pytest.mark.parametrize("form", FORMS)
 def test_only_what_is_far_moves(form: str) -> None:
     X = FORMS[form](data("wine")[0])
-    assert not shift_of(X).any()
-    assert shifted(X, shift_of(X)) is X
+    assert seen_near(X).as_they_came
+    assert seen_near(X).of(X) is X
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -152,8 +153,8 @@ def test_a_shift_is_near_the_mean_and_exact(form: str, rng: np.random.Generator)
     X[:, 0] += 2000
     X[:, 2] = 7
     rows = FORMS[form](X)
-    shift = shift_of(rows)
-    moved = shifted(rows, shift)
+    columns = seen_near(rows)
+    shift, moved = columns.shift, columns.of(rows)
     assert shift.dtype == moved.dtype == rows.dtype
     assert abs(shift[0] - 2000) < 2
     assert shift[1:].tolist() == [0, 7]
@@ -169,7 +170,7 @@ def test_sparse_rows_stay_sparse() -> None:
     years = 2000 + np.arange(N) % 5 * 1.0
     years[1] = 0
     X = sparse.csr_array(sparse.hstack([wide, sparse.csr_array(years[:, None])]))
-    moved = shifted(X, shift_of(X))
+    moved = seen_near(X).of(X)
     assert sparse.issparse(moved)
     assert moved.nnz <= wide.nnz + N
     assert moved[[1], [400]][0] == pytest.approx(-2002, rel=1e-3)
@@ -178,8 +179,8 @@ def test_sparse_rows_stay_sparse() -> None:
 def test_rows_in_a_file_are_moved_as_they_are_read(tmp_path: Path) -> None:
     X = near()[0] + FAR
     rows = StoredRows(mapped(X, tmp_path))
-    moved = shifted(rows, shift_of(rows))
-    shift = shift_of(X)
+    moved = seen_near(rows).of(rows)
+    shift = seen_near(X).shift
     assert_same_bits(moved[5:9], X[5:9] - shift)
     assert_same_bits(moved.every(7)[:], X[::7] - shift)
     assert_same_bits(rows[:], X)
