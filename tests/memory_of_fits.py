@@ -76,7 +76,7 @@ def reset() -> None:
 
 
 def main(folder: Path, kind: str, verb: str = "fit") -> None:
-    by_batches = {"solver": "adam", "early_stopping": True, "random_state": 0}
+    by_batches = {"solver": "adam", "early_stopping": True, "standardize": True, "random_state": 0}
     model = sg.SoftmaxClassifier(max_iter=2, cache=folder)
     model.set_params(**by_batches if kind == "batches" else {})
     warnings.simplefilter("ignore", ConvergenceWarning)

@@ -51,6 +51,79 @@ def test_the_model_of_a_file_is_the_classifiers(name: str, form: str) -> None:
     assert np.abs(p - model.predict_proba(X)).max() < 1e-9
 
 
+BATCHES: dict[str, tuple[tuple[object, ...], dict[str, object]]] = {
+    "adam": (("adam",), {"solver": "adam"}),
+    "plain": (("sgd", "--no-standardize", "--lr", 1e-6), {"solver": "sgd", "learning_rate": 1e-6}),
+    "hidden": (
+        ("sgd", "--hidden", "6,5", "--activation", "tanh", "--C", 3, "--batch-size", 16),
+        {"solver": "sgd", "hidden": (6, 5), "activation": "tanh", "C": 3.0, "batch_size": 16},
+    ),
+    "held out": (
+        ("adam", "--validation", 0.3, "--hidden", 4),
+        {"solver": "adam", "hidden": (4,), "early_stopping": True, "validation_fraction": 0.3},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_mini_batches_of_a_file_are_the_classifiers(classes: int, name: str) -> None:
+    options, settings = BATCHES[name]
+    frame = table("wine" if classes == 3 else "two")
+    frame.to_csv("t.csv", index=False)
+    args = ("t.csv", "--solver", *options, "--epochs", 12, "--seed", 7, "-o", "m")
+    outcome = softgrad("train", *args, "--json")
+    assert outcome.code == 0, outcome.err
+    settings = {"standardize": name != "plain", "max_iter": 12, "random_state": 7} | settings
+    model = sg.SoftmaxClassifier(**settings).fit("t.csv", "kind")
+    document = outcome.document
+    assert document["objective"] == model.objective_
+    assert document["losses"] == [epoch.loss for epoch in model.history_]
+    assert len(document["held_out"]) == (model.n_iter_ if name == "held out" else 0)
+    assert (document["steps"], document["gaps"]) == (model.n_iter_, [])
+    assert document["hidden"] == list(settings.get("hidden", ()))  # type: ignore[call-overload]
+    rows = csv.DictReader(io.StringIO(softgrad("predict", "m", "t.csv").out))
+    p = np.array([[float(row[f"p({c})"]) for c in model.classes_] for row in rows])
+    assert np.abs(p - model.predict_proba(frame.drop(columns="kind"))).max() < 1e-9
+
+
+def test_epochs_are_told_and_the_same_seed_repeats_them() -> None:
+    args = ("train", "wine", "--solver", "adam", "--hidden", "8,4", "--validation", 0.2, "-o", "m")
+    outcome = softgrad(*args)
+    assert outcome.code == 0, outcome.err
+    assert "hidden layers of 8 and 4; " in outcome.out
+    assert " epochs of adam in " in outcome.out
+    assert ", which was kept" in outcome.out
+    assert "above its minimum" not in outcome.out
+    assert "penalty" not in outcome.out
+    first = Path("m").read_bytes()
+    assert softgrad(*args).code == 0
+    assert Path("m").read_bytes() == first
+    assert softgrad(*args, "--seed", 1).code == 0
+    assert Path("m").read_bytes() != first
+
+
+def test_standardised_steps_have_the_penalty_of_standardised_columns() -> None:
+    table().to_csv("t.csv", index=False)
+    args = ("t.csv", "--solver", "lbfgs", "--standardize", "-o", "m", "--json")
+    model = sg.SoftmaxClassifier(solver="lbfgs", standardize=True).fit("t.csv", "kind")
+    assert softgrad("train", *args).document["objective"] == model.objective_
+
+
+def test_mini_batches_go_on_from_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("train", "iris", "--solver", "adam", "--hidden", 5, "--checkpoint", "c")
+    assert softgrad(*command, "-o", "whole").code == 0
+    due = iter([False] * 30 + [True] * 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "due", lambda self: next(due))
+        assert softgrad(*command, "-o", "m").code != 0  # due is asked once too often
+    assert Path("c").exists()
+    assert not Path("m").exists()
+    assert softgrad(*command, "-o", "m").code == 0
+    assert Path("m").read_bytes() == Path("whole").read_bytes()
+    assert not Path("c").exists()
+
+
 def test_built_in_data_and_a_checkpoint(folder: Path) -> None:
     outcome = softgrad("train", "iris", "--solver", "lbfgs", "--checkpoint", "c", "-o", "m")
     assert outcome.code == 0, outcome.err
@@ -122,7 +195,16 @@ def test_refusals_are_one_line(folder: Path) -> None:
         ("iris", "--C", "0"): ("--C", "positive"),
     }.items():
         assert_refused(softgrad("train", *args, "--solver", "lbfgs", "-o", "m"), *words)
-    assert_refused(softgrad("train", "iris", "--C", 3), "--C goes with --solver")
+    assert_refused(softgrad("train", "iris", "--C", 3), "--C goes with --solver, not with networks")
+    for args, words in {
+        ("--head", "softmax"): ("--head goes with networks", "not with --solver adam or sgd"),
+        ("--optimizer", "sgd"): ("--optimizer goes with networks",),
+        ("--validation", 1): ("`validation` must be between 0 and 1", "got 1"),
+        ("--validation", 1e-9): ("validation", "one row at least"),
+        ("--hidden", "0"): ("--hidden", "positive"),
+        ("--dim", 3): ("--dim goes with --corpus",),
+    }.items():
+        assert_refused(softgrad("train", "iris", *args, "--solver", "adam", "-o", "m"), *words)
     assert sorted(path.name for path in folder.iterdir()) == ["one.csv", "text.csv"]
 
 
@@ -140,6 +222,25 @@ def test_the_report_judges_the_rows_as_the_model_does(labels: tuple[object, ...]
     assert f"{100 * right.mean():.1f} % of its rows are right" in page
     assert f"{right.sum()} of {len(y)} rows that it was trained on stand on the diagonal" in page
     assert "softgrad train t.csv --solver newton --C 0.5" in page
+
+
+@pytest.mark.parametrize("options", [(), ("--hidden", 6), ("--hidden", 6, "--validation", 0.2)])
+def test_the_report_of_epochs(options: tuple[object, ...]) -> None:
+    args = ("wine", "--solver", "adam", "--epochs", 9, *options, "-o", "m", "--report", "r.html")
+    outcome = softgrad("train", *args)
+    assert outcome.code == 0, outcome.err
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert "Loss by epoch" in page
+    assert "Gap by step" not in page
+    assert ("Softmax regression on wine" in page) == (not options)
+    assert ("Network on wine" in page) == bool(options)
+    assert ("above its minimum" in page) == (not options)
+    assert ("there is one minimum" in page) == (not options)
+    assert ("many minima" in page) == bool(options)
+    assert ("Of rows that early stopping held out it" in page) == (len(options) > 2)
+    assert ("all rows were trained on" in page) == (len(options) < 3)
+    said = " ".join(["softgrad train wine --solver adam --epochs 9", *map(str, options)])
+    assert said in page
 
 
 def test_rows_of_large_files_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:

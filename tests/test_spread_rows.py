@@ -271,13 +271,18 @@ def test_a_model_leaves_the_group_behind(world: World) -> None:
         assert model.score(X, DATA[1]) > 0.9
 
 
-def test_torchrun_trains_on_shares_of_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [("auto",), ("sgd", "--hidden", "4", "--activation", "tanh", "--epochs", "3")],
+    ids=["steps", "mini-batches"],
+)
+def test_torchrun_trains_on_shares_of_a_file(tmp_path: Path, options: tuple[str, ...]) -> None:
     """One process shows and writes, and the model is that of one process."""
     columns = dict(zip(NAMES, X.T, strict=True))
     pq.write_table(pa.table(columns | {"kind": DATA[1]}), tmp_path / "wine.parquet")
     outputs = []
     for ranks in (1, 2):
-        outputs.append(_torchrun(ranks, tmp_path, "wine.parquet", "--solver", "auto", "--json"))
+        outputs.append(_torchrun(ranks, tmp_path, "wine.parquet", "--json", "--solver", *options))
     one, two = (load_model(tmp_path / f"{ranks}.safetensors") for ranks in (1, 2))
     for name, parameter in one.network.parameters.items():
         other = two.network.parameters[name]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-__all__ = ["CorpusSettings", "Settings", "default_of", "names"]
+__all__ = ["BatchSettings", "CorpusSettings", "Settings", "default_of", "names"]
 
 _LEARNING_RATE = {"adam": 3e-3, "sgd": 0.05}
 
@@ -35,6 +35,20 @@ class Settings:
     def rate(self) -> float:
         """The learning rate."""
         return _LEARNING_RATE[self.optimizer] if self.lr is None else self.lr
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """Of a classifier that is trained by mini-batches; None is what `SoftmaxClassifier` takes."""
+
+    hidden: tuple[int, ...] = ()
+    activation: str = "relu"
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    validation: float | None = None
+    """The share of rows that say when to stop."""
+    seed: int = 0
 
 
 @dataclass(frozen=True)

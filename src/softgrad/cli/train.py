@@ -1,4 +1,4 @@
-"""`softgrad train`: a network trained on a table or a corpus, its gradients checked first."""
+"""`softgrad train`: a network or a classifier on a table, or a language model on a corpus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from softgrad.cli.parameters import (
 )
 from softgrad.cli.processes import in_all_processes, several_processes
 from softgrad.cli.report_file import write_report
-from softgrad.cli.settings import CorpusSettings, Settings, default_of, names
+from softgrad.cli.settings import BatchSettings, CorpusSettings, Settings, default_of, names
 from softgrad.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,10 +30,15 @@ if TYPE_CHECKING:
 
 _COUNT = click.IntRange(min=1)
 _CORPUS = "With --corpus: "
+_BY_BATCHES = ("adam", "sgd")
+"""The solvers of `SoftmaxClassifier` that take mini-batches."""
+
 _ALWAYS = {"data", "corpus", "model_file", "as_json", "traceback"}
+_SOLVER = {"target", "solver", "strength", "standardize", "checkpoint", "cache", "report"}
 _OPTIONS = {
     "--corpus": {*names(CorpusSettings), "checkpoint", "report"},
-    "--solver": {"target", "solver", "strength", "checkpoint", "cache", "report"},
+    "--solver": _SOLVER,
+    "--solver adam or sgd": _SOLVER | names(BatchSettings),
     "networks": {*names(Settings), "report"},
 }
 """What may be said of each kind of training. What is not said is left to its settings."""
@@ -62,15 +67,23 @@ def widths(text: str) -> tuple[int, ...]:
 )
 @click.option(
     "--solver",
-    type=click.Choice(("auto", "newton", "newton-cg", "lbfgs")),
-    help="No network: softmax regression to its optimum. A file may be larger than memory, and "
-    "torchrun divides its rows among processes.",
+    type=click.Choice(("auto", "newton", "newton-cg", "lbfgs", *_BY_BATCHES)),
+    help="Train a SoftmaxClassifier. A file may be larger than memory, and torchrun divides its "
+    "rows among processes. auto, newton, newton-cg and lbfgs train softmax regression to its "
+    "optimum; adam and sgd take mini-batches, with hidden layers too, and what is not said is as "
+    "in SoftmaxClassifier.",
 )
 @click.option(
     "--C",
     "strength",
     type=positive_or_infinite,
     help="With --solver: inverse strength of the L2 penalty; inf for none.  [default: 1]",
+)
+@click.option(
+    "--standardize/--no-standardize",
+    default=None,
+    help="With --solver: whether columns count in units of their standard deviation.  [default: "
+    "with adam and sgd]",
 )
 @click.option(
     "--checkpoint",
@@ -159,7 +172,7 @@ def train(
     """Train a network on DATA; first check its gradients.
 
     DATA is digits, iris, wine, breast-cancer, or a CSV or Parquet file: a column of labels, and
-    features that are numbers. --solver trains softmax regression in the place of a network, and
+    features that are numbers. --solver trains a SoftmaxClassifier in the place of a network, and
     then a file may be larger than memory. --corpus in the place of DATA trains a language model,
     which `softgrad predict MODEL --prompt TEXT` lets go on with a text.
     """
@@ -170,11 +183,11 @@ def train(
     by_solver = settings["solver"] is not None
     if several_processes() and not by_solver:
         raise UsageError("several processes train together with --solver alone")
-    kind = "--corpus" if data is None else "--solver" if by_solver else "networks"
+    kind = "--corpus" if data is None else _kind(settings["solver"])
     given = given_options()
     for name in sorted(given - _OPTIONS[kind] - _ALWAYS):
         where = " or ".join(other for other in _OPTIONS if name in _OPTIONS[other])
-        where = "DATA" if name == "solver" else where
+        where = "DATA" if name == "solver" else "--solver" if name in _SOLVER else where
         raise UsageError(f"{_option(name)} goes with {where}, not with {kind}")
     chosen = {_SETTING.get(name, name): value for name, value in settings.items() if name in given}
     if corpus is not None:
@@ -208,6 +221,13 @@ def train(
     if fit.interrupted:
         return _interrupted(output, fit, model_file)
     return _finish(output, fit, model_file, report)
+
+
+def _kind(solver: str | None) -> str:
+    """Return what takes options: networks, or a solver of a kind."""
+    if solver is None:
+        return "networks"
+    return "--solver adam or sgd" if solver in _BY_BATCHES else "--solver"
 
 
 def _option(name: str) -> str:

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from softgrad.learn.tensor_file import HEADER_KEY, file_complaint, read_tensors
 from softgrad.nn import Activation, Linear, Network
 from softgrad.nn.arguments import check_kind, check_names
 from softgrad.nn.blocks import by_blocks
+
+if TYPE_CHECKING:
+    from softgrad.learn.predictor import Predictor
 
 __all__ = ["SCHEMA", "Model", "load_language_model", "load_model", "predict", "save_model"]
 
@@ -61,6 +64,16 @@ class Model:
     classes: tuple[str, ...]
     features: tuple[str, ...]
     standardizer: Standardizer
+
+    @classmethod
+    def of(
+        cls, classifier: Predictor, classes: tuple[str, ...], features: tuple[str, ...]
+    ) -> Model:
+        """Return a trained classifier as a network, which sees the columns as they come."""
+        trained, D = classifier._coefficients.model(np.float64), len(features)
+        linear = Linear.of(trained.W, trained.b)
+        network = Network([*trained.hidden, linear, maps.softmax], losses.cross_entropy)
+        return cls(network, classes, features, Standardizer(np.zeros(D), np.ones(D)))
 
     def __post_init__(self) -> None:
         check_kind("network", self.network, Network, "a Network")

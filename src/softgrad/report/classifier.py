@@ -8,12 +8,14 @@ import numpy as np
 
 from softgrad.explain.judged import Judged
 from softgrad.explain.training import confusion_counts
+from softgrad.learn.minibatch import TrainingEpoch
+from softgrad.learn.solvers import Step
 from softgrad.learn.training_set import class_indices
+from softgrad.report.course import course_figures
 from softgrad.report.judged import judged_sections
 from softgrad.report.learning import confusion_section
-from softgrad.report.lines import Line, line_chart
-from softgrad.report.page import Figure, Page, Section
-from softgrad.report.sentences import course, percent
+from softgrad.report.page import Page, Section
+from softgrad.report.sentences import percent
 from softgrad.report.words import shorten
 from softgrad.results import Paragraph, counted
 
@@ -80,27 +82,14 @@ def _judged(model: SoftmaxClassifier, X: Any, y: Any) -> Judged:
 
 
 def _course(history: list[Any]) -> tuple[Section, ...]:
-    """Return the loss by epoch, or by step what the objective seemed above its minimum."""
-    if not history:
-        return ()
-    numbers = [record.number for record in history]
-    if hasattr(history[0], "gap"):
-        gaps = [record.gap for record in history]
-        words = (
-            f"What the objective seemed to be above its minimum before each step {course(gaps)}."
-        )
-        lines = [Line("gap", gaps, numbers)]
-        svg = line_chart(lines, "Gap by step", x_label="step", y_label="gap", log_y=True)
-    else:
-        loss = [record.loss for record in history]
-        words = f"Mean loss of a row, each as its mini-batch met it: it {course(loss)}."
-        lines = [Line("training", loss, numbers)]
-        held_out = [record.validation_loss for record in history]
-        if held_out[0] is not None:
-            lines.append(Line("held out", np.array(held_out, dtype=float), numbers))
-            words += f" Of rows that early stopping held out it {course(held_out)}."
-        svg = line_chart(lines, "Loss by epoch", x_label="epoch", y_label="loss")
-    return (Section("How did it learn?", (), (Figure(svg, words),)),)
+    """Return the loss by epoch, and by step what the objective seemed above its minimum."""
+    epochs = [record for record in history if isinstance(record, TrainingEpoch)]
+    figures = course_figures(
+        gaps=[record.gap for record in history if isinstance(record, Step)],
+        losses=[epoch.loss for epoch in epochs],
+        held_out=[e.validation_loss for e in epochs if e.validation_loss is not None],
+    )
+    return (Section("How did it learn?", (), figures),) if figures else ()
 
 
 def _subject(model: SoftmaxClassifier, judged: Judged) -> Paragraph:

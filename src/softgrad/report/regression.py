@@ -1,16 +1,16 @@
-"""The report of `softgrad train --solver`: how near the optimum is, and what the model mistakes."""
+"""The report of `softgrad train --solver`: how the fit went, and what the model mistakes."""
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from softgrad.explain.judged import Judged
 from softgrad.explain.regression import Regression
 from softgrad.explain.training import confusion_counts
+from softgrad.report.course import course_figures
 from softgrad.report.judged import judged_sections
 from softgrad.report.learning import confusion_section
-from softgrad.report.lines import Line, line_chart
-from softgrad.report.page import Figure, Page, Section
+from softgrad.report.page import Page, Section
 from softgrad.report.scales import pretty
 from softgrad.report.sentences import named, percent
 from softgrad.results import Paragraph, Tone, counted
@@ -22,7 +22,7 @@ _NEAR = 1e-4
 
 
 def regression_page(regression: Regression, judged: Judged | None, command: str) -> Page:
-    """Return the report of a softmax regression.
+    """Return the report of a classifier.
 
     Parameters
     ----------
@@ -37,11 +37,13 @@ def regression_page(regression: Regression, judged: Judged | None, command: str)
     Page
         For `softgrad.report.page.write`.
     """
-    verdict = (
-        f"The objective is {pretty(regression.objective)}, at most "
-        f"{pretty(regression.optimality, 2)} above its minimum."
-    )
-    sections = [Section("How near is the optimum?", (_course(regression),), _gaps(regression))]
+    verdict = f"The objective is {pretty(regression.objective)}"
+    if math.isfinite(regression.optimality):
+        verdict += f", at most {pretty(regression.optimality, 2)} above its minimum"
+    verdict += "."
+    figures = course_figures(regression.gaps, regression.losses, regression.held_out)
+    asked = "How did it go?" if regression.losses else "How near is the optimum?"
+    sections = [Section(asked, (_course(regression),), figures)]
     if judged is None:
         text = "The data are large: no row was looked at by itself."
         sections.append(Section("What does it mistake?", (Paragraph(text),)))
@@ -56,36 +58,36 @@ def regression_page(regression: Regression, judged: Judged | None, command: str)
     sections.append(Section("What was trained?", (_subject(regression, judged),)))
     near = regression.optimality <= _NEAR * abs(regression.objective)
     tone: Tone = "good" if near else "plain"
-    title = f"Softmax regression on {named(regression.source)}"
+    what = "Network" if regression.hidden else "Softmax regression"
+    title = f"{what} on {named(regression.source)}"
     return Page(title, Paragraph(verdict, tone), tuple(sections), command)
 
 
 def _course(regression: Regression) -> Paragraph:
-    return Paragraph(
-        f"{counted(regression.steps, 'step')} of {regression.solver} took "
-        f"{regression.seconds:.1f} s. The function is convex: there is one minimum. How far it "
-        "may still be below is a bound that the gradient gives, not an estimate."
-    )
-
-
-def _gaps(regression: Regression) -> tuple[Figure, ...]:
-    gaps = regression.gaps
-    if not gaps:
-        return ()
-    line = Line("gap", gaps, np.arange(1, len(gaps) + 1))
-    svg = line_chart([line], "Gap by step", x_label="step", y_label="above the minimum", log_y=True)
-    words = (
-        "What the objective seemed to be above its minimum before each step: "
-        f"{pretty(gaps[0], 2)} at first, and {pretty(gaps[-1], 2)} before the last."
-    )
-    return (Figure(svg, words),)
+    said = f"{regression.work} took {regression.seconds:.1f} s. "
+    if regression.hidden:
+        said += "With hidden layers there are many minima, and nobody knows how low others are."
+    else:
+        said += "The function is convex: there is one minimum."
+    if math.isfinite(regression.optimality):
+        said += (
+            " How far it may still be below is a bound that the gradient gives, not an estimate."
+        )
+    if regression.held_out:
+        said += f" Epoch {regression.kept_epoch} served the rows held out best, and was kept."
+    return Paragraph(said)
 
 
 def _subject(regression: Regression, judged: Judged | None) -> Paragraph:
+    what = "z = W x + b and softmax"
+    if regression.hidden:
+        widths = " and ".join(map(str, regression.hidden))
+        what = f"A network with hidden layers of {widths} and softmax"
+    rows = "some rows were held out to say when to stop" if regression.held_out else "all rows"
     said = (
-        f"z = W x + b and softmax, with {counted(regression.features, 'feature')} and "
-        f"{counted(len(regression.classes), 'class')} of {named(regression.source)}; all rows were "
-        "trained on."
+        f"{what}, with {counted(regression.features, 'feature')} and "
+        f"{counted(len(regression.classes), 'class')} of {named(regression.source)}; "
+        f"{rows}{'' if regression.held_out else ' were trained on'}."
     )
     if judged is not None:
         said += " So what this page says of single rows is not what new rows would show."

@@ -90,13 +90,16 @@ def train_command(training: Training) -> str:
 def options_of(settings: Mapping[str, Any]) -> list[str]:
     """Write settings as on the command line.
 
-    >>> options_of({"hidden": (64, 32), "batch_size": 8, "target": None})
-    ['--hidden', '64,32', '--batch-size', '8']
+    >>> options_of({"hidden": (64, 32), "batch_size": 8, "target": None, "standardize": False})
+    ['--hidden', '64,32', '--batch-size', '8', '--no-standardize']
     """
     words = []
     for name, value in settings.items():
-        if value is not None:
-            words += [f"--{name.replace('_', '-')}", _written(value)]
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif value is not None:
+            words += [f"--{option}", _written(value)]
     return words
 
 
