@@ -95,6 +95,7 @@ def test_other_settings_are_another_fit(tmp_path: Path, monkeypatch: pytest.Monk
         ({"batch_size": 7}, "batch_size None, not 7"),
         ({"random_state": 1}, "random_state 0, not 1"),
         ({"solver": "sgd"}, "solver adam, not sgd"),
+        ({"solver": "lbfgs"}, "solver adam, not lbfgs$"),
         ({"hidden": (3,)}, r"hidden \(\), not \(3,\); activations"),
     ):
         with pytest.raises(ValueError, match=message):

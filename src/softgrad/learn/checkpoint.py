@@ -169,6 +169,8 @@ class Checkpoint:
     def _check(self, found: Numbers) -> None:
         """Raise unless a fingerprint is that of this fit."""
         names = [*self.fingerprint, *(name for name in found if name not in self.fingerprint)]
+        if found.get("solver") != self.fingerprint.get("solver"):  # each has settings of its own
+            names = [name for name in names if name in found and name in self.fingerprint]
         pairs = {name: (found.get(name), self.fingerprint.get(name)) for name in names}
         differing = [_difference(name, a, b) for name, (a, b) in pairs.items() if a != b]
         if differing:
