@@ -648,6 +648,21 @@ def _(x, W, b, g):
     return g @ W, np.einsum("nk,nd->kd", g, x), g.mean(axis=0)
 
 
+@mistake("linear: bias summed over everything", linear, "axis", (4, 5), (3, 5), (3,))
+def _(x, W, b, g):
+    return g @ W, np.einsum("nk,nd->kd", g, x), np.full_like(b, np.sum(g))
+
+
+@mistake("linear: bias the mean of everything", linear, "axis", (4, 5), (3, 5), (3,))
+def _(x, W, b, g):
+    return g @ W, np.einsum("nk,nd->kd", g, x), np.full_like(b, np.mean(g))
+
+
+@mistake("linear: bias the mean of its sums", linear, "axis", (4, 5), (3, 5), (3,))
+def _(x, W, b, g):
+    return g @ W, np.einsum("nk,nd->kd", g, x), np.full_like(b, g.sum(axis=0).mean())
+
+
 @mistake("linear: weight divided by N", linear, "scale", (4, 5), (3, 5), (3,))
 def _(x, W, b, g):
     return np.matmul(g, W), np.dot(g.T, x) / len(x), np.sum(g, 0)

@@ -70,7 +70,7 @@ from softgrad.checker.diagnosis.hypotheses.projection import (
     UNMASKED,
     WRONG_AXIS,
 )
-from softgrad.checker.diagnosis.hypotheses.reductions import KEPT, LAST_USE
+from softgrad.checker.diagnosis.hypotheses.reductions import KEPT, LAST_USE, ONE_NUMBER
 from softgrad.checker.diagnosis.hypotheses.second import CONSTANT, SOFTMAX_TERMS
 from softgrad.checker.diagnosis.hypotheses.simple import (
     IDENTITY,
@@ -152,6 +152,7 @@ TABLE = (
     TWICE,
     SLICES,
     OUTPUT_FORGOTTEN,
+    ONE_NUMBER,
     IN_PART,
     SLICE_FOR_ALL,
     MEAN_FOR_ALL,

@@ -1,4 +1,4 @@
-"""Sums over a broadcast axis or over uses of one entry that were not taken, or not in full."""
+"""Sums over a broadcast axis or over uses of one entry: not taken, not in full, or one too many."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
+from softgrad.checker.subject import AnyArray
 
-__all__ = ["KEPT", "LAST_USE"]
+__all__ = ["KEPT", "LAST_USE", "ONE_NUMBER"]
 
 
 def _kept(view: View) -> Iterator[Guess]:
@@ -66,6 +67,30 @@ def _last_use(view: View) -> Iterator[Guess]:
             yield Guess(f"{name} use", matrix, text, formula)
 
 
+def _one_number(view: View) -> Iterator[Guess]:
+    """The gradient of a vector, such as a bias, that is summed over the vector's axis as well."""
+    x, y = view.x, view.y
+    if x.ndim != 1 or x.size < 2 or y is None or view.elementwise:
+        return
+    right = _sum_over_the_rest(y) if y.shape[-1:] == x.shape else "g"
+    for what, wrong, factor in (
+        ("the sum of all of them", "g.sum()", 1.0),
+        ("the mean of all of them", f"{right}.mean()", 1 / x.size),
+        ("the mean over all outputs", "g.mean()", 1 / y.size),
+    ):
+        matrix = factor * view.J @ np.ones((x.size, x.size))
+        if view.is_multiple(matrix):  # what is wrong would be the factor
+            continue
+        text = f"All entries get one number, {what}: each has a sum of its own."
+        yield Guess(what, matrix, text, Formula(wrong, right))
+
+
+def _sum_over_the_rest(y: AnyArray) -> str:
+    """Write the sum over all axes of g but the last."""
+    axes = list(range(y.ndim - 1))
+    return "g" if not axes else f"g.sum(axis={axes[0] if len(axes) == 1 else tuple(axes)})"
+
+
 def _last(labels: np.ndarray) -> np.ndarray:
     """Return True at the last occurrence of every label."""
     found = np.zeros(labels.size, dtype=bool)
@@ -83,3 +108,4 @@ KEPT = Hypothesis(
 LAST_USE = Hypothesis(
     "unreduced-broadcast", "A = J at one use of an entry, else 0", "two uses that count", _last_use
 )
+ONE_NUMBER = Hypothesis("axis", "A = J·1", "two entries that differ", _one_number)
