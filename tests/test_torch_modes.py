@@ -361,6 +361,32 @@ def test_errors_inside_vmap_are_those_of_one_example() -> None:
         func.vmap(sg.cross_entropy)(x, tensor([0, 4, 1]))
 
 
+WEIGHTS, LABELS = tensor(probe((K, 3), 2)), torch.tensor([2, 0, 1, 1, 3])
+FROM_OUTSIDE: dict[str, Callable[[Any], Any]] = {
+    "softmax": lambda x: sg.softmax(x)[:, 0].sum(),
+    "log_softmax": lambda x: sg.log_softmax(x)[:, 0].sum(),
+    "entmax": lambda x: sg.Entmax(alpha=1.5)(x)[:, 0].sum(),
+    "cross_entropy": lambda x: sg.cross_entropy(x, LABELS),
+    "smoothed": lambda x: sg.CrossEntropy(label_smoothing=0.1)(x, LABELS),
+    "linear_cross_entropy": lambda x: sg.linear_cross_entropy(x[:, :3], WEIGHTS, LABELS),
+    "tiles": lambda x: sg.LinearCrossEntropy(z_loss=0.1)(x[:, :3], WEIGHTS, LABELS),
+}
+
+
+@pytest.mark.parametrize("call", FROM_OUTSIDE)
+def test_a_parameter_from_outside_of_a_transform_has_its_gradient(call: str) -> None:
+    f, factors = FROM_OUTSIDE[call], tensor([0.5, -2.0, 4.0])
+    parameter = tensor(probe((5, K), 1)).requires_grad_()
+    value = f(parameter)
+    (gradient,) = torch.autograd.grad(value, parameter)
+    scaled = func.vmap(lambda a: a * f(parameter))(factors)
+    assert_close(scaled, as_numpy(factors * value), u=4)
+    (summed,) = torch.autograd.grad(scaled.sum(), parameter)
+    assert_close(summed, 2.5 * as_numpy(gradient), u=8)
+    slopes = func.grad(lambda a: (a * f(parameter)).sum())(factors)
+    assert_close(slopes, as_numpy(value.expand(3)), u=4)
+
+
 def awkward_layouts() -> dict[str, Any]:
     wide = tensor(probe((2, 6, 2 * K), 1))
     return {
