@@ -1,4 +1,4 @@
-"""A head on four devices, its classes or its rows spread; run by itself: JAX counts devices once."""
+"""A head on four devices, by classes or by rows; run by itself: JAX counts devices once."""
 
 from __future__ import annotations
 
