@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -177,7 +178,7 @@ def operators(f: Callable[[Any], Any], x: Any) -> list[str]:
 
     def compiler(graph: Any, example: Any) -> Any:
         nodes = [n for n in graph.graph.nodes if "softgrad.run" in str(n.target)]
-        found.extend(n.args[0].split("(")[0] for n in nodes)
+        found.extend(next(iter(json.loads(n.args[0]))).split(":")[1] for n in nodes)
         return make_boxed_func(graph)
 
     value_and_gradient(compiled(f, backend=aot_autograd(fw_compiler=compiler)), x)

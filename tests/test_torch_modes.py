@@ -192,6 +192,51 @@ def test_vmap_over_options_that_examples_have_of_their_own() -> None:
     assert_same_bits(values, torch.stack(expected))
 
 
+OWN_WEIGHTS = tensor(np.exp(probe((5, 3, K), 3)))
+WEIGHED: dict[str, tuple[Any, Any]] = {
+    "labels": (sg.cross_entropy, torch.tensor([1, 3])),
+    "smoothed": (sg.CrossEntropy(label_smoothing=0.1, soft_cap=2.0), torch.tensor([1, 3])),
+    "none": (sg.CrossEntropy(reduction="none", ignore_index=3), torch.tensor([1, 3])),
+    "probabilities": (sg.cross_entropy, tensor(sg.softmax(probe((2, K), 4)))),
+    "top-k": (
+        sg.CrossEntropy(rest="spread"),
+        sg.TopK(torch.tensor([[1, 3], [0, 0]]), tensor([[0.5, 0.2], [0.3, 0.1]])),
+    ),
+    "squared_error": (sg.squared_error, tensor(probe((2, K), 4))),
+}
+
+
+@pytest.mark.parametrize("case", WEIGHED)
+@pytest.mark.parametrize("derivative", ["value", "gradient"])
+def test_class_weights_of_every_example_are_no_loop(
+    case: str, derivative: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    f, targets = WEIGHED[case]
+    x, bar = tensor(probe((3, 2, K), 1)), tensor([0.7, -1.2])
+
+    def value(x: Any, classes: Any) -> Any:
+        return (bar * f(x, targets, class_weights=classes)).sum()
+
+    of = func.grad(value) if derivative == "gradient" else value
+    expected = torch.stack(
+        [torch.stack([of(*two) for two in zip(x, c, strict=True)]) for c in OWN_WEIGHTS]
+    )
+    shared = torch.stack([torch.stack([of(two, c[0]) for two in x]) for c in OWN_WEIGHTS])
+    calls: list[Any] = []
+    reduced = type(f).reduced
+
+    def spy(self: Any, *args: Any) -> Any:
+        calls.append(args)
+        return reduced(self, *args)
+
+    monkeypatch.setattr(type(f), "reduced", spy)
+    nested = func.vmap(func.vmap(of), in_dims=(None, 0))(x, OWN_WEIGHTS)
+    assert_close(nested, as_numpy(expected), u=16)
+    outside = func.vmap(func.vmap(of, in_dims=(0, None)), in_dims=(None, 0))(x, OWN_WEIGHTS[:, 0])
+    assert_close(outside, as_numpy(shared), u=16)
+    assert len(calls) <= 4
+
+
 EXAMPLES = tensor(probe((5, 3, K), 1), "float32")
 COUNTED = tensor([[0, 1, 2], [3, -1, 0], [-1, -1, -1], [1, 1, -1], [2, 0, 3]])
 
