@@ -179,7 +179,7 @@ class LossRule(AbstractKeepingRule):
         if not self._are_rows(dict(zip(names, zip(arrays, dims, strict=True), strict=True))):
             return one_by_one(node, arrays, dims, size)
         # More examples are more rows, each with the factor that its own mean gives it.
-        in_front = [
+        in_front: list[Any] = [
             a if name == "class_weights" and _is_shared(a, dim) else _in_front(a, dim, size)
             for name, a, dim in zip(names, arrays, dims, strict=True)
         ]
