@@ -34,17 +34,13 @@ class AbstractScalarRule(AbstractRule):
         """Return the sum of what the parts of x give to a tangent; None is nothing."""
 
 
+@partial(jax.jit, static_argnums=(0, 3))
 def value(rule: AbstractRule, x: Arrays, constants: Tree, axis: str | None = None) -> Arrays:
     """Return y, compiled.
 
     `axis` is the axis of a mesh along which the rule itself has parts of x.
     """
-    y: Arrays = _compiled(rule, *varying_alike((x, constants), but=axis))
-    return y
-
-
-@partial(jax.jit, static_argnums=0)
-def _compiled(rule: AbstractRule, x: Arrays, constants: Tree) -> Arrays:
+    x, constants = varying_alike((x, constants), but=axis)
     y: Arrays = _value(rule, x, constants)
     return y
 
