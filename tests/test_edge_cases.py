@@ -350,6 +350,19 @@ def test_validate_refuses_targets_that_are_no_probabilities() -> None:
         sg.cross_entropy(x, t)  # and without it they are taken as they are
 
 
+@pytest.mark.parametrize("make", [sg.CrossEntropy, sg.LinearCrossEntropy])
+def test_smoothed_labels_without_weight_are_a_mean_over_nothing(make: Any) -> None:
+    x, labels, classes = probe((2, 4), 1), np.array([3, 3]), np.array([1.0, 2.0, 0.5, 0.0])
+    arguments = (x, np.eye(4), labels) if make is sg.LinearCrossEntropy else (x, labels)
+    for on_empty, expected in (("zero", 0.0), ("nan", np.nan)):
+        f = make(label_smoothing=0.1, on_empty=on_empty)
+        value, gradient = f.value_and_gradient(*arguments, class_weights=classes)
+        np.testing.assert_equal(float(value), expected)
+        assert not np.any(gradient[0] if make is sg.LinearCrossEntropy else gradient)
+    total = make(label_smoothing=0.1, reduction="sum")
+    assert total(*arguments, class_weights=classes) > 0.1  # a sum has what smoothing gives
+
+
 def test_target_zero_at_minus_infinity_contributes_nothing() -> None:
     x = np.array([[0.5, -INF, 0.2]])
     t = np.array([[0.25, 0.0, 0.75]])

@@ -23,6 +23,7 @@ BARS = {
     "entropy_bar": probe((N,), seed=6),
 }
 DOTS = {"x_dot": probe((N, D), 7), "W_dot": probe((K, D), 8), "bias_dot": probe((K,), 9)}
+OTHER_DOTS = {name: 0.7 * probe(dot.shape, 10) for name, dot in DOTS.items()}
 SETTINGS: list[dict[str, Any]] = [{}, {"temperature": 0.6}, {"soft_cap": 2.0}]
 SETTINGS += [{"temperature": 1.7, "soft_cap": 3.0}]
 each_setting = pytest.mark.parametrize("settings", SETTINGS)
@@ -76,6 +77,26 @@ def test_outputs_and_their_tangents_are_those_of_dense_logits(settings: Any, lib
         assert_close(a, e.astype(float), u=64, what=name)
         slope = (up - down) / (2 * primal.STEP)
         assert_close(b, slope.astype(float), u=256, what=f"{name}_dot")
+
+
+@each_setting
+@each_library
+def test_second_derivatives_are_those_of_dense_logits(settings: Any, library: str) -> None:
+    head, h = SelectedLogProbs(**settings, memory=600), primal.STEP
+    point = [primal.exact(v) for v in (X, W, BIAS)]
+    u, v = ([primal.exact(dot) for dot in dots.values()] for dots in (DOTS, OTHER_DOTS))
+    given, other = (
+        in_library(library, x=X, W=W, ids=IDS, bias=BIAS),
+        in_library(library, **OTHER_DOTS),
+    )
+    found = head.second_derivative(**given, **in_library(library, **DOTS), other=other)
+
+    def at(s: int, t: int) -> Any:
+        return outputs(primal.moved(primal.moved(point, u, s * h), v, t * h), head)
+
+    corners = at(1, 1), at(1, -1), at(-1, 1), at(-1, -1)
+    for name, bent, a, b, c, d in zip(found._fields, found, *corners, strict=True):
+        assert_close(bent, ((a - b - c + d) / (4 * h**2)).astype(float), u=1024, what=name)
 
 
 @each_setting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -213,9 +214,20 @@ def test_two_hundred_steps_are_those_of_numpy() -> None:
     assert np.max(np.abs(np.array(here) - np.array(found))) < 1e-5
 
 
-@pytest.mark.parametrize("way", ["jit", "shard_map"])
-def test_a_vocabulary_on_four_devices(way: str) -> None:
+@pytest.mark.parametrize(
+    ("way", "x64"),
+    [
+        ("jit", "0"),
+        ("classes", "0"),
+        ("classes", "1"),
+        ("rows", "0"),
+        ("both", "0"),
+        ("weights", "0"),
+    ],
+)
+def test_classes_and_rows_on_four_devices(way: str, x64: str) -> None:
     script = [sys.executable, str(Path(__file__).parent / "jax_devices.py"), way]
-    run = subprocess.run(script, capture_output=True, text=True, timeout=300, check=False)
+    env = os.environ | {"JAX_ENABLE_X64": x64}
+    run = subprocess.run(script, capture_output=True, text=True, timeout=300, check=False, env=env)
     assert run.returncode == 0, run.stderr[-2000:]
     assert run.stdout.strip() == "right"

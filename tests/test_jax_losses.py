@@ -36,6 +36,13 @@ CALLS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     "masked rows": ("softmax_cross_entropy", (X, SOFT), {"where": np.array([True, False])}),
     "safe": ("safe_softmax_cross_entropy", (X, SOFT), {}),
     "labels": ("softmax_cross_entropy_with_integer_labels", (X, LABELS), {}),
+    "labels of one row": ("softmax_cross_entropy_with_integer_labels", (X[:1], LABELS), {}),
+    "one label": ("softmax_cross_entropy_with_integer_labels", (X, LABELS[:1]), {}),
+    "one label, masked": (
+        "softmax_cross_entropy_with_integer_labels",
+        (X, LABELS[1:]),
+        {"where": np.array([[True, True, False], [True, False, True]])},
+    ),
     "labels, masked": (
         "softmax_cross_entropy_with_integer_labels",
         (X, LABELS),
@@ -154,6 +161,20 @@ def test_bad_arguments_are_named() -> None:
         losses.softmax_cross_entropy(X, SOFT, axis=2)
     with pytest.raises(IndexError, match="from 0 to 2, got 3 at position 0"):
         losses.softmax_cross_entropy_with_integer_labels(X, np.array([3, 0]))
+
+    with pytest.raises(ValueError, match=r"`axis` must be without an axis that stands twice"):
+        losses.softmax_cross_entropy(X, SOFT, axis=(1, -1))
+    with pytest.raises(TypeError, match="`axis` must be an integer"):
+        losses.softmax_cross_entropy(X, SOFT, axis=[1])
+
+
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "poly_loss_cross_entropy"])
+def test_no_rows_have_no_losses(name: str) -> None:
+    value, pull = jax.vjp(getattr(losses, name), X[:0], SOFT[:0])
+    assert value.shape == (0,)
+    assert [bar.shape for bar in pull(value)] == [(0, 3), (0, 3)]
+    by_labels = losses.softmax_cross_entropy_with_integer_labels(X[:0], LABELS[:0])
+    assert by_labels.shape == (0,)
 
 
 def test_half_precision_comes_back_as_it_came() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -174,7 +178,7 @@ def operators(f: Callable[[Any], Any], x: Any) -> list[str]:
 
     def compiler(graph: Any, example: Any) -> Any:
         nodes = [n for n in graph.graph.nodes if "softgrad.run" in str(n.target)]
-        found.extend(n.args[0].split("(")[0] for n in nodes)
+        found.extend(next(iter(json.loads(n.args[0]))).split(":")[1] for n in nodes)
         return make_boxed_func(graph)
 
     value_and_gradient(compiled(f, backend=aot_autograd(fw_compiler=compiler)), x)
@@ -206,6 +210,41 @@ def test_an_exported_program_has_the_operator() -> None:
     program = torch.export.export(Model(), (X,))
     assert "softgrad.run" in str(program.graph)
     assert_same_bits(program.module()(X), sg.softmax(X))
+
+
+class Exported(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = drop_ins.SoftmaxHead(K, 7, label_smoothing=0.1)
+
+    def forward(self, x: Any, t: Any) -> Any:
+        sparse = sg.CrossEntropy(reduction="none", soft_cap=2.5)(
+            x, sg.TopK(t[:, None], x[:, :1] ** 2)
+        )
+        found = sg.selected_log_probs(x, self.head.weight, t)
+        return self.head(x, t), sg.Entmax(alpha=1.3)(x), sparse, found.entropy, ENTMAX_LOSS(x, t)
+
+
+def test_a_program_that_was_saved_runs_in_another_process(tmp_path: Path) -> None:
+    model, path, found = Exported(), tmp_path / "program.pt2", tmp_path / "found.pt"
+    torch.export.save(torch.export.export(model, (X, LABELS)), path)
+    arguments = tmp_path / "arguments.pt"
+    torch.save((X + 1, LABELS), arguments)
+    script = f"""
+import torch, softgrad.torch
+program = torch.export.load({str(path)!r}).module()
+torch.save(program(*torch.load({str(arguments)!r})), {str(found)!r})
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
+    for there, here in zip(torch.load(found), model(X + 1, LABELS), strict=True):
+        assert_same_bits(there.detach(), here.detach())
+
+
+@pytest.mark.parametrize("text", ['{"os:system": {"command": ""}}', '{"no.such:Rule": {}}'])
+def test_a_graph_runs_what_is_imported_and_no_other_thing(text: str) -> None:
+    with pytest.raises(LookupError, match="which must be imported first"):
+        torch.ops.softgrad.run(text, [X])
 
 
 def test_tensors_without_numbers_have_shapes_and_gradients() -> None:

@@ -245,6 +245,24 @@ def test_selected_log_probs_are_differentiated_by_differences() -> None:
     assert torch.autograd.gradgradcheck(selected, parts, check_fwd_over_rev=True, fast_mode=True)
 
 
+@pytest.mark.parametrize("outer", ["jacrev", "jacfwd"])
+@pytest.mark.parametrize("inner", ["jacrev", "jacfwd"])
+def test_hessians_of_selected_log_probs_by_any_two_modes(outer: str, inner: str) -> None:
+    bars = [torch.tensor(probe(shape, 5)) for shape in ((5, 2), (5,), (5,))]
+
+    def of_outputs(W: Any) -> Any:
+        x, _, b = arguments()
+        return sum((bar * y).sum() for bar, y in zip(bars, selected(x, W, b), strict=True))
+
+    W = arguments()[1]
+    found = getattr(func, outer)(getattr(func, inner)(of_outputs))(W)
+    columns = [
+        func.jvp(func.grad(of_outputs), (W,), (e.view_as(W),))[1]
+        for e in torch.eye(W.numel(), dtype=W.dtype)
+    ]
+    assert_close(found.reshape(W.numel(), -1), as_numpy(torch.stack(columns).flatten(1)), u=64)
+
+
 def test_outputs_that_nobody_uses_have_no_say() -> None:
     x, W, b = (p.requires_grad_() for p in arguments())
     selected(x, W, b).entropy[0].backward()

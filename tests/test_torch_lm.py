@@ -101,6 +101,71 @@ def test_logits_are_there_for_who_looks_at_them() -> None:
     assert_same_bits(patched.lm_head.weight.grad, model.lm_head.weight.grad)
 
 
+def test_logits_have_a_gradient_if_they_had_one_at_the_call() -> None:
+    model, patched = Model(), patch_causal_lm(Model())
+    expected = as_numpy(model(IDS).logits)
+    for quiet in (torch.no_grad, torch.inference_mode):
+        with quiet():
+            output = patched(IDS, labels=LABELS)
+        assert not output.logits.requires_grad
+        assert_same_bits(output.logits.numpy(), expected)
+        again = patched(IDS, labels=LABELS)
+        with quiet():
+            assert_same_bits(again.logits.argmax(-1), expected.argmax(-1))
+            some = again.logits[:, 1:]
+        assert not some.requires_grad
+        (again.loss + again.logits.square().sum()).backward()
+        other = model(IDS, labels=LABELS)
+        (other.loss + other.logits.square().sum()).backward()
+        there = as_numpy(model.lm_head.weight.grad)
+        assert_close(patched.lm_head.weight.grad, there, u=64)
+        model.zero_grad()
+        patched.zero_grad()
+
+
+def test_logits_of_weights_that_are_gone_are_refused() -> None:
+    patched = patch_causal_lm(Model())
+    output = patched(IDS, labels=LABELS)
+    output.loss.backward()
+    torch.optim.SGD(patched.parameters(), lr=0.1).step()
+    for look in (lambda z: z.argmax(-1), lambda z: padded(z, LABELS)):
+        with pytest.raises(RuntimeError, match="look before the optimiser's step"):
+            look(output.logits)
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # a copy of the weights, which stays
+        output = patched(IDS, labels=LABELS)
+    before = F.linear(output.logits.x, patched.lm_head.weight.bfloat16())
+    with torch.no_grad():
+        patched.lm_head.weight.zero_()
+    assert_same_bits(output.logits.detach().float(), before.detach().float())
+
+
+def test_targets_that_are_differentiated_have_their_gradient() -> None:
+    t = torch.softmax(torch.arange(10.0 * V).view(10, V) % 7, -1).requires_grad_()
+
+    def soft(logits: Any, labels: Any) -> Any:
+        return F.cross_entropy(logits.view(-1, V), t)
+
+    model, patched = Model(soft), patch_causal_lm(Model(soft))
+    here, there = (torch.autograd.grad(m(IDS, labels=LABELS).loss, t)[0] for m in (patched, model))
+    assert_close(here, as_numpy(there), u=16)
+
+
+def test_another_output_layer_is_fused_as_well() -> None:
+    patched = patch_causal_lm(Model())
+    patched.lm_head = torch.nn.Linear(D, V)
+    assert is_fused(patched)
+    assert not is_fused(unpatch_causal_lm(patched))
+
+
+def test_what_others_have_made_of_the_layer_stays() -> None:
+    patched = patch_causal_lm(Model())
+    head = patched.lm_head
+    theirs = head.forward = lambda x: 2 * F.linear(x, head.weight)
+    assert not is_fused(patched)
+    unpatch_causal_lm(patched)
+    assert head.forward is theirs
+
+
 def test_calls_without_labels_are_left_alone() -> None:
     model, patched = Model(), patch_causal_lm(Model())
     logits = patched(IDS).logits
@@ -151,9 +216,15 @@ def test_a_model_without_such_a_layer_is_refused() -> None:
         def get_output_embeddings(self) -> Any:
             return self.embedding
 
+    class Unlabelled(Model):
+        def forward(self, *args: Any, **kwargs: Any) -> Output:
+            return super().forward(*args, **kwargs)
+
     for model in (Other(), torch.nn.Linear(2, 3)):
         with pytest.raises(TypeError, match=r"`model` must be a model whose get_output_embeddings"):
             patch_causal_lm(model)
+    with pytest.raises(TypeError, match=r"`model` must be a model whose forward takes `labels`"):
+        patch_causal_lm(Unlabelled())
 
 
 def test_under_autocast_and_in_a_graph() -> None:

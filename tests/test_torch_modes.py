@@ -192,6 +192,51 @@ def test_vmap_over_options_that_examples_have_of_their_own() -> None:
     assert_same_bits(values, torch.stack(expected))
 
 
+OWN_WEIGHTS = tensor(np.exp(probe((5, 3, K), 3)))
+WEIGHED: dict[str, tuple[Any, Any]] = {
+    "labels": (sg.cross_entropy, torch.tensor([1, 3])),
+    "smoothed": (sg.CrossEntropy(label_smoothing=0.1, soft_cap=2.0), torch.tensor([1, 3])),
+    "none": (sg.CrossEntropy(reduction="none", ignore_index=3), torch.tensor([1, 3])),
+    "probabilities": (sg.cross_entropy, tensor(sg.softmax(probe((2, K), 4)))),
+    "top-k": (
+        sg.CrossEntropy(rest="spread"),
+        sg.TopK(torch.tensor([[1, 3], [0, 0]]), tensor([[0.5, 0.2], [0.3, 0.1]])),
+    ),
+    "squared_error": (sg.squared_error, tensor(probe((2, K), 4))),
+}
+
+
+@pytest.mark.parametrize("case", WEIGHED)
+@pytest.mark.parametrize("derivative", ["value", "gradient"])
+def test_class_weights_of_every_example_are_no_loop(
+    case: str, derivative: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    f, targets = WEIGHED[case]
+    x, bar = tensor(probe((3, 2, K), 1)), tensor([0.7, -1.2])
+
+    def value(x: Any, classes: Any) -> Any:
+        return (bar * f(x, targets, class_weights=classes)).sum()
+
+    of = func.grad(value) if derivative == "gradient" else value
+    expected = torch.stack(
+        [torch.stack([of(*two) for two in zip(x, c, strict=True)]) for c in OWN_WEIGHTS]
+    )
+    shared = torch.stack([torch.stack([of(two, c[0]) for two in x]) for c in OWN_WEIGHTS])
+    calls: list[Any] = []
+    reduced = type(f).reduced
+
+    def spy(self: Any, *args: Any) -> Any:
+        calls.append(args)
+        return reduced(self, *args)
+
+    monkeypatch.setattr(type(f), "reduced", spy)
+    nested = func.vmap(func.vmap(of), in_dims=(None, 0))(x, OWN_WEIGHTS)
+    assert_close(nested, as_numpy(expected), u=16)
+    outside = func.vmap(func.vmap(of, in_dims=(0, None)), in_dims=(None, 0))(x, OWN_WEIGHTS[:, 0])
+    assert_close(outside, as_numpy(shared), u=16)
+    assert len(calls) <= 4
+
+
 EXAMPLES = tensor(probe((5, 3, K), 1), "float32")
 COUNTED = tensor([[0, 1, 2], [3, -1, 0], [-1, -1, -1], [1, 1, -1], [2, 0, 3]])
 
@@ -359,6 +404,32 @@ def test_errors_inside_vmap_are_those_of_one_example() -> None:
         func.vmap(lambda x: sg.softmax(x, axis=-2))(x)
     with pytest.raises(IndexError, match="class indices from 0 to 3, got 4"):
         func.vmap(sg.cross_entropy)(x, tensor([0, 4, 1]))
+
+
+WEIGHTS, LABELS = tensor(probe((K, 3), 2)), torch.tensor([2, 0, 1, 1, 3])
+FROM_OUTSIDE: dict[str, Callable[[Any], Any]] = {
+    "softmax": lambda x: sg.softmax(x)[:, 0].sum(),
+    "log_softmax": lambda x: sg.log_softmax(x)[:, 0].sum(),
+    "entmax": lambda x: sg.Entmax(alpha=1.5)(x)[:, 0].sum(),
+    "cross_entropy": lambda x: sg.cross_entropy(x, LABELS),
+    "smoothed": lambda x: sg.CrossEntropy(label_smoothing=0.1)(x, LABELS),
+    "linear_cross_entropy": lambda x: sg.linear_cross_entropy(x[:, :3], WEIGHTS, LABELS),
+    "tiles": lambda x: sg.LinearCrossEntropy(z_loss=0.1)(x[:, :3], WEIGHTS, LABELS),
+}
+
+
+@pytest.mark.parametrize("call", FROM_OUTSIDE)
+def test_a_parameter_from_outside_of_a_transform_has_its_gradient(call: str) -> None:
+    f, factors = FROM_OUTSIDE[call], tensor([0.5, -2.0, 4.0])
+    parameter = tensor(probe((5, K), 1)).requires_grad_()
+    value = f(parameter)
+    (gradient,) = torch.autograd.grad(value, parameter)
+    scaled = func.vmap(lambda a: a * f(parameter))(factors)
+    assert_close(scaled, as_numpy(factors * value), u=4)
+    (summed,) = torch.autograd.grad(scaled.sum(), parameter)
+    assert_close(summed, 2.5 * as_numpy(gradient), u=8)
+    slopes = func.grad(lambda a: (a * f(parameter)).sum())(factors)
+    assert_close(slopes, as_numpy(value.expand(3)), u=4)
 
 
 def awkward_layouts() -> dict[str, Any]:

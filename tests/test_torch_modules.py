@@ -162,3 +162,32 @@ def test_a_head_learns() -> None:
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] / 4
     assert float((head(x).ids[:, 0] == t).float().mean()) > 0.95
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_labels_of_every_integer_dtype(dtype: str, smoothing: float) -> None:
+    x, W, labels = tensor((N, D), 1), tensor((K, D), 2), LABELS.clamp(min=0)
+    narrow = labels.to(getattr(torch, dtype))
+    for f, arguments in (
+        (drop_ins.cross_entropy, (x @ W.T,)),
+        (drop_ins.linear_cross_entropy, (x, W)),
+    ):
+        expected = F.cross_entropy(x @ W.T, labels, label_smoothing=smoothing)
+        assert_close(f(*arguments, narrow, label_smoothing=smoothing), as_numpy(expected), u=16)
+    with pytest.raises(IndexError, match="from 0 to 6, got 7 at position 0"):
+        drop_ins.cross_entropy(
+            x @ W.T, (labels + torch.eye(N, dtype=torch.int64)[0]).to(narrow.dtype)
+        )
+
+
+def test_what_is_no_tensor_is_named() -> None:
+    x, W, labels = tensor((N, D), 1), tensor((K, D), 2), LABELS.clamp(min=0)
+    with pytest.raises(TypeError, match="`input` must be a tensor, got ndarray"):
+        drop_ins.cross_entropy(x.numpy(), labels)
+    with pytest.raises(TypeError, match="`target` must be a tensor, got list"):
+        drop_ins.CrossEntropyLoss()(x, [0, 0, 0, 0, 0])
+    with pytest.raises(TypeError, match="`target` must be a tensor, got ndarray"):
+        drop_ins.linear_cross_entropy(x, W, labels.numpy())
+    with pytest.raises(TypeError, match="`linear_weight` must be a tensor, got ndarray"):
+        drop_ins.linear_cross_entropy(x, W.numpy(), labels)

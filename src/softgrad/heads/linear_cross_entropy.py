@@ -26,13 +26,12 @@ from softgrad.heads.loop import (
     second_products,
 )
 from softgrad.heads.options import (
-    Directions,
     GradientOptions,
     JvpOptions,
     LossOptions,
     Options,
     ProductOptions,
-    check_options,
+    check_other,
 )
 from softgrad.heads.placed import takes_dtensors
 from softgrad.heads.predictions import TopClasses, argmax, some_of, top_ids_of_jax, top_k
@@ -255,9 +254,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         `other` is a dict of `x_dot`, `W_dot` and `bias_dot`; the options are those of `jvp`.
         """
         with told(options.get("group")):
-            if not isinstance(other, Mapping):
-                raise TypeError(mismatch("other", "a dict of directions", repr(other)))
-            check_options(other, Directions, "other")
+            check_other(other)
         with self._at(x, W, targets, bias, options, JvpOptions) as head:
             return head.value_dot(losses_bent(head.loss, tangents(head.loss.layer, other)))
 

@@ -19,6 +19,7 @@ __all__ = [
     "SelectedProductOptions",
     "SelectedVjpOptions",
     "check_options",
+    "check_other",
 ]
 
 
@@ -81,3 +82,10 @@ def check_options(options: Mapping[str, Any], kind: type, name: str = "options")
     for key in options.keys() - kind.__annotations__.keys():
         expected = f"one of {', '.join(kind.__annotations__)}"
         raise TypeError(mismatch(name, expected, repr(key)))
+
+
+def check_other(other: Any) -> None:
+    """Raise TypeError for what is no dict of directions."""
+    if not isinstance(other, Mapping):
+        raise TypeError(mismatch("other", "a dict of directions", repr(other)))
+    check_options(other, Directions, "other")

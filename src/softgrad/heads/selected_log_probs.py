@@ -20,7 +20,7 @@ from softgrad.arrays import (
     same_kind,
 )
 from softgrad.errors import mismatch
-from softgrad.heads.arguments import detached, linear_layer
+from softgrad.heads.arguments import detached, linear_layer, tangents
 from softgrad.heads.base import AbstractHead
 from softgrad.heads.cotangents import Cotangents
 from softgrad.heads.layer import Gradients, LinearLayer
@@ -28,6 +28,7 @@ from softgrad.heads.loop import (
     LossOfLogits,
     blocks,
     losses_and_cotangents,
+    losses_bent,
     positions_used,
     second_products,
 )
@@ -36,6 +37,7 @@ from softgrad.heads.options import (
     SelectedJvpOptions,
     SelectedProductOptions,
     SelectedVjpOptions,
+    check_other,
 )
 from softgrad.heads.placed import takes_dtensors
 from softgrad.heads.selected_rows import (
@@ -50,7 +52,7 @@ from softgrad.heads.sharded_selected import (
     selected_part,
 )
 from softgrad.losses.reduced import AbstractRowLosses
-from softgrad.losses.spread.shards import AbstractRanks, content_of, together
+from softgrad.losses.spread.shards import AbstractRanks, content_of, together, told
 from softgrad.losses.targets import check_labels
 from softgrad.maps.rows import settle_real
 
@@ -198,6 +200,34 @@ class SelectedLogProbs(AbstractHead):
             return _shaped(found, given)
 
     @takes_dtensors
+    def second_derivative(
+        self,
+        x: Any,
+        W: Any,
+        ids: Any,
+        bias: Any = None,
+        *,
+        other: Mapping[str, Any],
+        **options: Unpack[SelectedJvpOptions],
+    ) -> Selected:
+        """Return the second derivatives along two directions: how `jvp` changes along the other.
+
+        `other` is a dict of `x_dot`, `W_dot` and `bias_dot`. Each of the k + 2 outputs of a row
+        costs a pass.
+        """
+        with told(options.get("group")):
+            check_other(other)
+        with self._given(x, W, ids, bias, options, SelectedJvpOptions) as given:
+            (N, k), layer = given.ids.shape, given.layer
+            dots, bent = tangents(layer, other), layer.empty((N, k + 2))
+            for i in range(k + 2):
+                one = layer.zeros((N, k + 2))
+                one[:, i] = 1
+                loss = self._function(given, SelectedCotangents(*_apart(one)))
+                bent[:, i] = losses_bent(loss, dots)
+            return _shaped(Selected(*_apart(bent)), given)
+
+    @takes_dtensors
     def hvp(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedProductOptions]
     ) -> Gradients:
@@ -220,7 +250,9 @@ class SelectedLogProbs(AbstractHead):
         """Check the arguments and cotangents, and work on Σ ⟨bar, output⟩."""
 
         def check(ranks: AbstractRanks | None) -> LossOfLogits:
-            return self._function(self._check(x, W, ids, bias, options, kind, ranks), options)
+            given = self._check(x, W, ids, bias, options, kind, ranks)
+            bars = (_bar(name, options.get(f"{name}_bar"), given) for name in Selected._fields)
+            return self._function(given, SelectedCotangents(*bars))
 
         return together(options.get("group"), check)
 
@@ -278,15 +310,14 @@ class SelectedLogProbs(AbstractHead):
         T, cap = self.temperature, self.soft_cap
         return selected_part(given.layer, logits, given.ids[rows], T, cap, masses)
 
-    def _function(self, given: Given, options: Mapping[str, Any]) -> LossOfLogits:
+    def _function(self, given: Given, bars: SelectedCotangents) -> LossOfLogits:
         """Return Σ ⟨bar, output⟩ of every row as its loss."""
-        layer = given.layer
-        a, b, c = (_bar(name, options.get(f"{name}_bar"), given) for name in Selected._fields)
+        layer, (a, b, c) = given.layer, bars
         xp = namespace(a)
         silent = xp.all(a == 0, axis=-1) & (b == 0) & (c == 0)
         ones = layer.zeros((layer.x.shape[0],)) + 1
         used = positions_used(xp.where(silent, 0 * ones, ones))
-        at = partial(self._function_at, given, SelectedCotangents(a, b, c), ones)
+        at = partial(self._function_at, given, bars, ones)
         return LossOfLogits(layer, at, ones, used)
 
     def _function_at(
@@ -312,6 +343,11 @@ def _bar(name: str, bar: Any, given: Given) -> Array:
     if tuple(bar.shape) != shape:
         raise ValueError(mismatch(name, f"of shape {shape}", describe(bar)))
     return namespace(bar).reshape(layer.cast(detached(bar)), rows)
+
+
+def _apart(columns: Array) -> tuple[Array, Array, Array]:
+    """Return what belongs to log_probs, logsumexp and entropy: [N, k] and two times [N]."""
+    return columns[:, :-2], columns[:, -2], columns[:, -1]
 
 
 def _empty(given: Given) -> Selected:

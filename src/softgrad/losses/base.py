@@ -11,6 +11,7 @@ from softgrad.arrays import (
     Layout,
     adapter_for,
     boolean_mask,
+    namespace,
     quiet,
     real_array,
     same_kind,
@@ -36,7 +37,7 @@ class Rows:
     x: Array  # [..., K]
     targets: Array  # [..., K], class indices [...], or some classes of each row as a `TopK`
     where: Array | None  # [..., K]
-    class_weights: Array | None  # [K]
+    class_weights: Array | None  # [K], or [..., K] where examples have their own
     row_weights: Array | None  # [...]
     impl: Impl
 
@@ -206,7 +207,7 @@ class AbstractLoss(AbstractReduction, ABC):
         x_rows = layout.to_rows(x, stored=impl != "reference")
         if x_rows.shape[-1] == 0:
             raise ValueError(mismatch("x", "of at least one class", f"shape {tuple(x.shape)}"))
-        batch, classes = tuple(x_rows.shape[:-1]), tuple(x_rows.shape[-1:])
+        batch = tuple(x_rows.shape[:-1])
         checked = check_targets(
             targets, x, tuple(x.shape), batch if self.takes_indices else None, self.takes_top_k
         )
@@ -215,9 +216,19 @@ class AbstractLoss(AbstractReduction, ABC):
                 x_rows,
                 lay_out_targets(checked, layout, stored=impl != "reference"),
                 None if where is None else layout.to_rows(boolean_mask("where", where, x)),
-                lay_out_weights("class_weights", options.get("class_weights"), x_rows, classes),
+                _class_weights(options.get("class_weights"), x_rows, examples),
                 lay_out_weights("row_weights", options.get("row_weights"), x_rows, batch),
                 impl,
             )
             at = self.at_rows(rows)
             return ReducedLoss(at, layout, RowFactors.of(at.weights, at.masses, self, examples))
+
+
+def _class_weights(weights: Any, x_rows: Array, examples: int) -> Array | None:
+    """Return weights [K], or of every example [*examples, K] with axes of rows: [..., K]."""
+    own = examples if examples and weights is not None and weights.ndim > 1 else 0
+    shape = (*x_rows.shape[:own], x_rows.shape[-1])
+    c = lay_out_weights("class_weights", weights, x_rows, shape)
+    if c is None or not own:
+        return c
+    return namespace(c).reshape(c, (*shape[:-1], *(1,) * (x_rows.ndim - own - 1), shape[-1]))

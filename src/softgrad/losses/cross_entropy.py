@@ -147,7 +147,7 @@ class CrossEntropyRows(AbstractRowLosses):
 
     x: Array  # [..., K]
     targets: AbstractTargets
-    class_weights: Array | None  # [K]
+    class_weights: Array | None  # [K] or [..., K]
     where: Array | None  # [..., K]
     settings: AbstractCrossEntropySettings
     how: How
@@ -199,7 +199,7 @@ class CrossEntropyRows(AbstractRowLosses):
             "temperature": self.settings.temperature,
             "with_gradient": with_gradient,
         }
-        if compiled.DOES_ALL and self.where is None:
+        if compiled.DOES_ALL and self.where is None and self._has_one_weighting:
             options["soft_cap"] = self.settings.soft_cap
             if few is None and isinstance(self.targets, LabelTargets):
                 few, options["spread"] = self._smoothed(self.targets)
@@ -261,6 +261,11 @@ class CrossEntropyRows(AbstractRowLosses):
     def _unused(self) -> Array:
         """True for a row without weight: it has no say, were its logits or its target NaN."""
         return (self.weights == 0)[..., None]
+
+    @property
+    def _has_one_weighting(self) -> bool:
+        """Tell whether all rows have the same class weights, or none."""
+        return self.class_weights is None or self.class_weights.ndim == 1
 
     @property
     def _label(self) -> Label | None:

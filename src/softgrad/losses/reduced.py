@@ -132,7 +132,8 @@ class RowFactors:
         of_nothing: Array | float = 0.0
         if how.on_empty == "nan":
             of_nothing = xp.where(empty, divisor + xp.nan, divisor * 0)
-        divisor = _beside(xp.where(empty, divisor + 1, divisor), weights)
+        # Smoothing gives a row a loss even if its label has no weight; nothing is made of it.
+        divisor = _beside(xp.where(empty, divisor + xp.inf, divisor), weights)
         return cls(weights / divisor, True, of_nothing, examples)
 
     def reduce(self, losses: Array) -> Array:

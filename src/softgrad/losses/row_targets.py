@@ -59,7 +59,7 @@ class AbstractTargets(ABC):
 
     @abstractmethod
     def mass(self, class_weights: Array) -> Array:
-        """Return Σ_j c_j t_j of every row, for class weights c [K]: [...]."""
+        """Return Σ_j c_j t_j of every row, for class weights c [K] or [..., K]: [...]."""
 
     @abstractmethod
     def listed(self, class_weights: Array | None) -> tuple[Array, Array | None] | None:
@@ -106,7 +106,7 @@ class LabelTargets(AbstractTargets):
     def mass(self, class_weights: Array) -> Array:
         labels, fine = self.labels, self.labels.in_range
         fine = fine if labels.counts is None else fine & labels.counts
-        return _at(class_weights, labels.index, fine)
+        return _at(class_weights, labels.index[..., None], fine[..., None])[..., 0]
 
     def listed(self, class_weights: Array | None) -> tuple[Array, Array | None]:
         ids = self.labels.index[..., None]
@@ -287,10 +287,11 @@ def _flat(x: Array, class_axes: int) -> Array:
 
 
 def _at(values: Array, index: Array, fine: Array) -> Array:
-    """Return values [K] at positions, 0 where those are not fine: [...]."""
+    """Return values [K], or [..., K] beside rows, at positions [..., k]; 0 where not fine."""
     xp = namespace(values)
     index = xp.where(fine, index, xp.zeros_like(index))
-    found = xp.reshape(xp.take(values, xp.reshape(index, (-1,)), axis=0), index.shape)
+    beside = xp.broadcast_to(values, (*index.shape[:-1], values.shape[-1]))
+    found = xp.take_along_axis(beside, index, axis=-1)
     return xp.where(fine, found, xp.zeros_like(found))
 
 

@@ -160,8 +160,9 @@ def check_labels(
     in_range = (index >= 0) & (index < classes)
     counts = None
     if ignore_index is not None:
-        wrapped = (index < 0) & (labels >= 0)  # too large for the index dtype
-        counts = wrapped | (index != ignore_index)
+        counts = index != ignore_index
+        if xp.isdtype(labels.dtype, "unsigned integer"):
+            counts = counts | (index < 0)  # too large for the index dtype
         in_range = in_range | ~counts
     if (is_at_hand(in_range) or (look and is_concrete(in_range))) and not bool(xp.all(in_range)):
         position, value = _first_bad(in_range, labels)

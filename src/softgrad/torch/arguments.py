@@ -16,6 +16,7 @@ __all__ = [
     "has_other_variables",
     "is_plain",
     "refuse_deprecated",
+    "refuse_others",
     "settings",
 ]
 
@@ -77,6 +78,13 @@ def refuse_deprecated(**given: Any) -> None:
     for name, value in given.items():
         if value is not None:
             raise TypeError(mismatch(name, "None (PyTorch has replaced it by `reduction`)", value))
+
+
+def refuse_others(**given: Any) -> None:
+    """Raise TypeError for what is neither a tensor nor None."""
+    for name, value in given.items():
+        if not (value is None or isinstance(value, torch.Tensor)):
+            raise TypeError(mismatch(name, "a tensor", type(value).__name__))
 
 
 def has_other_variables(target: torch.Tensor, weight: torch.Tensor | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,9 +21,10 @@ def patch_causal_lm(model: Any) -> Any:
 
     The model's own forward runs, and its own loss is taken, but the output layer waits. A
     cross-entropy of its logits goes through `softgrad.linear_cross_entropy`; whatever else is done
-    to them (a soft cap, a look at ``outputs.logits``) makes them, as before. Calls without labels
-    stay as they were, and so do parameters, their names and their state. A second patch changes
-    nothing.
+    to them (a soft cap, a look at ``outputs.logits``) makes them, as before; a look must come
+    before the optimiser's step. Calls without labels stay as they were, and so do parameters, their
+    names and their state, and an output layer whose forward somebody else has replaced. A second
+    patch changes nothing.
 
     Parameters
     ----------
@@ -38,7 +40,10 @@ def patch_causal_lm(model: Any) -> Any:
     Raises
     ------
     TypeError
-        The model has no such method, or its output layer is no `torch.nn.Linear`.
+        The model has no such method, its output layer is no `torch.nn.Linear`, or its forward takes
+        no `labels`.
+    RuntimeError
+        Later, for a look at ``outputs.logits`` after the output layer has changed.
 
     Derivative
     ----------
@@ -54,9 +59,9 @@ def patch_causal_lm(model: Any) -> Any:
     >>> from transformers import LlamaForCausalLM  # doctest: +SKIP
     >>> model = patch_causal_lm(LlamaForCausalLM.from_pretrained(...))  # doctest: +SKIP
     """
-    head = _output_layer(model)
+    signature = _signature(model)
     if not hasattr(model, _NAME):
-        setattr(model, _NAME, _Patch(model, head))
+        setattr(model, _NAME, _Patch(model, signature))
     return model
 
 
@@ -78,39 +83,58 @@ def unpatch_causal_lm(model: Any) -> Any:
 class _Patch:
     """Lets the output layer wait during calls with labels."""
 
-    def __init__(self, model: Any, head: torch.nn.Linear) -> None:
-        self.head = head
-        self.waits = False
-        self.signature = inspect.signature(model.forward)
+    def __init__(self, model: Any, signature: inspect.Signature) -> None:
+        self.signature = signature
         self.hooks = (
             model.register_forward_pre_hook(self.begin, with_kwargs=True),
             model.register_forward_hook(self.end, always_call=True),
         )
-        head.forward = self.logits
 
     def begin(self, model: Any, args: Any, kwargs: Any) -> None:
+        if torch.compiler.is_compiling():
+            return
         given = self.signature.bind_partial(*args, **kwargs).arguments
-        self.waits = given.get("labels") is not None and not torch.compiler.is_compiling()
+        # The layer of today: new tokens give a model another one, and so does a replica.
+        head = model.get_output_embeddings()
+        if given.get("labels") is not None and _is_layer(head) and "forward" not in vars(head):
+            head.forward = _Waiting(head)
 
     def end(self, model: Any, args: Any, output: Any) -> None:
-        self.waits = False
-
-    def logits(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  PyTorch's name for it
-        """Stand in the place of the layer's forward."""
-        if not self.waits:
-            return torch.nn.Linear.forward(self.head, input)
-        return UnmadeLogits.of(input, self.head.weight, self.head.bias)
+        if torch.compiler.is_compiling():
+            return
+        head = model.get_output_embeddings()
+        if isinstance(vars(head).get("forward"), _Waiting):
+            del head.forward
 
     def remove(self) -> None:
         for hook in self.hooks:
             hook.remove()
-        del self.head.forward
 
 
-def _output_layer(model: Any) -> torch.nn.Linear:
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """Stands in the place of a layer's forward."""
+
+    head: torch.nn.Linear
+
+    def __call__(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  PyTorch's name for it
+        return UnmadeLogits.of(input, self.head.weight, self.head.bias)
+
+
+def _signature(model: Any) -> inspect.Signature:
+    """Return that of a model's forward, or raise TypeError for a model of another kind."""
     find = getattr(model, "get_output_embeddings", None)
     head = None if find is None else find()
-    if type(head) is not torch.nn.Linear:
+    if not _is_layer(head):
         expected = "a model whose get_output_embeddings() is a torch.nn.Linear"
         raise TypeError(mismatch("model", expected, f"{type(model).__name__} with {head}"))
-    return head
+    signature = inspect.signature(model.forward)
+    if "labels" not in signature.parameters:
+        expected = "a model whose forward takes `labels`"
+        raise TypeError(mismatch("model", expected, f"{type(model).__name__}{signature}"))
+    return signature
+
+
+def _is_layer(head: Any) -> bool:
+    """Tell a linear layer that no class of another kind stands in for."""
+    return type(head) is torch.nn.Linear

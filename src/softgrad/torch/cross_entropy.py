@@ -18,6 +18,7 @@ from softgrad.torch.arguments import (
     has_other_variables,
     is_plain,
     refuse_deprecated,
+    refuse_others,
     settings,
 )
 
@@ -80,6 +81,7 @@ def cross_entropy(
     tensor(0.4076)
     """
     refuse_deprecated(size_average=size_average, reduce=reduce)
+    refuse_others(input=input, target=target, weight=weight)
     if input.ndim <= 2 and is_plain(weight, reduction, label_smoothing):
         of_labels = loss_of_labels(_PLAIN[reduction], input, target, ignore_index)
         if of_labels is not None:

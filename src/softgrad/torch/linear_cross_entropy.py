@@ -18,6 +18,7 @@ from softgrad.torch.arguments import (
     as_loss,
     has_other_variables,
     is_plain,
+    refuse_others,
     settings,
 )
 from softgrad.torch.cross_entropy import cross_entropy
@@ -81,6 +82,8 @@ def linear_cross_entropy(
     >>> linear_cross_entropy(x, W, torch.tensor([2]))
     tensor(0.4076)
     """
+    refuse_others(input=input, linear_weight=linear_weight, linear_bias=linear_bias)
+    refuse_others(target=target, weight=weight)
     x, W, b = as_linear(input, linear_weight, linear_bias)
     classes, *more_axes, _ = W.shape
     index = -100 if ignore_index is None else ignore_index

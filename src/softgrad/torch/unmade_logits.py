@@ -8,6 +8,7 @@ the answer is then that of the layer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,28 +18,62 @@ from torch.utils._pytree import tree_map
 
 from softgrad.heads import LinearCrossEntropy
 from softgrad.losses.reduced import Reduction
-from softgrad.torch.arguments import as_linear, settings
+from softgrad.torch.arguments import as_linear, has_other_variables, settings
 
 __all__ = ["UnmadeLogits"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """The weights of a linear layer as they are at a call."""
+
+    W: torch.Tensor  # [K, D]
+    bias: torch.Tensor | None  # [K]
+    versions: tuple[int, ...]
+
+    @classmethod
+    def of(cls, W: torch.Tensor, bias: torch.Tensor | None) -> _Layer:
+        return cls(W, bias, _versions(W, bias))
+
+    def detached(self) -> _Layer:
+        bias = None if self.bias is None else self.bias.detach()
+        return _Layer(self.W.detach(), bias, self.versions)
+
+    def parts(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the weights, or raise RuntimeError: an optimiser's step has changed them."""
+        if _versions(self.W, self.bias) != self.versions:
+            raise RuntimeError(_CHANGED)
+        return self.W, self.bias
+
+
+_CHANGED = (
+    "the output layer has changed since the call that these logits are of; "
+    "they are made when somebody looks at them: look before the optimiser's step"
+)
+
+
+def _versions(*tensors: torch.Tensor | None) -> tuple[int, ...]:
+    """Return how often tensors have been changed in place; inference mode does not count that."""
+    return tuple(t._version for t in tensors if t is not None and not t.is_inference())
 
 
 class UnmadeLogits(torch.Tensor):  # type: ignore[misc]
     """x Wᵀ + b, for features x [..., D]; as a tensor it is one NaN in the shape of logits."""
 
     x: torch.Tensor  # [..., D]
-    W: torch.Tensor  # [K, D]
-    bias: torch.Tensor | None  # [K]
+    layer: _Layer
 
     @staticmethod
     def of(x: torch.Tensor, W: torch.Tensor, bias: torch.Tensor | None) -> UnmadeLogits:
         """Return the logits of a linear layer; autocast gives it its dtype, as ever."""
         x, W, bias = as_linear(x, W, bias)
-        return _unmade(x, W, bias, x.dtype)
+        return _unmade(x, _Layer.of(W, bias), x.dtype)
 
     @cached_property
     def made(self) -> torch.Tensor:
-        """The logits, differentiable as ever."""
-        return F.linear(self.x, self.W, self.bias).to(self.dtype)
+        """The logits, differentiable if they would have been at the call."""
+        with torch.inference_mode(False), torch.enable_grad():
+            return F.linear(self.x, *self.layer.parts()).to(self.dtype)
 
     @classmethod
     def __torch_function__(
@@ -56,12 +91,13 @@ class UnmadeLogits(torch.Tensor):  # type: ignore[misc]
         return func(*args, **kwargs)
 
 
-def _unmade(
-    x: torch.Tensor, W: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype
-) -> UnmadeLogits:
+def _unmade(x: torch.Tensor, layer: _Layer, dtype: torch.dtype) -> UnmadeLogits:
+    if not torch.is_grad_enabled():
+        x, layer = x.detach(), layer.detached()
     number = torch.full((), torch.nan, dtype=dtype, device=x.device)
-    z: UnmadeLogits = number.expand(*x.shape[:-1], W.shape[0]).as_subclass(UnmadeLogits)
-    z.x, z.W, z.bias = x, W, bias
+    shape = (*x.shape[:-1], layer.W.shape[0])
+    z: UnmadeLogits = number.expand(shape).as_subclass(UnmadeLogits)
+    z.x, z.layer = x, layer
     return z
 
 
@@ -70,7 +106,7 @@ def _made(value: Any) -> Any:
 
 
 def _with_rows(z: UnmadeLogits, x: torch.Tensor) -> UnmadeLogits:
-    return _unmade(x, z.W, z.bias, z.dtype)
+    return _unmade(x, z.layer, z.dtype)
 
 
 def _same(z: UnmadeLogits) -> UnmadeLogits:
@@ -78,7 +114,7 @@ def _same(z: UnmadeLogits) -> UnmadeLogits:
 
 
 def _float(z: UnmadeLogits) -> UnmadeLogits:
-    return _unmade(z.x, z.W, z.bias, torch.float32)
+    return _unmade(z.x, z.layer, torch.float32)
 
 
 def _shaped(z: UnmadeLogits, *shape: Any) -> UnmadeLogits | None:
@@ -110,12 +146,14 @@ def _cross_entropy(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> torch.Tensor | None:
-    """Return the loss of rows [N, K]; None for other axes and for arguments that are deprecated."""
-    if z.ndim != 2 or size_average is not None or reduce is not None:
+    """Return the loss of rows [N, K]; None for what the head does not do."""
+    is_deprecated = size_average is not None or reduce is not None
+    if z.ndim != 2 or is_deprecated or has_other_variables(target, weight):
         return None
     probabilities = target.shape == z.shape
     head = LinearCrossEntropy(**settings(probabilities, ignore_index, reduction, label_smoothing))
-    return head.value(z.x, z.W, target, z.bias, class_weights=weight).to(z.dtype)
+    W, bias = z.layer.parts()
+    return head.value(z.x, W, target, bias, class_weights=weight).to(z.dtype)
 
 
 _Tensor = torch.Tensor

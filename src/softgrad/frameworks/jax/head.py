@@ -64,7 +64,7 @@ def head_value(
         with quiet():
             like = np.zeros(x.shape[:-1], compute_dtype(x))
             _Rows.of(head.loss, like, rule.layer(parts).classes, on_host(constants))
-    return value(rule, parts, constants)[0]
+    return value(rule, parts, constants, axis)[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from jax import lax, tree
 
 from softgrad.arithmetic import accurate_sum, two_sum
 from softgrad.arrays import Array, compute_dtype
+from softgrad.frameworks.jax.mesh import varying_as
 from softgrad.frameworks.jax.products import Arrays
 from softgrad.heads.plan import Plan, Size
 
@@ -153,16 +154,16 @@ class Layer:
         return self._spread(jnp.zeros((chunk.x.shape[0], self.W.shape[0]), self.dtype))
 
     def _spread(self, v: Array) -> Array:
-        """Return an array of which every device has a part of its own."""
-        return v if self.axis is None else lax.pcast(v, self.axis, to="varying")
+        """Return an array of which every device that has a W of its own has one as well."""
+        return varying_as(v, self.W)
 
     def _whole(self, z: Array) -> Array:
         """Return the logits [n, K] of all devices, from the own ones [n, k]."""
         if self.axis is None:
             return z
-        start = (0, lax.axis_index(self.axis) * z.shape[1])
+        start = lax.axis_index(self.axis) * z.shape[1]
         zeros = self._spread(jnp.zeros((z.shape[0], self.classes), z.dtype))
-        return lax.psum(lax.dynamic_update_slice(zeros, z, start), self.axis)
+        return lax.psum(lax.dynamic_update_slice_in_dim(zeros, z, start, axis=1), self.axis)
 
     def _summed(self, part: Array) -> Array:
         """Sum what the classes of every device give."""

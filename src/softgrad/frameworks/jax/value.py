@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from softgrad.arrays import Array
+from softgrad.frameworks.jax.mesh import varying_alike
 from softgrad.frameworks.jax.products import AbstractRule, Arrays, Tree, moving, product
 
 __all__ = ["AbstractScalarRule", "value"]
@@ -33,9 +34,13 @@ class AbstractScalarRule(AbstractRule):
         """Return the sum of what the parts of x give to a tangent; None is nothing."""
 
 
-@partial(jax.jit, static_argnums=0)
-def value(rule: AbstractRule, x: Arrays, constants: Tree) -> Arrays:
-    """Return y, compiled."""
+@partial(jax.jit, static_argnums=(0, 3))
+def value(rule: AbstractRule, x: Arrays, constants: Tree, axis: str | None = None) -> Arrays:
+    """Return y, compiled.
+
+    `axis` is the axis of a mesh along which the rule itself has parts of x.
+    """
+    x, constants = varying_alike((x, constants), but=axis)
     y: Arrays = _value(rule, x, constants)
     return y
 

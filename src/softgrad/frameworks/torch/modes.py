@@ -63,8 +63,12 @@ def may_vary(x: torch.Tensor) -> bool:
 
 
 def is_plain(x: Any) -> bool:
-    """Tell a tensor that no transform has wrapped, and that has no tangent."""
-    hidden = _is_wrapped(x) or is_batched_gradient(x)
+    """Tell a tensor that has no part in a transform, and no tangent.
+
+    While a transform runs, none is plain: one from outside may require a gradient there, through
+    a node that the transform must know.
+    """
+    hidden = _is_wrapped(x) or is_batched_gradient(x) or _is_transforming()
     return not hidden and unpack_dual(x).tangent is None
 
 
@@ -136,6 +140,13 @@ def _is_special(x: torch.Tensor) -> bool:
     )
 
 
+# PyTorch has no public names for what follows, nor for `is_batched_gradient`.
+
+
 def _is_wrapped(x: Any) -> bool:
-    # PyTorch has no public name for it, nor for the one above.
     return bool(torch._C._functorch.is_functorch_wrapped_tensor(x))
+
+
+def _is_transforming() -> bool:
+    """Tell whether a transform of `torch.func` runs."""
+    return torch._C._functorch.peek_interpreter_stack() is not None

@@ -16,6 +16,7 @@ import torch
 
 from softgrad.arrays import Array
 from softgrad.frameworks.torch.modes import is_autocast, is_recorded, is_shape_alone
+from softgrad.frameworks.torch.texts import read, written
 
 __all__ = ["AbstractComputation", "Arrays", "Maybe", "compute", "empty"]
 
@@ -27,7 +28,7 @@ Arrays: TypeAlias = tuple[Any, ...]
 class AbstractComputation(ABC):
     """A function of tensors, each of which may be None; its value is a tuple.
 
-    Its `repr` says all about it: equal ones compute the same.
+    It is a dataclass, whose fields say all about it.
     """
 
     @abstractmethod
@@ -48,25 +49,31 @@ def compute(computation: AbstractComputation, arrays: Arrays) -> Arrays:
     """Return the value at tensors; as an operator where they have no numbers, or are recorded."""
     if not (is_recorded() or any(map(is_shape_alone, arrays))):
         return _value(computation, arrays)
-    text = repr(computation)
+    text = written(computation)
     _COMPUTATIONS[text] = computation
     return tuple(_run(text, list(arrays)))
 
 
 _COMPUTATIONS: dict[str, AbstractComputation] = {}
-"""What stands in graphs, by the text that stands there."""
+"""What stands in graphs, by the text that stands there; graphs of other processes come as texts."""
+
+
+def _read(text: str) -> AbstractComputation:
+    if text not in _COMPUTATIONS:
+        _COMPUTATIONS[text] = read(text)
+    return _COMPUTATIONS[text]
 
 
 @torch.library.custom_op("softgrad::run", mutates_args=())  # type: ignore[untyped-decorator]
 def _run(computation: str, arrays: Sequence[torch.Tensor | None]) -> list[torch.Tensor]:
-    values = _value(_COMPUTATIONS[computation], tuple(arrays))
+    values = _value(_read(computation), tuple(arrays))
     # A graph relies on layouts, and on memory of its own.
     return [value.clone(memory_format=torch.contiguous_format) for value in values]
 
 
 @_run.register_fake  # type: ignore[untyped-decorator]
 def _(computation: str, arrays: Sequence[torch.Tensor | None]) -> list[torch.Tensor]:
-    return list(_COMPUTATIONS[computation].like(*arrays))
+    return list(_read(computation).like(*arrays))
 
 
 def _value(computation: AbstractComputation, arrays: Arrays) -> Arrays:

@@ -179,10 +179,13 @@ class LossRule(AbstractKeepingRule):
         if not self._are_rows(dict(zip(names, zip(arrays, dims, strict=True), strict=True))):
             return one_by_one(node, arrays, dims, size)
         # More examples are more rows, each with the factor that its own mean gives it.
-        in_front = (
-            a if name == "class_weights" else _in_front(a, dim, size)
+        in_front: list[Any] = [
+            a if name == "class_weights" and _is_shared(a, dim) else _in_front(a, dim, size)
             for name, a, dim in zip(names, arrays, dims, strict=True)
-        )
+        ]
+        if "class_weights" in names:
+            at = names.index("class_weights")
+            in_front[at] = _beside_examples(in_front[at], in_front[0].shape[: self.examples + 1])
         product: Any = node  # one of this rule's
         values: Arrays = replace(product, rule=replace(self, examples=self.examples + 1))(*in_front)
         return values
@@ -190,8 +193,7 @@ class LossRule(AbstractKeepingRule):
     def _are_rows(self, given: Mapping[str, tuple[Maybe, int | None]]) -> bool:
         """Tell whether examples can stand below each other: all rows have the same classes."""
         axes = {name: _axes(*one) for name, one in given.items()}
-        one_of_each = given.get("class_weights", (None, None))[1] is None
-        return axes["x"] > 0 and one_of_each and axes.get("where", 0) in (0, axes["x"])
+        return axes["x"] > 0 and axes.get("where", 0) in (0, axes["x"])
 
     def _at(self, x: Array, constants: Arrays) -> ReducedLoss:
         arguments: Any = self.constants.arguments(constants)
@@ -214,6 +216,19 @@ def _in_front(a: Maybe, dim: int | None, size: int) -> Maybe:
     if a is None:
         return None
     return a.expand(size, *a.shape) if dim is None else a.movedim(dim, 0)
+
+
+def _is_shared(c: Maybe, dim: int | None) -> bool:
+    """Tell class weights that no example has of its own."""
+    return c is None or (dim is None and c.ndim == 1)
+
+
+def _beside_examples(c: Maybe, sizes: Sequence[int]) -> Maybe:
+    """Return class weights with an axis for each of those that count examples: [*sizes, K]."""
+    if c is None or c.ndim == 1:
+        return c
+    missing = len(sizes) + 1 - c.ndim  # of a transform inside, in which all examples share them
+    return c.reshape(c.shape[0], *(1,) * missing, *c.shape[1:]).expand(*sizes, c.shape[-1])
 
 
 def _axes(a: Maybe, dim: int | None) -> int:

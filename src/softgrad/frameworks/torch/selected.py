@@ -60,7 +60,8 @@ class _SelectedRule(AbstractRule):
         return self.head.hvp(**self._arguments(x, constants), **named, frozen=unwanted(wanted))
 
     def bend(self, x: Arrays, u: Arrays, v: Arrays, constants: Arrays) -> Arrays:
-        raise NotImplementedError("forward mode over forward mode of selected log-probabilities")
+        arguments = self._arguments(x, constants) | directions(u)
+        return self.head.second_derivative(**arguments, other=directions(v))
 
     def refuse_derivatives(self, wanted: Flags) -> None:
         """Ids are never differentiated."""

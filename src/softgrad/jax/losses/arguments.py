@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from softgrad.arrays import Array, compute_dtype, describe
+from softgrad.arrays import Array, as_integer, compute_dtype, describe
 from softgrad.errors import mismatch
 
 __all__ = ["Axes", "Rows", "floating", "rows_of", "times_log"]
@@ -58,13 +59,17 @@ def times_log(t: Array, log_p: Array) -> Array:
 
 
 def _axes(axis: Axes, ndim: int) -> tuple[int, ...]:
-    axes = tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    for a in axes:
-        if not -ndim <= a < ndim:
-            raise ValueError(mismatch("axis", f"within {ndim} axes", axis))
-    return tuple(a % ndim for a in axes)
+    given = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = [as_integer("axis", a) for a in given]
+    if not all(-ndim <= a < ndim for a in axes):
+        raise ValueError(mismatch("axis", f"within {ndim} axes", axis))
+    axes = [a % ndim for a in axes]
+    if len(set(axes)) < len(axes):
+        raise ValueError(mismatch("axis", "without an axis that stands twice", axis))
+    return tuple(axes)
 
 
 def _classes_last(x: Array, axes: tuple[int, ...]) -> Array:
     batch = tuple(a for a in range(x.ndim) if a not in axes)
-    return x.transpose(*batch, *axes).reshape(*(x.shape[a] for a in batch), -1)
+    classes = prod(x.shape[a] for a in axes)
+    return x.transpose(*batch, *axes).reshape(*(x.shape[a] for a in batch), classes)

@@ -79,7 +79,7 @@ def softmax_cross_entropy_with_integer_labels(
     Parameters
     ----------
     logits : array [..., K], floating-point
-    labels : integer array [...]
+    labels : integer array that broadcasts with [...]
         For several class axes, indices into all of them together.
     axis : int or tuple of ints
     where : bool array shaped like `logits` or like the labels, optional
@@ -114,7 +114,9 @@ def softmax_cross_entropy_with_integer_labels(
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(mismatch("labels", "integers", describe(labels)))
     options: Any = {} if rows.where is None else {"where": rows.where}
-    return _of_each(rows.logits, labels, **options).astype(rows.dtype)
+    batch = jnp.broadcast_shapes(rows.logits.shape[:-1], labels.shape)
+    logits = jnp.broadcast_to(rows.logits, (*batch, rows.logits.shape[-1]))
+    return _of_each(logits, jnp.broadcast_to(labels, batch), **options).astype(rows.dtype)
 
 
 def poly_loss_cross_entropy(
