@@ -16,6 +16,7 @@ import softgrad as sg
 from cli_runs import assert_refused, softgrad
 from convex import data
 from softgrad.cli import regression
+from softgrad.errors import RankStoppedError
 from softgrad.learn.checkpoint import Checkpoint
 
 
@@ -49,6 +50,18 @@ def test_the_model_of_a_file_is_the_classifiers(name: str, form: str) -> None:
     rows = csv.DictReader(io.StringIO(softgrad("predict", "m", f"t.{form}").out))
     p = np.array([[float(row[f"p({c})"]) for c in model.classes_] for row in rows])
     assert np.abs(p - model.predict_proba(X)).max() < 1e-9
+
+
+def test_another_process_that_stops_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no error of softgrad's own."""
+
+    def stopped(*args: Any, **options: Any) -> None:
+        raise RankStoppedError("rank 1 of the group cannot be reached any more")
+
+    monkeypatch.setattr(sg.SoftmaxClassifier, "fit", stopped)
+    outcome = softgrad("train", "iris", "--solver", "lbfgs", "-o", "m")
+    assert outcome.code == 130
+    assert outcome.err == "softgrad: rank 1 of the group cannot be reached any more\n"
 
 
 def test_built_in_data_and_a_checkpoint(folder: Path) -> None:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 from sklearn.datasets import load_wine
+from sklearn.model_selection import GridSearchCV
 
 import softgrad as sg
 
@@ -264,6 +265,13 @@ def test_what_one_rank_refuses_all_refuse(world: World, what: str) -> None:
     assert_alike(told, of_one_process("plain"), rel=1e-10)
 
 
+def test_scikit_learn_clones_it_with_its_group(world: World) -> None:
+    one = GridSearchCV(sg.SoftmaxClassifier(), {"C": [0.01, 1.0]}, cv=2).fit(X, DATA[1])
+    for scores, shared in world.results(2, calls.searched, DATA):
+        np.testing.assert_allclose(scores, one.cv_results_["mean_test_score"], rtol=1e-12)
+        assert shared
+
+
 def test_a_model_leaves_the_group_behind(world: World) -> None:
     for model in world.results(2, calls.pickled, DATA):
         assert model.group is None
@@ -284,6 +292,15 @@ def test_torchrun_trains_on_shares_of_a_file(tmp_path: Path) -> None:
     told, other = (json.loads(done.stdout) for done in outputs)
     assert other["objective"] == pytest.approx(told["objective"], rel=1e-12)
     assert sorted(os.listdir(tmp_path)) == ["1.safetensors", "2.safetensors", "wine.parquet"]
+
+
+def test_torchrun_says_once_what_one_process_has_found(tmp_path: Path) -> None:
+    rows = [f"{i},{'?' if i == 90 else i % 2}" for i in range(100)]
+    (tmp_path / "t.csv").write_text("\n".join(["kind,x", *rows]))
+    done = _torchrun(2, tmp_path, "t.csv", "--solver", "auto", "--target", "kind", check=False)
+    said = "softgrad: rank 1 of the group has raised t.csv, column 'x', row 91: expected a finite"
+    assert done.stderr.count("softgrad: ") == done.stderr.count(said) == 1
+    assert os.listdir(tmp_path) == ["t.csv"]
 
 
 def test_torchrun_refuses_what_trains_alone(tmp_path: Path) -> None:

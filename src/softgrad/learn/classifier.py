@@ -398,6 +398,16 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
             team.agree(call)
         return checked_examples(self, X, y, sample_weight, team=team, **how)
 
+    def __sklearn_clone__(self) -> Any:
+        """Return an unfitted copy, which trains with the same processes: they have no copies."""
+        group, self.group = self.group, None
+        try:
+            copy = super().__sklearn_clone__()
+        finally:
+            self.group = group
+        copy.group = group
+        return copy
+
     def __getstate__(self) -> Any:
         return {**super().__getstate__(), "group": None}
 
