@@ -105,6 +105,17 @@ def test_the_model_is_that_of_one_process(world: World, sizes: Any, name: str) -
     assert_alike(answers, of_one_process(name), rel=1e-10)
 
 
+def test_the_preconditioner_sees_rows_of_all_ranks(world: World) -> None:
+    """Of many rows it sees some: those that one process would, since others lead to other steps."""
+    random = np.random.default_rng(5)
+    size = np.sort(random.uniform(0.1, 10, 900))[:, None]  # ranks have unlike rows
+    A, y = size * random.normal(size=(900, 6)), random.integers(0, 4, 900)
+    data, settings = (A, y, random.uniform(0.5, 2, 900)), {"solver": "lbfgs", "C": 10.0}
+    one = sg.SoftmaxClassifier(**settings).fit(*data)
+    sizes = (301, 0, 599)
+    assert_alike(world.results(3, calls.fitted, sizes, settings, data), calls.found(one), rel=1e-10)
+
+
 @pytest.mark.parametrize("name", ["lbfgs", "stopping"])
 def test_the_same_ranks_give_the_same_bits(world: World, name: str) -> None:
     sizes = (50, 60, N - 110)
