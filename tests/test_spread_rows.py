@@ -283,6 +283,48 @@ def test_scikit_learn_clones_it_with_its_group(world: World) -> None:
         assert shared
 
 
+CALLED = {
+    ("fit", "partial_fit"): "`call` must be the same on every rank, got fit on rank 0 and partial_",
+    ("fit", "calibrate"): "`call` must be the same on every rank, got fit on rank 0 and calibrate",
+    ("summary", "ratio of 0"): "`call` must be the same on every rank, got summary on rank 0 and",
+    ("ratio of 0", "ratio of 1"): "`columns` must be the same on every rank, got 0 on rank 0 and 1",
+    ("summary", "summary to 2"): "`level` must be the same on every rank, got 0.95 on rank 0 and 2",
+    ("partial_fit of 3", "partial_fit of 4"): "`classes` must be the same on every rank, got array",
+}
+
+
+@pytest.mark.parametrize("pair", CALLED, ids=" and ".join)
+def test_ranks_that_call_something_else_are_refused(world: World, pair: tuple[str, str]) -> None:
+    for answer in world.results(2, calls.called, *pair, NOISY):
+        assert answer.startswith(CALLED[pair])
+    told = world.results(2, calls.fitted, (80, N - 80), {}, DATA)  # nobody is out of step
+    assert_alike(told, of_one_process("plain"), rel=1e-10)
+
+
+def test_a_seed_that_nobody_gives_is_that_of_the_first_rank(world: World) -> None:
+    one, other = world.results(2, calls.unseeded, NOISY)
+    np.testing.assert_equal(one, other)
+    again, _ = world.results(2, calls.unseeded, NOISY)
+    assert np.any(again[0]["coef_"] != one[0]["coef_"])
+
+
+def test_a_rank_may_end_the_fit_of_all(world: World) -> None:
+    assert world.results(2, calls.ended, NOISY) == [2, 2]
+
+
+def test_the_solver_is_chosen_for_all_rows(world: World) -> None:
+    assert world.results(2, calls.huge, NOISY) == ["adam", "adam"]
+
+
+def test_a_column_may_be_small_on_one_rank_alone(world: World) -> None:
+    """Without a penalty it must not be on all of them."""
+    A, y, weights = NOISY
+    A = np.where((np.arange(N) < 60)[:, None] & (np.arange(4) == 1), 1e-200, A)
+    one = sg.SoftmaxClassifier(C=np.inf).fit(A, y, weights)
+    answers = world.results(2, calls.fitted, (60, N - 60), {"C": np.inf}, (A, y, weights))
+    assert_alike(answers, calls.found(one), rel=1e-8)
+
+
 def test_a_model_leaves_the_group_behind(world: World) -> None:
     for model in world.results(2, calls.pickled, DATA):
         assert model.group is None
