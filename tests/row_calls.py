@@ -27,6 +27,7 @@ __all__ = [
     "pickled",
     "refused",
     "searched",
+    "separated",
     "stopped",
     "struck",
     "summarised",
@@ -131,6 +132,14 @@ def unseeded(group: Any, data: tuple[Any, ...]) -> tuple[Any, Any]:
     settings = {"solver": "adam", "max_iter": 2, "batch_size": 20, "group": group}
     part = sg.SoftmaxClassifier(**settings).partial_fit(X, y, classes=np.unique(data[1]))
     return found(sg.SoftmaxClassifier(**settings).fit(X, y)), found(part)
+
+
+def separated(group: Any, sizes: tuple[int, ...], data: tuple[Any, ...]) -> Any:
+    """Return how the classes are separated, where nothing holds the coefficients."""
+    X, y, weights = (part[own(group, sizes)] for part in data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return sg.SoftmaxClassifier(C=np.inf, group=group).fit(X, y, weights).separation_
 
 
 def ended(group: Any, data: tuple[Any, ...]) -> int:

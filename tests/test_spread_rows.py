@@ -316,6 +316,31 @@ def test_the_solver_is_chosen_for_all_rows(world: World) -> None:
     assert world.results(2, calls.huge, NOISY) == ["adam", "adam"]
 
 
+@pytest.mark.parametrize("sizes", [(20, 0, 43), (9, 30, 24)], ids=str)
+@pytest.mark.parametrize("seed", [0, 3, 7])
+def test_what_separates_classes_is_found_in_all_rows(world: World, sizes: Any, seed: int) -> None:
+    """Few of many rows contradict a direction, and each rank has other ones."""
+    random = np.random.default_rng(seed)
+    A = random.integers(-2, 3, (63, 3)).astype(float)
+    y = (A @ random.normal(size=(3, 3)) + 0.3 * random.gumbel(size=(63, 3))).argmax(axis=1)
+    A[y == 2, 0] = np.maximum(A[y == 2, 0], 1)
+    A[y != 2, 0] = np.minimum(A[y != 2, 0], 1)  # of equals some rows are of either kind
+    order = np.argsort(A[:, 0], kind="stable")
+    data = (A[order], y[order], np.ones(63))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one = sg.SoftmaxClassifier(C=np.inf).fit(*data).separation_
+    assert one is not None
+    for found in world.results(3, calls.separated, sizes, data):
+        assert (found.sentence, found.pairs, found.columns) == (
+            one.sentence, one.pairs, one.columns,
+        )  # fmt: skip
+        z = data[0] @ found.direction[:, :-1].T + found.direction[:, -1]
+        margins = z[np.arange(63), data[1]][:, None] - z
+        assert margins.min() > -1e-9 * np.abs(z).max()  # no row loses
+        assert np.sum(margins.max(axis=1) > 1e-9 * np.abs(z).max()) == found.agreeing
+
+
 def test_a_column_may_be_small_on_one_rank_alone(world: World) -> None:
     """Without a penalty it must not be on all of them."""
     A, y, weights = NOISY
