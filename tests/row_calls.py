@@ -129,7 +129,7 @@ def calibrated(group: Any, sizes: tuple[int, ...], data: tuple[Any, ...]) -> Any
 def unseeded(group: Any, data: tuple[Any, ...]) -> tuple[Any, Any]:
     """Return what a fit finds that draws its own seed, and one of rows that come in parts."""
     X, y, _ = (part[own(group, (90, len(data[1]) - 90))] for part in data)
-    settings = {"solver": "adam", "max_iter": 2, "batch_size": 20, "group": group}
+    settings = {"solver": "adam", "max_iter": 2, "hidden": (3,), "group": group}
     part = sg.SoftmaxClassifier(**settings).partial_fit(X, y, classes=np.unique(data[1]))
     return found(sg.SoftmaxClassifier(**settings).fit(X, y)), found(part)
 
