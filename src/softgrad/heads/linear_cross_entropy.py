@@ -26,6 +26,7 @@ from softgrad.heads.loop import (
     second_products,
 )
 from softgrad.heads.options import (
+    OF_LOSSES,
     Directions,
     GradientOptions,
     JvpOptions,
@@ -45,16 +46,6 @@ from softgrad.losses.spread.shards import AbstractRanks, content_of, together, t
 from softgrad.losses.targets import arrays_of
 
 __all__ = ["LinearCrossEntropy", "linear_cross_entropy"]
-
-_OPTIONS: Mapping[str, type] = {
-    "value": LossOptions,
-    "value_and_gradient": GradientOptions,
-    "jvp": JvpOptions,
-    "second_derivative": JvpOptions,
-    "hvp": ProductOptions,
-    "ggn": ProductOptions,
-}
-"""What each verb takes by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -381,7 +372,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
 
         def check(ranks: AbstractRanks | None) -> ReducedHead:
             call = {} if ranks is None else self._call(verb, targets, options, other)
-            memory, kind = self.budget(x), _OPTIONS[verb]
+            memory, kind = self.budget(x), OF_LOSSES[verb]
             layer = linear_layer(x, W, bias, memory, options, kind, ranks=ranks, call=call)
             return ReducedHead.of(self.loss, layer, targets, options)
 

@@ -32,6 +32,7 @@ from softgrad.heads.loop import (
     second_products,
 )
 from softgrad.heads.options import (
+    OF_SELECTED,
     Options,
     SelectedJvpOptions,
     SelectedProductOptions,
@@ -55,14 +56,6 @@ from softgrad.losses.targets import check_labels
 from softgrad.maps.rows import settle_real
 
 __all__ = ["SelectedLogProbs", "selected_log_probs"]
-
-_OPTIONS: Mapping[str, type] = {
-    "value": Options,
-    "vjp": SelectedVjpOptions,
-    "jvp": SelectedJvpOptions,
-    "hvp": SelectedProductOptions,
-}
-"""What each verb takes by name."""
 
 
 class Given(NamedTuple):
@@ -244,7 +237,7 @@ class SelectedLogProbs(AbstractHead):
     ) -> Given:
         """Check the arguments; ids get one batch axis and one axis of classes."""
         call = {} if ranks is None else self._call(ids, options, verb)
-        memory, kind = self.budget(x), _OPTIONS[verb]
+        memory, kind = self.budget(x), OF_SELECTED[verb]
         layer = linear_layer(x, W, bias, memory, options, kind, ranks=ranks, call=call)
         return self._checked(layer, ids)
 
