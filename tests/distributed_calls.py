@@ -18,6 +18,7 @@ from softgrad.losses import CrossEntropy, TopK
 from softgrad.torch import SoftmaxHead
 
 __all__ = [
+    "apart",
     "autograd",
     "compiled",
     "conformance",
@@ -181,6 +182,8 @@ def wrongly(group: Any, what: str, arguments: tuple[Any, ...]) -> Any:
     weights = torch.ones(len(x), dtype=x.dtype, requires_grad=wrong)
     bar = torch.linspace(0, 1, len(x) - wrong, dtype=x.dtype)
     features = x > 0 if wrong else x
+    soft = torch.ones(len(x), 5 if wrong else 6, dtype=x.dtype) / 6
+    c = torch.linspace(1, 2, 6, dtype=x.dtype)
     faults: dict[str, Callable[[], Any]] = {
         "weights of a taped head": lambda: head(leaf, W, targets, row_weights=weights, group=group),
         "weights of a taped loss": lambda: CrossEntropy()(
@@ -192,11 +195,89 @@ def wrongly(group: Any, what: str, arguments: tuple[Any, ...]) -> Any:
         "directions": lambda: head.second_derivative(
             x, W, targets, x_dot=x, other=3 if wrong else {"x_dot": x}, group=group
         ),
+        "targets beside class weights": lambda: head(x, W, soft, class_weights=c, group=group),
+        "targets that are validated": lambda: LinearCrossEntropy(validate=True)(
+            x, W, soft, group=group
+        ),
+        "targets of a loss": lambda: CrossEntropy()(x, soft, class_weights=c, group=group),
+        "a verb that stays at home": lambda: (
+            head.approximate_value_and_gradient(x, W, targets, skip_below=0.1, group=group)
+            if wrong
+            else head.value_and_gradient(x, W, targets, group=group)
+        ),
+        "an option of a loss": lambda: CrossEntropy().gradient(
+            x, targets % 3, group=group, **({"weight": 1} if wrong else {})
+        ),
+        "a bar of a loss": lambda: CrossEntropy().vjp(
+            x, targets % 3, "1" if wrong else torch.ones((), dtype=x.dtype), group=group
+        ),
     }
     try:
         return faults[what]()
     except (TypeError, ValueError) as error:
         return error, float(head(x, W, targets, group=group))
+
+
+def apart(group: Any, what: str, arguments: tuple[Any, ...]) -> Any:
+    """Call something else on rank 1 than on rank 0; then call alike."""
+    x, W, targets = (to_tensors(v, torch.float64) for v in arguments)
+    head, chosen, loss, of = (
+        LinearCrossEntropy(),
+        SelectedLogProbs(),
+        CrossEntropy(),
+        {"group": group},
+    )
+    call, wrong, logits = (x, W, targets), dist.get_rank(group) == 1, x @ W.T
+    c, few = torch.linspace(1, 2, 6, dtype=x.dtype), torch.stack([targets, (targets + 1) % 6], 1)
+    p = torch.linspace(0.1, 0.4, few.numel(), dtype=x.dtype).reshape(few.shape)
+    move, still = {"x_dot": x}, {"W_dot": W}
+    leaf, plain = x.clone().requires_grad_(), x.clone()
+
+    pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+        "hvp and ggn": (
+            lambda: head.hvp(*call, **move, **of),
+            lambda: head.ggn(*call, **move, **of),
+        ),
+        "jvp and second": (
+            lambda: head.jvp(*call, **move, **of),
+            lambda: head.second_derivative(*call, **move, other=move, **of),
+        ),
+        "verbs of a loss": (
+            lambda: loss.value_and_gradient(logits, targets, **of),
+            lambda: loss.hessian(logits, targets, **of).mv(logits),
+        ),
+        "head and loss": (lambda: head(*call, **of), lambda: loss(logits, targets, **of)),
+        "x_dot": (lambda: head.jvp(*call, **move, **of), lambda: head.jvp(*call, **still, **of)),
+        "other": (
+            lambda: head.second_derivative(*call, **move, other=move, **of),
+            lambda: head.second_derivative(*call, **move, other=still, **of),
+        ),
+        "class weights": (
+            lambda: head(*call, class_weights=c, **of),
+            lambda: head(*call, class_weights=c.flip(0), **of),
+        ),
+        "class weights of a loss": (
+            lambda: loss(logits, targets, class_weights=c, **of),
+            lambda: loss(logits, targets, class_weights=c[:5], **of),
+        ),
+        "top k": (
+            lambda: head(x, W, TopK(few, p), **of),
+            lambda: head(x, W, TopK(few, p.flip(0)), **of),
+        ),
+        "impl of a loss": (
+            lambda: loss(logits, targets, impl="numba", **of),
+            lambda: loss(logits, targets, impl="reference", **of),
+        ),
+        "features that need a gradient": (
+            lambda: head(leaf, W, targets, **of),
+            lambda: head(plain, leaf[:3], targets, **of),
+        ),
+        "selected": (lambda: chosen(*call, **of), lambda: chosen.jvp(*call, **move, **of)),
+    }
+    try:
+        return pairs[what][wrong]()
+    except ValueError as error:
+        return error, float(head(*call, **of))
 
 
 def selected(

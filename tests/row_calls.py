@@ -7,23 +7,31 @@ import shutil
 import signal
 import warnings
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 import torch.distributed as dist
 from scipy import sparse
+from sklearn.model_selection import GridSearchCV
 
 import softgrad as sg
 
 __all__ = [
     "calibrated",
+    "called",
+    "ended",
     "fitted",
+    "huge",
     "in_parts",
     "pickled",
     "refused",
+    "searched",
+    "separated",
     "stopped",
     "struck",
     "summarised",
+    "unseeded",
 ]
 
 ATTRIBUTES = (
@@ -118,6 +126,64 @@ def calibrated(group: Any, sizes: tuple[int, ...], data: tuple[Any, ...]) -> Any
     return found(model.calibrate(X, y, weights))
 
 
+def unseeded(group: Any, data: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return what a fit finds that draws its own seed, and one of rows that come in parts."""
+    X, y, _ = (part[own(group, (90, len(data[1]) - 90))] for part in data)
+    settings = {"solver": "adam", "max_iter": 2, "hidden": (3,), "group": group}
+    part = sg.SoftmaxClassifier(**settings).partial_fit(X, y, classes=np.unique(data[1]))
+    return found(sg.SoftmaxClassifier(**settings).fit(X, y)), found(part)
+
+
+def separated(group: Any, sizes: tuple[int, ...], data: tuple[Any, ...]) -> Any:
+    """Return how the classes are separated, where nothing holds the coefficients."""
+    X, y, weights = (part[own(group, sizes)] for part in data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return sg.SoftmaxClassifier(C=np.inf, group=group).fit(X, y, weights).separation_
+
+
+def ended(group: Any, data: tuple[Any, ...]) -> int:
+    """Return how many steps a fit takes that the second rank ends."""
+    X, y, _ = (part[own(group, (90, len(data[1]) - 90))] for part in data)
+
+    def stop(step: Any) -> bool:
+        return dist.get_rank(group) == 1 and step.number == 2
+
+    return sg.SoftmaxClassifier(solver="lbfgs", callbacks=stop, group=group).fit(X, y).n_iter_
+
+
+def huge(group: Any, data: tuple[Any, ...]) -> str:
+    """Return the solver of rows that are huge where all are counted, and not on any rank."""
+    X, y, _ = (part[own(group, (90, len(data[1]) - 90))] for part in data)
+    entries = data[0].size * len(np.unique(data[1]))
+    with mock.patch("softgrad.learn.options._HUGE", 0.9 * entries), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return sg.SoftmaxClassifier(random_state=0, max_iter=1, group=group).fit(X, y).solver_
+
+
+def called(group: Any, one: str, other: str, data: tuple[Any, ...]) -> str:
+    """Return the error of ranks that call different methods, or the same one differently."""
+    X, y, _ = (part[own(group, (90, len(data[1]) - 90))] for part in data)
+    likely = sg.SoftmaxClassifier(C=np.inf, group=group).fit(X, y)
+    model, new = (sg.SoftmaxClassifier(solver="adam", group=group) for _ in range(2))
+    methods = {
+        "fit": lambda: model.fit(X, y),
+        "partial_fit": lambda: model.partial_fit(X, y),
+        "partial_fit of 3": lambda: new.partial_fit(X, y, classes=np.unique(data[1])),
+        "partial_fit of 4": lambda: new.partial_fit(X, y, classes=["a", "b", "c", "d"]),
+        "summary": lambda: likely.summary(X, y),
+        "summary to 2": lambda: likely.summary(X, y, level=2),
+        "ratio of 0": lambda: likely.likelihood_ratio(X, y, columns=0),
+        "ratio of 1": lambda: likely.likelihood_ratio(X, y, columns=1),
+        "calibrate": lambda: likely.calibrate(X, y),
+    }
+    try:
+        methods[other if dist.get_rank(group) == 1 else one]()
+    except ValueError as error:
+        return str(error)
+    return "nothing was refused"
+
+
 def stopped(
     group: Any, sizes: tuple[int, ...], settings: Any, data: Any, path: str, steps: list[int]
 ) -> Any:
@@ -168,6 +234,15 @@ def refused(group: Any, settings: list[dict[str, Any]], rows: list[tuple[Any, ..
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return "nothing was refused"
+
+
+def searched(group: Any, data: tuple[Any, ...]) -> Any:
+    """Return the scores of a search where all ranks have all rows, and whether copies do so too."""
+    X, y, _ = data
+    model = sg.SoftmaxClassifier(group=group)
+    C = [c / dist.get_world_size(group) for c in (0.01, 1.0)]  # which goes with the sum of weights
+    search = GridSearchCV(model, {"C": C}, cv=2).fit(X, y)
+    return search.cv_results_["mean_test_score"], search.best_estimator_.group is group
 
 
 def pickled(group: Any, data: tuple[Any, ...]) -> Any:

@@ -16,6 +16,7 @@ import softgrad as sg
 from cli_runs import assert_refused, softgrad
 from convex import data
 from softgrad.cli import regression
+from softgrad.errors import RankStoppedError
 from softgrad.learn.checkpoint import Checkpoint
 
 
@@ -122,6 +123,18 @@ def test_mini_batches_go_on_from_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -
     assert softgrad(*command, "-o", "m").code == 0
     assert Path("m").read_bytes() == Path("whole").read_bytes()
     assert not Path("c").exists()
+
+
+def test_another_process_that_stops_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no error of softgrad's own."""
+
+    def stopped(*args: Any, **options: Any) -> None:
+        raise RankStoppedError("rank 1 of the group cannot be reached any more")
+
+    monkeypatch.setattr(sg.SoftmaxClassifier, "fit", stopped)
+    outcome = softgrad("train", "iris", "--solver", "lbfgs", "-o", "m")
+    assert outcome.code == 130
+    assert outcome.err == "softgrad: rank 1 of the group cannot be reached any more\n"
 
 
 def test_built_in_data_and_a_checkpoint(folder: Path) -> None:

@@ -622,6 +622,12 @@ def test_what_one_rank_raises_is_raised_by_all(world: World, phase: str) -> None
         "a bar",
         "features",
         "directions",
+        "targets beside class weights",
+        "targets that are validated",
+        "targets of a loss",
+        "a verb that stays at home",
+        "an option of a loss",
+        "a bar of a loss",
     ],
 )
 def test_what_is_wrong_on_one_rank_is_told_wherever_it_is_seen(world: World, what: str) -> None:
@@ -631,6 +637,34 @@ def test_what_is_wrong_on_one_rank_is_told_wherever_it_is_seen(world: World, wha
     assert "of the group" not in str(own)
     assert str(theirs) == f"rank 1 of the group has raised {type(own).__name__}: {own}"
     assert again == again_here
+
+
+APART = {
+    "hvp and ggn": "`call` must be the same on every rank, got hvp on rank 0 and ggn on rank 1",
+    "jvp and second": "`call` .*, got jvp on rank 0 and second_derivative on rank 1",
+    "verbs of a loss": "`call` .*, got value_and_gradient on rank 0 and hessian on rank 1",
+    "head and loss": r"`head` .*, got LinearCrossEntropy\(.* on rank 0 and nothing on rank 1",
+    "x_dot": "`x_dot` .*, got a direction on rank 0 and None on rank 1",
+    "other": "`other` .*, got x_dot on rank 0 and no x_dot on rank 1",
+    "class weights": r"`class_weights` .*, got float64 \(6,\) with .* on rank 0 and float64 \(6,",
+    "class weights of a loss": r"`class_weights` .* \(6,\) .* on rank 0 and float64 \(5,\) with",
+    "top k": r"`targets` .*, got TopK of int64 \(6, 2\) with .* and float64 \(6, 2\) with",
+    "impl of a loss": "`impl` .*, got numba on rank 0 and reference on rank 1",
+    "features that need a gradient": "`frozen` .*, got not x on rank 0 and x on rank 1",
+    "selected": "`call` .*, got value on rank 0 and jvp on rank 1",
+}
+
+
+@pytest.mark.parametrize("what", APART)
+def test_ranks_that_call_something_else_are_refused(world: World, what: str) -> None:
+    """Some would wait for exchanges that the others know nothing of; some would be wrong alone."""
+    (error, again), (other, again_there) = world.results(
+        2, calls.apart, what, (X, W[:3], LABELS % 6)
+    )
+    assert isinstance(error, ValueError)
+    assert re.match(APART[what], str(error)), error
+    assert str(other) == str(error)
+    assert again == again_there
 
 
 def test_a_bad_label_is_named_by_all(world: World) -> None:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 from sklearn.datasets import load_wine
+from sklearn.model_selection import GridSearchCV
 
 import softgrad as sg
 
@@ -103,6 +104,17 @@ def assert_alike(answers: list[dict[str, Any]], expected: dict[str, Any], rel: f
 def test_the_model_is_that_of_one_process(world: World, sizes: Any, name: str) -> None:
     answers = world.results(len(sizes), calls.fitted, sizes, SETTINGS[name], DATA)
     assert_alike(answers, of_one_process(name), rel=1e-10)
+
+
+def test_the_preconditioner_sees_rows_of_all_ranks(world: World) -> None:
+    """Of many rows it sees some: those that one process would, since others lead to other steps."""
+    random = np.random.default_rng(5)
+    size = np.sort(random.uniform(0.1, 10, 900))[:, None]  # ranks have unlike rows
+    A, y = size * random.normal(size=(900, 6)), random.integers(0, 4, 900)
+    data, settings = (A, y, random.uniform(0.5, 2, 900)), {"solver": "lbfgs", "C": 10.0}
+    one = sg.SoftmaxClassifier(**settings).fit(*data)
+    sizes = (301, 0, 599)
+    assert_alike(world.results(3, calls.fitted, sizes, settings, data), calls.found(one), rel=1e-10)
 
 
 @pytest.mark.parametrize("name", ["lbfgs", "stopping"])
@@ -265,6 +277,81 @@ def test_what_one_rank_refuses_all_refuse(world: World, what: str) -> None:
     assert_alike(told, of_one_process("plain"), rel=1e-10)
 
 
+def test_scikit_learn_clones_it_with_its_group(world: World) -> None:
+    one = GridSearchCV(sg.SoftmaxClassifier(), {"C": [0.01, 1.0]}, cv=2).fit(X, DATA[1])
+    for scores, shared in world.results(2, calls.searched, DATA):
+        np.testing.assert_allclose(scores, one.cv_results_["mean_test_score"], rtol=1e-12)
+        assert shared
+
+
+CALLED = {
+    ("fit", "partial_fit"): "`call` must be the same on every rank, got fit on rank 0 and partial_",
+    ("fit", "calibrate"): "`call` must be the same on every rank, got fit on rank 0 and calibrate",
+    ("summary", "ratio of 0"): "`call` must be the same on every rank, got summary on rank 0 and",
+    ("ratio of 0", "ratio of 1"): "`columns` must be the same on every rank, got 0 on rank 0 and 1",
+    ("summary", "summary to 2"): "`level` must be the same on every rank, got 0.95 on rank 0 and 2",
+    ("partial_fit of 3", "partial_fit of 4"): "`classes` must be the same on every rank, got array",
+}
+
+
+@pytest.mark.parametrize("pair", CALLED, ids=" and ".join)
+def test_ranks_that_call_something_else_are_refused(world: World, pair: tuple[str, str]) -> None:
+    for answer in world.results(2, calls.called, *pair, NOISY):
+        assert answer.startswith(CALLED[pair])
+    told = world.results(2, calls.fitted, (80, N - 80), {}, DATA)  # nobody is out of step
+    assert_alike(told, of_one_process("plain"), rel=1e-10)
+
+
+def test_a_seed_that_nobody_gives_is_that_of_the_first_rank(world: World) -> None:
+    """Each rank makes the hidden layers by itself."""
+    one, other = world.results(2, calls.unseeded, NOISY)
+    np.testing.assert_equal(one, other)
+    again, _ = world.results(2, calls.unseeded, NOISY)
+    assert np.any(again[0]["coefs_"][0] != one[0]["coefs_"][0])
+
+
+def test_a_rank_may_end_the_fit_of_all(world: World) -> None:
+    assert world.results(2, calls.ended, NOISY) == [2, 2]
+
+
+def test_the_solver_is_chosen_for_all_rows(world: World) -> None:
+    assert world.results(2, calls.huge, NOISY) == ["adam", "adam"]
+
+
+@pytest.mark.parametrize("sizes", [(20, 0, 43), (9, 30, 24)], ids=str)
+@pytest.mark.parametrize("seed", [0, 3, 7])
+def test_what_separates_classes_is_found_in_all_rows(world: World, sizes: Any, seed: int) -> None:
+    """Few of many rows contradict a direction, and each rank has other ones."""
+    random = np.random.default_rng(seed)
+    A = random.integers(-2, 3, (63, 3)).astype(float)
+    y = (A @ random.normal(size=(3, 3)) + 0.3 * random.gumbel(size=(63, 3))).argmax(axis=1)
+    A[y == 2, 0] = np.maximum(A[y == 2, 0], 1)
+    A[y != 2, 0] = np.minimum(A[y != 2, 0], 1)  # of equals some rows are of either kind
+    order = np.argsort(A[:, 0], kind="stable")
+    data = (A[order], y[order], np.ones(63))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one = sg.SoftmaxClassifier(C=np.inf).fit(*data).separation_
+    assert one is not None
+    for found in world.results(3, calls.separated, sizes, data):
+        assert (found.sentence, found.pairs, found.columns) == (
+            one.sentence, one.pairs, one.columns,
+        )  # fmt: skip
+        z = data[0] @ found.direction[:, :-1].T + found.direction[:, -1]
+        margins = z[np.arange(63), data[1]][:, None] - z
+        assert margins.min() > -1e-9 * np.abs(z).max()  # no row loses
+        assert np.sum(margins.max(axis=1) > 1e-9 * np.abs(z).max()) == found.agreeing
+
+
+def test_a_column_may_be_small_on_one_rank_alone(world: World) -> None:
+    """Without a penalty it must not be on all of them."""
+    A, y, weights = NOISY
+    A = np.where((np.arange(N) < 60)[:, None] & (np.arange(4) == 1), 1e-200, A)
+    one = sg.SoftmaxClassifier(C=np.inf).fit(A, y, weights)
+    answers = world.results(2, calls.fitted, (60, N - 60), {"C": np.inf}, (A, y, weights))
+    assert_alike(answers, calls.found(one), rel=1e-8)
+
+
 def test_a_model_leaves_the_group_behind(world: World) -> None:
     for model in world.results(2, calls.pickled, DATA):
         assert model.group is None
@@ -290,6 +377,15 @@ def test_torchrun_trains_on_shares_of_a_file(tmp_path: Path, options: tuple[str,
     told, other = (json.loads(done.stdout) for done in outputs)
     assert other["objective"] == pytest.approx(told["objective"], rel=1e-12)
     assert sorted(os.listdir(tmp_path)) == ["1.safetensors", "2.safetensors", "wine.parquet"]
+
+
+def test_torchrun_says_once_what_one_process_has_found(tmp_path: Path) -> None:
+    rows = [f"{i},{'?' if i == 90 else i % 2}" for i in range(100)]
+    (tmp_path / "t.csv").write_text("\n".join(["kind,x", *rows]))
+    done = _torchrun(2, tmp_path, "t.csv", "--solver", "auto", "--target", "kind", check=False)
+    said = "softgrad: rank 1 of the group has raised t.csv, column 'x', row 91: expected a finite"
+    assert done.stderr.count("softgrad: ") == done.stderr.count(said) == 1
+    assert os.listdir(tmp_path) == ["t.csv"]
 
 
 def test_torchrun_refuses_what_trains_alone(tmp_path: Path) -> None:

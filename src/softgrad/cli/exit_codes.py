@@ -21,7 +21,7 @@ INTERNAL = 3
 """An error of softgrad's own."""
 INCONCLUSIVE = 4
 INTERRUPTED = 130
-"""Ctrl-C, as shells count signals."""
+"""Ctrl-C, as shells count signals; or another process of the same job has stopped."""
 
 OF_VERDICT = {"pass": OK, "fail": CHECK_FAILED, "inconclusive": INCONCLUSIVE}
 

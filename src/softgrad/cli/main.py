@@ -15,7 +15,7 @@ import click
 import softgrad
 from softgrad.cli.exit_codes import INTERNAL, INTERRUPTED, OK, SUMMARY, USAGE
 from softgrad.cli.parameters import unwritable
-from softgrad.errors import MissingExtraError, UsageError
+from softgrad.errors import MissingExtraError, RankStoppedError, UsageError
 
 __all__ = ["cli", "main", "run"]
 
@@ -100,6 +100,8 @@ def run(args: Sequence[str]) -> int:
         return _complain(error.format_message(), USAGE)
     except (UsageError, MissingExtraError) as error:
         return _complain(str(error), USAGE)
+    except RankStoppedError as error:
+        return _complain(str(error), INTERRUPTED)
     except (click.Abort, KeyboardInterrupt):
         return _complain("interrupted", INTERRUPTED)
     except MemoryError as error:

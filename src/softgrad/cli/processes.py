@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from softgrad.cli.command import Output
@@ -14,6 +16,10 @@ __all__ = ["in_all_processes", "several_processes"]
 
 _BY_TORCHRUN = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 """What torchrun, or who starts processes as it does, tells each of them."""
+
+
+_PATIENCE = timedelta(seconds=5)
+"""How long a process lets the first one say what is wrong."""
 
 
 def several_processes() -> bool:
@@ -34,6 +40,9 @@ def in_all_processes(output: Output, work: Callable[[Output, Any], int]) -> int:
     except (UsageError, MissingExtraError):
         if leads:
             raise
-        return USAGE  # the first process has heard of it, and says it
+        # The first process has heard of it, and says it: torchrun ends all as soon as one has.
+        with suppress(RuntimeError):  # there is nobody to meet any more
+            dist.barrier(async_op=True).wait(_PATIENCE)
+        return USAGE
     finally:
         dist.destroy_process_group()

@@ -66,7 +66,9 @@ def train_regression(
             classifier.fit(rows.X[own], rows.y[own])
             classes, features = rows.classes, rows.features
         else:
-            classifier.fit(data, open_labelled(data).names[-1] if target is None else target)
+            with team.together():
+                labels = open_labelled(data).names[-1] if target is None else target
+            classifier.fit(data, labels)
             classes = tuple(map(str, classifier.classes_.tolist()))
             features = tuple(classifier.feature_names_in_.tolist())
     for doubt in doubts:

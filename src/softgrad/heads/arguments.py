@@ -18,7 +18,7 @@ from softgrad.heads.products import products_for
 from softgrad.kernels import choose
 from softgrad.losses.spread.shards import AbstractRanks, Shards
 
-__all__ = ["detached", "linear_layer", "parts_of_layer", "tangents"]
+__all__ = ["NOTHING", "detached", "linear_layer", "parts_of_layer", "tangents"]
 
 _PARTS = ("x", "W", "bias")
 
@@ -53,7 +53,7 @@ def linear_layer(
     x, W, bias = parts_of_layer(x, W, bias, some=1 if ranks is None else 0)
     shards = None
     if ranks is not None:
-        shards = _shards(ranks, x, W, bias, {"x frozen": str("x" in frozen), **call})
+        shards = _shards(ranks, x, W, bias, {**call, **_said_of_x(frozen, options)})
     bias = None if bias is None else detached(bias)
     batch, dtype, xp = tuple(x.shape[:-1]), Layout.of(x, -1).compute_dtype, namespace(x)
     # All logits decide, those of a chunk would not: no setting and no verb changes the choice.
@@ -123,14 +123,22 @@ def _shards(
     if not array_api_compat.is_torch_array(x):
         raise TypeError(mismatch("x", "a PyTorch tensor where there is a group", describe(x)))
     said = {
-        "x": describe(x),
         "W": f"{dtype_name(W)} (…, {W.shape[1]})",
+        "x": describe(x),
         "bias": "None" if bias is None else dtype_name(bias),
     }
-    shards = Shards.agreed(ranks, int(W.shape[0]), said | dict(call))
+    shards = Shards.agreed(ranks, int(W.shape[0]), {**call, **said})
     if shards.classes == 0:
         raise ValueError(mismatch("W", "of at least one class on some rank", "no class"))
     return shards
+
+
+def _said_of_x(frozen: frozenset[str], options: Mapping[str, Any]) -> dict[str, str]:
+    """Return what all ranks do with the features that they share."""
+    return {
+        "frozen": "x" if "x" in frozen else "not x",
+        "x_dot": "None" if options.get("x_dot") is None else "a direction",
+    }
 
 
 def _names(frozen: Any) -> frozenset[str]:

@@ -12,9 +12,9 @@ from typing import Any, Unpack
 
 import array_api_compat
 
-from softgrad.arrays import Array, adapter_for, describe, indices, namespace, real_array
+from softgrad.arrays import Array, adapter_for, indices, namespace, real_array
 from softgrad.errors import mismatch
-from softgrad.heads.arguments import linear_layer, tangents
+from softgrad.heads.arguments import NOTHING, linear_layer, tangents
 from softgrad.heads.base import AbstractHead
 from softgrad.heads.cotangents import Cotangents
 from softgrad.heads.layer import Gradients, LinearLayer
@@ -26,6 +26,7 @@ from softgrad.heads.loop import (
     second_products,
 )
 from softgrad.heads.options import (
+    OF_LOSSES,
     GradientOptions,
     JvpOptions,
     LossOptions,
@@ -122,7 +123,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         adapter = adapter_for(x, W, bias, *arrays_of(targets), *options.values())
         if adapter is not None:
             return adapter.head_value(self, x, W, targets, bias, options)
-        with self._at(x, W, targets, bias, options, LossOptions) as head:
+        with self._at("value", x, W, targets, bias, options) as head:
             return head.value(losses(head.loss))
 
     @takes_dtensors
@@ -175,7 +176,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         MemoryError
             There is no memory for a buffer or a result.
         """
-        with self._at(x, W, targets, bias, options, GradientOptions) as head:
+        with self._at("value_and_gradient", x, W, targets, bias, options) as head:
             bars = Cotangents(head.loss.layer)
             values = losses_and_cotangents(head.loss, head.loss_bar, bars)
             return head.value(values), bars.result()
@@ -212,13 +213,14 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
             that of `value_and_gradient`, but for rounding; ``bound.skipped`` is the share of the
             tiles that were left out.
         """
-        if isinstance(skip_below, bool) or not isinstance(skip_below, numbers.Real):
-            raise TypeError(mismatch("skip_below", "a number", repr(skip_below)))
-        if not 0 <= skip_below < math.inf:
-            raise ValueError(mismatch("skip_below", "not negative and finite", skip_below))
-        if options.get("group") is not None:
-            raise TypeError(mismatch("group", "None for this verb", "a group"))
-        with self._at(x, W, targets, bias, options, GradientOptions) as head:
+        with told(options.get("group")):
+            if isinstance(skip_below, bool) or not isinstance(skip_below, numbers.Real):
+                raise TypeError(mismatch("skip_below", "a number", repr(skip_below)))
+            if not 0 <= skip_below < math.inf:
+                raise ValueError(mismatch("skip_below", "not negative and finite", skip_below))
+            if options.get("group") is not None:
+                raise TypeError(mismatch("group", "None for this verb", "a group"))
+        with self._at("value_and_gradient", x, W, targets, bias, options) as head:
             loss = replace(head.loss, listed=None)  # whole rows: a chunk says what is small
             skipping = Skipping(loss.layer, float(skip_below))
             bars = Cotangents(loss.layer, skipping)
@@ -234,7 +236,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         The direction is `x_dot`, `W_dot` and `bias_dot`, like x, W and bias; what is None or not
         given does not move. Other options are those of `value`.
         """
-        with self._at(x, W, targets, bias, options, JvpOptions) as head:
+        with self._at("jvp", x, W, targets, bias, options) as head:
             return head.value_dot(losses_dot(head.loss))
 
     @takes_dtensors
@@ -255,7 +257,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """
         with told(options.get("group")):
             check_other(other)
-        with self._at(x, W, targets, bias, options, JvpOptions) as head:
+        with self._at("second_derivative", x, W, targets, bias, options, other) as head:
             return head.value_dot(losses_bent(head.loss, tangents(head.loss.layer, other)))
 
     @takes_dtensors
@@ -268,7 +270,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         reduction "none", of the sum of all losses times `loss_bar`. Options are those of
         `value_and_gradient` and `jvp`.
         """
-        return self._second(x, W, targets, bias, options, gauss_newton=False)
+        return self._second("hvp", x, W, targets, bias, options)
 
     @takes_dtensors
     def ggn(
@@ -278,7 +280,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
 
         J is the Jacobian of the logits in x, W and bias, H the Hessian of the loss in the logits.
         """
-        return self._second(x, W, targets, bias, options, gauss_newton=True)
+        return self._second("ggn", x, W, targets, bias, options)
 
     @takes_dtensors
     def argmax(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
@@ -346,44 +348,49 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         )
 
     def _second(
+        self, verb: str, x: Any, W: Any, targets: Any, bias: Any, options: ProductOptions
+    ) -> Gradients:
+        with self._at(verb, x, W, targets, bias, options) as head:
+            bars = Cotangents(head.loss.layer)
+            second_products(head.loss, head.loss_bar, bars, gauss_newton=verb == "ggn")
+            return bars.result()
+
+    def _at(
         self,
+        verb: str,
         x: Any,
         W: Any,
         targets: Any,
         bias: Any,
-        options: ProductOptions,
-        *,
-        gauss_newton: bool,
-    ) -> Gradients:
-        with self._at(x, W, targets, bias, options, ProductOptions) as head:
-            bars = Cotangents(head.loss.layer)
-            second_products(head.loss, head.loss_bar, bars, gauss_newton=gauss_newton)
-            return bars.result()
-
-    def _at(
-        self, x: Any, W: Any, targets: Any, bias: Any, options: Mapping[str, Any], kind: type
+        options: Mapping[str, Any],
+        other: Mapping[str, Any] = NOTHING,
     ) -> AbstractContextManager[ReducedHead]:
         """Check the arguments, and work: the loss of each row is known but for its logits."""
 
         def check(ranks: AbstractRanks | None) -> ReducedHead:
-            call = {} if ranks is None else self._call(targets, options, kind)
-            memory = self.budget(x)
+            call = {} if ranks is None else self._call(verb, targets, options, other)
+            memory, kind = self.budget(x), OF_LOSSES[verb]
             layer = linear_layer(x, W, bias, memory, options, kind, ranks=ranks, call=call)
             return ReducedHead.of(self.loss, layer, targets, options)
 
         return together(options.get("group"), check)
 
-    def _call(self, targets: Any, options: Mapping[str, Any], kind: type) -> dict[str, str]:
+    def _call(
+        self, verb: str, targets: Any, options: Mapping[str, Any], other: Mapping[str, Any]
+    ) -> dict[str, str]:
         """Return what must be the same on all ranks, as texts."""
-        weights = options.get("class_weights")
+        weights = {
+            name: content_of(name, options.get(name), whole=True)
+            for name in ("row_weights", "class_weights")
+        }
         return {
-            "call": kind.__name__.removesuffix("Options"),
+            "call": verb,
             "head": repr(self),
             "impl": options.get("impl", "auto"),
-            "targets": content_of(targets),
-            "row_weights": content_of(options.get("row_weights"), of_rows=True),
-            "class_weights": "None" if weights is None else describe(weights),
+            "targets": content_of("targets", targets),
+            **weights,
             "loss_bar": "None" if options.get("loss_bar") is None else "given",
+            "other": "x_dot" if other.get("x_dot") is not None else "no x_dot",
         }
 
 

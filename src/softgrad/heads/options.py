@@ -9,6 +9,8 @@ from softgrad.errors import mismatch
 from softgrad.kernels import Impl
 
 __all__ = [
+    "OF_LOSSES",
+    "OF_SELECTED",
     "Directions",
     "GradientOptions",
     "JvpOptions",
@@ -75,6 +77,26 @@ class SelectedVjpOptions(Options, total=False):
 
 class SelectedProductOptions(SelectedVjpOptions, Directions, total=False):
     """Of the change of those gradients along a direction."""
+
+
+OF_LOSSES: Mapping[str, type] = {
+    "value": LossOptions,
+    "value_and_gradient": GradientOptions,
+    "jvp": JvpOptions,
+    "second_derivative": JvpOptions,
+    "hvp": ProductOptions,
+    "ggn": ProductOptions,
+}
+"""What each verb of a loss takes by name."""
+
+OF_SELECTED: Mapping[str, type] = {
+    "value": Options,
+    "vjp": SelectedVjpOptions,
+    "jvp": SelectedJvpOptions,
+    "second_derivative": SelectedJvpOptions,
+    "hvp": SelectedProductOptions,
+}
+"""What each verb of selected log-probabilities takes by name."""
 
 
 def check_options(options: Mapping[str, Any], kind: type, name: str = "options") -> None:

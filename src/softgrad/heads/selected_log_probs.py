@@ -20,7 +20,7 @@ from softgrad.arrays import (
     same_kind,
 )
 from softgrad.errors import mismatch
-from softgrad.heads.arguments import detached, linear_layer, tangents
+from softgrad.heads.arguments import NOTHING, detached, linear_layer, tangents
 from softgrad.heads.base import AbstractHead
 from softgrad.heads.cotangents import Cotangents
 from softgrad.heads.layer import Gradients, LinearLayer
@@ -33,6 +33,7 @@ from softgrad.heads.loop import (
     second_products,
 )
 from softgrad.heads.options import (
+    OF_SELECTED,
     Options,
     SelectedJvpOptions,
     SelectedProductOptions,
@@ -163,7 +164,7 @@ class SelectedLogProbs(AbstractHead):
         if adapter is not None:
             found: Selected = adapter.selected_value(self, x, W, ids, bias, options)
             return found
-        with self._given(x, W, ids, bias, options, Options) as given, quiet():
+        with self._given(x, W, ids, bias, options, "value") as given, quiet():
             found, layer = _empty(given), given.layer
             for rows, z in blocks(layer, [layer.logits]):
                 _store(found, rows, self._outputs(given, z, rows).value())
@@ -179,7 +180,7 @@ class SelectedLogProbs(AbstractHead):
         is None or not given is 0, and rows whose bars are all 0 cost nothing. What is named in
         `frozen`, a collection of "x", "W" and "bias", has no gradient.
         """
-        with self._with_bars(x, W, ids, bias, options, SelectedVjpOptions) as loss:
+        with self._with_bars(x, W, ids, bias, options, "vjp") as loss:
             bars = Cotangents(loss.layer)
             losses_and_cotangents(loss, None, bars)
             return bars.result()
@@ -193,7 +194,7 @@ class SelectedLogProbs(AbstractHead):
         The direction is `x_dot`, `W_dot` and `bias_dot`, like x, W and bias; what is None or not
         given does not move.
         """
-        with self._given(x, W, ids, bias, options, SelectedJvpOptions) as given, quiet():
+        with self._given(x, W, ids, bias, options, "jvp") as given, quiet():
             found, layer = _empty(given), given.layer
             for rows, z, z_dot in blocks(layer, [layer.logits, layer.logits_dot]):
                 _store(found, rows, self._outputs(given, z, rows).tangent(z_dot))
@@ -217,7 +218,7 @@ class SelectedLogProbs(AbstractHead):
         """
         with told(options.get("group")):
             check_other(other)
-        with self._given(x, W, ids, bias, options, SelectedJvpOptions) as given:
+        with self._given(x, W, ids, bias, options, "second_derivative", other) as given:
             (N, k), layer = given.ids.shape, given.layer
             dots, bent = tangents(layer, other), layer.empty((N, k + 2))
             for i in range(k + 2):
@@ -232,25 +233,32 @@ class SelectedLogProbs(AbstractHead):
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedProductOptions]
     ) -> Gradients:
         """Return the rate of change of `vjp` as x, W and bias move along a direction."""
-        with self._with_bars(x, W, ids, bias, options, SelectedProductOptions) as loss:
+        with self._with_bars(x, W, ids, bias, options, "hvp") as loss:
             bars = Cotangents(loss.layer)
             second_products(loss, None, bars, gauss_newton=False)
             return bars.result()
 
     def _given(
-        self, x: Any, W: Any, ids: Any, bias: Any, options: Mapping[str, Any], kind: type
+        self,
+        x: Any,
+        W: Any,
+        ids: Any,
+        bias: Any,
+        options: Mapping[str, Any],
+        verb: str,
+        other: Mapping[str, Any] = NOTHING,
     ) -> AbstractContextManager[Given]:
         """Check the arguments, and work."""
-        check = partial(self._check, x, W, ids, bias, options, kind)
+        check = partial(self._check, x, W, ids, bias, options, verb, other)
         return together(options.get("group"), check)
 
     def _with_bars(
-        self, x: Any, W: Any, ids: Any, bias: Any, options: Mapping[str, Any], kind: type
+        self, x: Any, W: Any, ids: Any, bias: Any, options: Mapping[str, Any], verb: str
     ) -> AbstractContextManager[LossOfLogits]:
         """Check the arguments and cotangents, and work on Σ ⟨bar, output⟩."""
 
         def check(ranks: AbstractRanks | None) -> LossOfLogits:
-            given = self._check(x, W, ids, bias, options, kind, ranks)
+            given = self._check(x, W, ids, bias, options, verb, NOTHING, ranks)
             bars = (_bar(name, options.get(f"{name}_bar"), given) for name in Selected._fields)
             return self._function(given, SelectedCotangents(*bars))
 
@@ -263,24 +271,28 @@ class SelectedLogProbs(AbstractHead):
         ids: Any,
         bias: Any,
         options: Mapping[str, Any],
-        kind: type,
+        verb: str,
+        other: Mapping[str, Any],
         ranks: AbstractRanks | None,
     ) -> Given:
         """Check the arguments; ids get one batch axis and one axis of classes."""
-        call = {} if ranks is None else self._call(ids, options, kind)
-        memory = self.budget(x)
+        call = {} if ranks is None else self._call(ids, options, verb, other)
+        memory, kind = self.budget(x), OF_SELECTED[verb]
         layer = linear_layer(x, W, bias, memory, options, kind, ranks=ranks, call=call)
         return self._checked(layer, ids)
 
-    def _call(self, ids: Any, options: Mapping[str, Any], kind: type) -> dict[str, str]:
+    def _call(
+        self, ids: Any, options: Mapping[str, Any], verb: str, other: Mapping[str, Any]
+    ) -> dict[str, str]:
         """Return what must be the same on all ranks, as texts."""
         bars = [name for name in Selected._fields if options.get(f"{name}_bar") is not None]
         return {
-            "call": kind.__name__.removesuffix("Options"),
+            "call": verb,
             "head": repr(self),
             "impl": options.get("impl", "auto"),
-            "ids": content_of(ids),
+            "ids": content_of("ids", ids),
             "bars": ", ".join(bars),
+            "other": "x_dot" if other.get("x_dot") is not None else "no x_dot",
         }
 
     def _checked(self, layer: LinearLayer, ids: Any) -> Given:

@@ -274,7 +274,7 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         """
         team = team_of(self.group)
         with as_it_was(self), team.uninterrupted(), ExitStack() as held:
-            with team.together():
+            with team.called("fit"):
                 options = self._options
                 if team.leads:
                     held.enter_context(locked(options.checkpoint))
@@ -340,7 +340,7 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
         """
         team = team_of(self.group)
         with as_it_was(self), team.uninterrupted():
-            with team.together():
+            with team.called("partial_fit", classes=classes):
                 options = self._options
                 options.check_partial()
                 before = self._before()
@@ -405,14 +405,26 @@ class SoftmaxClassifier(Predictor, Inference, ClassifierMixin, BaseEstimator):  
             team.agree(call)
         return checked_examples(self, X, y, sample_weight, team=team, **how)
 
+    def __sklearn_clone__(self) -> Any:
+        """Return an unfitted copy, which trains with the same processes: they have no copies."""
+        group, self.group = self.group, None
+        try:
+            copy = super().__sklearn_clone__()
+        finally:
+            self.group = group
+        copy.group = group
+        return copy
+
     def __getstate__(self) -> Any:
         return {**super().__getstate__(), "group": None}
 
     def _problem(self, X: Any, y: Any, sample_weight: Any) -> tuple[TrainingSet, Objective]:
         """Return the rows of `fit`, given again, and what it minimised without hidden layers."""
-        check_is_fitted(self)
-        if hasattr(self, "coefs_"):
-            raise ValueError(mismatch("hidden", "() where coefficients are judged", self.hidden))
+        with team_of(self.group).together():
+            check_is_fitted(self)
+            if hasattr(self, "coefs_"):
+                expected = "() where coefficients are judged"
+                raise ValueError(mismatch("hidden", expected, self.hidden))
         rows = weighed(self._examples(X, y, sample_weight), self.class_weight)
         if not np.array_equal(rows.classes, self.classes_):
             expected = f"of the classes of the fit, {self.classes_.tolist()}"

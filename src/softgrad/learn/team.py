@@ -114,6 +114,13 @@ class AbstractTeam(ABC):
                     raise ValueError(mismatch(name, "the same on every rank", got))
 
     @contextmanager
+    def called(self, call: str, **asked: object) -> Iterator[None]:
+        """Begin a method: all ranks call the same one, and check together what they have."""
+        self.agree({"call": call, **{name: repr(value) for name, value in asked.items()}})
+        with self.together():
+            yield
+
+    @contextmanager
     def together(self) -> Iterator[None]:
         """Raise on every rank what one of them raises in here, where none asks the others."""
         try:

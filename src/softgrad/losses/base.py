@@ -21,6 +21,7 @@ from softgrad.kernels import Choice, Impl, choose
 from softgrad.linear import AbstractLinearMap
 from softgrad.losses.reduced import AbstractReduction, AbstractRowLosses, ReducedLoss, RowFactors
 from softgrad.losses.spread.loss import reduced_of_part
+from softgrad.losses.spread.shards import told
 from softgrad.losses.targets import arrays_of, check_targets, lay_out_targets, lay_out_weights
 from softgrad.out import check_out
 
@@ -102,11 +103,11 @@ class AbstractLoss(AbstractReduction, ABC):
         adapter = adapter_for(x, *arrays_of(targets), *options.values())
         if adapter is not None:
             return adapter.loss_value(self, x, targets, options)
-        return self.reduced(x, targets, options).value()
+        return self.reduced(x, targets, options, verb="value").value()
 
     def gradient(self, x: Any, targets: Any, **options: Unpack[Options]) -> Array:
         """Return the gradient in x of the reduced loss; options as in `value_and_gradient`."""
-        return self.reduced(x, targets, options).gradient()
+        return self.reduced(x, targets, options, verb="gradient").gradient()
 
     def vjp(self, x: Any, targets: Any, value_bar: Any, **options: Unpack[Options]) -> Array:
         """Return the gradient in x of ⟨value_bar, loss⟩, which backpropagation hands on.
@@ -124,8 +125,9 @@ class AbstractLoss(AbstractReduction, ABC):
         TypeError, ValueError, IndexError
             As in `value_and_gradient`, or `value_bar` has another shape than the loss.
         """
-        value_bar = same_kind("value_bar", real_array("value_bar", value_bar), real_array("x", x))
-        return self.reduced(x, targets, options).vjp(value_bar)
+        with told(options.get("group")):
+            bar = same_kind("value_bar", real_array("value_bar", value_bar), real_array("x", x))
+        return self.reduced(x, targets, options, verb="vjp").vjp(bar)
 
     def value_and_gradient(
         self, x: Any, targets: Any, *, out: Any = None, **options: Unpack[Options]
@@ -167,15 +169,16 @@ class AbstractLoss(AbstractReduction, ABC):
         IndexError
             A class index is out of range; the message has the first position.
         """
-        out = check_out(out, real_array("x", x))
-        return self.reduced(x, targets, options).value_and_gradient(out)
+        with told(options.get("group")):
+            out = check_out(out, real_array("x", x))
+        return self.reduced(x, targets, options, verb="value_and_gradient").value_and_gradient(out)
 
     def hessian(self, x: Any, targets: Any, **options: Unpack[Options]) -> AbstractLinearMap:
         """Return the Hessian in x as a linear map; options as in `value_and_gradient`.
 
         It is block diagonal: ``as_matrix()`` returns the block of every row, [*batch, K, K].
         """
-        return self.reduced(x, targets, options).hessian()
+        return self.reduced(x, targets, options, verb="hessian").hessian()
 
     def choice(self, x: Any, targets: Any = None, **options: Unpack[Options]) -> Choice:
         """Return which implementation a verb takes for `x`, and why."""
@@ -183,21 +186,20 @@ class AbstractLoss(AbstractReduction, ABC):
         Layout.of(x, options.get("axis", -1))  # which raises for a wrong axis
         return choose(options.get("impl", "auto"), x, self.no_kernel, self.no_gpu_kernel)
 
-    def reduced(self, x: Any, targets: Any, options: Options, examples: int = 0) -> ReducedLoss:
+    def reduced(
+        self, x: Any, targets: Any, options: Options, examples: int = 0, *, verb: str = ""
+    ) -> ReducedLoss:
         """Check the arguments, lay the rows out, and take the loss there.
 
-        Each example is reduced by itself, where so many axes of all of them count examples.
+        Each example is reduced by itself, where so many axes of all of them count examples. Ranks
+        of a group ask for the same verb.
         """
-        for name in options.keys() - Options.__annotations__:
-            settings = ", ".join(f.name for f in fields(self))
-            expected = f"one of {', '.join(Options.__annotations__)}"
-            hint = f"{name!r} (settings are fields: {type(self).__name__}({settings}))"
-            raise TypeError(mismatch("options", expected, hint))
-        if options.get("group") is not None:
-            if not self.takes_group:
-                got = type(options["group"]).__name__
-                raise TypeError(mismatch("group", "None for this loss", got))
-            return reduced_of_part(self, x, targets, options)
+        group = options.get("group")
+        if group is not None and not self.takes_group:
+            raise TypeError(mismatch("group", "None for this loss", type(group).__name__))
+        if group is not None:
+            return reduced_of_part(self, x, targets, options, verb)
+        self.check_options(options)
         where = options.get("where")
         x = real_array("x", x)
         if x.ndim == 0 and not self.takes_numbers:
@@ -222,6 +224,14 @@ class AbstractLoss(AbstractReduction, ABC):
             )
             at = self.at_rows(rows)
             return ReducedLoss(at, layout, RowFactors.of(at.weights, at.masses, self, examples))
+
+    def check_options(self, options: Options) -> None:
+        """Raise TypeError for an option that is none."""
+        for name in options.keys() - Options.__annotations__:
+            settings = ", ".join(f.name for f in fields(self))
+            expected = f"one of {', '.join(Options.__annotations__)}"
+            hint = f"{name!r} (settings are fields: {type(self).__name__}({settings}))"
+            raise TypeError(mismatch("options", expected, hint))
 
 
 def _class_weights(weights: Any, x_rows: Array, examples: int) -> Array | None:

@@ -126,7 +126,7 @@ class LossRule(AbstractKeepingRule):
     """How many axes in front count the examples of `vmap`, each of which has its own mean."""
 
     def value(self, x: Arrays, constants: Arrays) -> Arrays:
-        return (self._at(x[0], constants).value(),)
+        return (self._at(x[0], constants, "value").value(),)
 
     def like(self, x: Arrays, constants: Arrays) -> Arrays:
         shape: Sequence[int] = x[0].shape[: self.examples]
@@ -137,22 +137,23 @@ class LossRule(AbstractKeepingRule):
     def value_and_gradient(
         self, x: Arrays, wanted: Flags, constants: Arrays
     ) -> tuple[Array, Arrays]:
-        y, gradient = self._at(x[0], constants).value_and_gradient()
+        y, gradient = self._at(x[0], constants, "value_and_gradient").value_and_gradient()
         return y, (gradient,)
 
     def jvp(self, x: Arrays, u: Arrays, constants: Arrays) -> Arrays:
-        return (self._at(computed(x[0]), constants).jvp(computed(u[0])),)
+        return (self._at(computed(x[0]), constants, "jvp").jvp(computed(u[0])),)
 
     def vjp(self, x: Arrays, w: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
-        return (self._at(x[0], constants).vjp(w[0]),)
+        return (self._at(x[0], constants, "vjp").vjp(w[0]),)
 
     def hvp(self, x: Arrays, w: Arrays, v: Arrays, wanted: Flags, constants: Arrays) -> Arrays:
-        hessian = self._at(computed(x[0]), constants).hessian()
+        hessian = self._at(computed(x[0]), constants, "hessian").hessian()
         return ((self._beside(x[0], w[0]) * hessian.mv(computed(v[0]))).to(x[0].dtype),)
 
     def bend(self, x: Arrays, u: Arrays, v: Arrays, constants: Arrays) -> Arrays:
         directions = computed(u[0]), computed(v[0])
-        return (self._at(computed(x[0]), constants).second_derivative(*directions),)
+        at = self._at(computed(x[0]), constants, "second_derivative")
+        return (at.second_derivative(*directions),)
 
     def refuse_derivatives(self, wanted: Flags) -> None:
         self.constants.refuse_derivatives(wanted)
@@ -195,9 +196,10 @@ class LossRule(AbstractKeepingRule):
         axes = {name: _axes(*one) for name, one in given.items()}
         return axes["x"] > 0 and axes.get("where", 0) in (0, axes["x"])
 
-    def _at(self, x: Array, constants: Arrays) -> ReducedLoss:
+    def _at(self, x: Array, constants: Arrays, verb: str) -> ReducedLoss:
         arguments: Any = self.constants.arguments(constants)
-        return self.loss.reduced(x, arguments.pop("targets"), arguments, self.examples)
+        targets = arguments.pop("targets")
+        return self.loss.reduced(x, targets, arguments, self.examples, verb=verb)
 
     def _beside(self, x: Array, y: Array) -> Array:
         """Return y, one number for an example, a row or an element, such that it spreads over x."""

@@ -26,6 +26,7 @@ from softgrad.learn.statistics.separation import Separation, separation_at
 from softgrad.learn.statistics.summary import Summary, summarised
 from softgrad.learn.statistics.temperature import BOUNDS, Slopes, best_temperature, slopes
 from softgrad.learn.stored_rows import StoredRows, cut_rows
+from softgrad.learn.team import team_of
 from softgrad.learn.training_set import TrainingSet, class_indices
 
 __all__ = ["Inference"]
@@ -45,6 +46,7 @@ class Inference:
 
     C: float
     standardize: bool
+    group: Any
     class_weight: Any
     classes_: Array
     separation_: Separation | None
@@ -99,7 +101,8 @@ class Inference:
         the posterior probability of the other sign; it is not how often chance alone would do as
         well, since the coefficients are drawn to 0. For tests, fit with ``C=numpy.inf``.
         """
-        self._check_maximum(complete=True)
+        with team_of(self.group).called("summary", reference=reference, level=level):
+            self._check_maximum(complete=True)
         rows, objective = self._problem(X, y, sample_weight)
         if not (isinstance(level, numbers.Real) and 0 < float(level) < 1):
             raise ValueError(mismatch("level", "between 0 and 1", level))
@@ -167,12 +170,13 @@ class Inference:
             The fit has a penalty, and so does not maximise the likelihood; the classes are
             completely separated, so that there is no maximum; or an argument does not fit.
         """
-        if not math.isinf(self.C):
-            expected = (
-                "inf for a likelihood ratio: a penalised fit does not maximise the likelihood"
-            )
-            raise ValueError(mismatch("C", expected, self.C))
-        self._check_maximum(complete=True)
+        with team_of(self.group).called("likelihood_ratio", columns=columns):
+            if not math.isinf(self.C):
+                expected = (
+                    "inf for a likelihood ratio: a penalised fit does not maximise the likelihood"
+                )
+                raise ValueError(mismatch("C", expected, self.C))
+            self._check_maximum(complete=True)
         rows, objective = self._problem(X, y, sample_weight)
         names = column_names(self, rows.X.shape[1])
         left_out = _columns(columns, names)
@@ -226,6 +230,7 @@ class Inference:
         ----------
         Guo, Pleiss, Sun & Weinberger (2017), On Calibration of Modern Neural Networks.
         """
+        team_of(self.group).agree({"call": "calibrate"})
         rows, layers = self._examples(X, y, sample_weight), self._coefficients
         X, weights = rows.X, rows.weights
         ids = class_indices(self.classes_, rows.classes)[rows.y]

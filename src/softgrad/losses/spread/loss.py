@@ -40,10 +40,12 @@ _BLOCK = 2**18
 """Numbers of targets that are looked at at a time."""
 
 
-def reduced_of_part(loss: Any, x: Any, targets: Any, options: Mapping[str, Any]) -> ReducedLoss:
+def reduced_of_part(
+    loss: Any, x: Any, targets: Any, options: Mapping[str, Any], verb: str
+) -> ReducedLoss:
     """Check the arguments with the other ranks, and take the loss of rows of which x has a part.
 
-    `loss` is a `CrossEntropy`.
+    `loss` is a `CrossEntropy`, and the verb what is asked of it.
 
     Raises
     ------
@@ -51,6 +53,7 @@ def reduced_of_part(loss: Any, x: Any, targets: Any, options: Mapping[str, Any])
         As in `CrossEntropy`, or ranks differ, or there is a mask.
     """
     with all_or_none(options["group"]) as ranks:
+        loss.check_options(options)
         if options.get("where") is not None:
             raise TypeError(mismatch("where", "None where there is a group", "a mask"))
         x = real_array("x", x)
@@ -62,12 +65,17 @@ def reduced_of_part(loss: Any, x: Any, targets: Any, options: Mapping[str, Any])
         with quiet():
             x_rows = layout.to_rows(x)
         batch, k = tuple(x_rows.shape[:-1]), x_rows.shape[-1]
+        weights = {
+            name: content_of(name, options.get(name), whole=True)
+            for name in ("row_weights", "class_weights")
+        }
         call = {
+            "call": verb,
             "loss": repr(loss),
+            "impl": options.get("impl", "auto"),
             "x": f"{dtype_name(x)} of {batch} rows",
-            "targets": content_of(targets),
-            "row_weights": content_of(options.get("row_weights"), of_rows=True),
-            "class_weights": str(options.get("class_weights") is not None),
+            "targets": content_of("targets", targets),
+            **weights,
         }
         shards = Shards.agreed(ranks, k, call)
         if shards.classes == 0:
@@ -190,10 +198,14 @@ def weigh_parts(
     """Do what `CrossEntropy.weigh` does, where every rank has the targets of its own classes."""
     xp = namespace(w)
 
+    if c is None and not loss.validate:
+        return w, w
+
     def sums(c: Array) -> Array:
         parts = [targets.take(cut).mass(c) for cut in cuts(w.shape[0], step)]
         return shards.summed(xp.concat(parts) if parts else w)
 
+    shards.meet()
     with at_work(shards.ranks):
         masses = w if c is None else weighted(w, sums(c[shards.own]))
         if not loss.validate:

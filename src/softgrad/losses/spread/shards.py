@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib import import_module
@@ -114,6 +114,16 @@ class Shards:
         """Sum arrays [n, ...] over the ranks."""
         return self.ranks.begin_sum(v)()
 
+    def meet(self) -> None:
+        """Wait until all ranks have come here, before an exchange amid the checks of a call.
+
+        Raises
+        ------
+        Refused
+            Another rank has raised.
+        """
+        _agree(self.ranks, 0, {})
+
     @classmethod
     def agreed(cls, ranks: AbstractRanks, classes: int, call: Mapping[str, str]) -> Shards:
         """Tell the others what is called, and how many classes there are here.
@@ -164,13 +174,13 @@ def all_or_none(group: Any) -> Iterator[AbstractRanks]:
         _agree(ranks, 0, {})
 
 
-@contextmanager
-def told(group: Any) -> Iterator[None]:
+def told(group: Any) -> AbstractContextManager[None]:
     """Tell the other ranks, where there are some, what is raised in here before `all_or_none`."""
-    if group is None:
-        yield
-        return
-    ranks = ranks_of(group)
+    return nullcontext() if group is None else _told(ranks_of(group))
+
+
+@contextmanager
+def _told(ranks: AbstractRanks) -> Iterator[None]:
     with _interruptible(ranks), _telling(ranks):
         yield
 
@@ -222,7 +232,7 @@ def _said_of(rank: int, text: str) -> str:
 
 def _difference(ranks: AbstractRanks, call: dict[str, str]) -> str:
     """Say what ranks do not call alike."""
-    texts = ranks.gathered_texts("\n".join(f"{name}\t{call[name]}" for name in sorted(call)))
+    texts = ranks.gathered_texts("\n".join(f"{name}\t{said}" for name, said in call.items()))
     calls = [dict(line.split("\t", 1) for line in text.splitlines()) for text in texts]
     for name in calls[0] | calls[-1]:
         for rank, other in enumerate(calls):
@@ -234,22 +244,24 @@ def _difference(ranks: AbstractRanks, call: dict[str, str]) -> str:
     return mismatch("group", "called alike on every rank", "different calls")
 
 
-def content_of(targets: Any, *, of_rows: bool = False) -> str:
-    """Describe targets, or weights of rows, such that others have another text.
+def content_of(name: str, x: Any, *, whole: bool = False) -> str:
+    """Describe targets, or weights, such that others have another text.
 
-    Numbers for each class may be a rank's own part: they are told by their rows alone.
+    Targets that are numbers for each class may be a rank's own part: they are told by their rows
+    alone, what is the same on all ranks is told whole.
     """
-    if targets is None:
+    if x is None:
         return "None"
-    if isinstance(targets, TopK):
-        return f"TopK of {content_of(targets.ids)}"
-    x = as_array("targets", targets)
-    name, shape = dtype_name(x), tuple(x.shape)
-    if not (of_rows or "int" in name):
-        return f"{name} {(*shape[:-1], 'classes')}".replace("'", "")
+    if isinstance(x, TopK):
+        ids, probabilities = (content_of(name, part, whole=True) for part in x)
+        return f"TopK of {ids} and {probabilities}"
+    x = as_array(name, x)
+    dtype, shape = dtype_name(x), tuple(x.shape)
+    if not (whole or "int" in dtype):
+        return f"{dtype} {(*shape[:-1], 'classes')}".replace("'", "")
     if array_api_compat.is_torch_array(x):
         x = x.detach().cpu().reshape(-1).contiguous().view(namespace(x).uint8).numpy()
-    return f"{name} {shape} with checksum {crc32(x.tobytes()):08x}"
+    return f"{dtype} {shape} with checksum {crc32(x.tobytes()):08x}"
 
 
 def ranks_of(group: Any) -> AbstractRanks:
