@@ -225,9 +225,9 @@ def test_class_weights_of_every_example_are_no_loop(
     calls: list[Any] = []
     reduced = type(f).reduced
 
-    def spy(self: Any, *args: Any) -> Any:
+    def spy(self: Any, *args: Any, **options: Any) -> Any:
         calls.append(args)
-        return reduced(self, *args)
+        return reduced(self, *args, **options)
 
     monkeypatch.setattr(type(f), "reduced", spy)
     nested = func.vmap(func.vmap(of), in_dims=(None, 0))(x, OWN_WEIGHTS)
@@ -288,9 +288,9 @@ def test_examples_are_rows_and_no_loop(loss: str, monkeypatch: pytest.MonkeyPatc
     calls: list[tuple[int, ...]] = []
     reduced = type(f).reduced
 
-    def spy(self: Any, x: Any, *args: Any) -> Any:
+    def spy(self: Any, x: Any, *args: Any, **options: Any) -> Any:
         calls.append(tuple(x.shape))
-        return reduced(self, x, *args)
+        return reduced(self, x, *args, **options)
 
     monkeypatch.setattr(type(f), "reduced", spy)
     func.vmap(func.grad(f), in_dims=(0, None))(x, t)
