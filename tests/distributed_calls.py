@@ -246,6 +246,10 @@ def apart(group: Any, what: str, arguments: tuple[Any, ...]) -> Any:
             lambda: loss.value_and_gradient(logits, targets, **of),
             lambda: loss.hessian(logits, targets, **of).mv(logits),
         ),
+        "incoming gradients": (
+            lambda: CrossEntropy(reduction="none").vjp(logits, targets, logits[:, 0], **of),
+            lambda: CrossEntropy(reduction="none").vjp(logits, targets, logits[1:, 0], **of),
+        ),
         "head and loss": (lambda: head(*call, **of), lambda: loss(logits, targets, **of)),
         "x_dot": (lambda: head.jvp(*call, **move, **of), lambda: head.jvp(*call, **still, **of)),
         "other": (

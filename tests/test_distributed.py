@@ -643,6 +643,7 @@ APART = {
     "hvp and ggn": "`call` must be the same on every rank, got hvp on rank 0 and ggn on rank 1",
     "jvp and second": "`call` .*, got jvp on rank 0 and second_derivative on rank 1",
     "verbs of a loss": "`call` .*, got value_and_gradient on rank 0 and hessian on rank 1",
+    "incoming gradients": r"`call` .*, got vjp of a value_bar, .* \(6,\) .*rank 0 and .* \(5,\)",
     "head and loss": r"`head` .*, got LinearCrossEntropy\(.* on rank 0 and nothing on rank 1",
     "x_dot": "`x_dot` .*, got a direction on rank 0 and None on rank 1",
     "other": "`other` .*, got x_dot on rank 0 and no x_dot on rank 1",

@@ -11,6 +11,7 @@ from softgrad.arrays import (
     Layout,
     adapter_for,
     boolean_mask,
+    describe,
     namespace,
     quiet,
     real_array,
@@ -127,7 +128,8 @@ class AbstractLoss(AbstractReduction, ABC):
         """
         with told(options.get("group")):
             bar = same_kind("value_bar", real_array("value_bar", value_bar), real_array("x", x))
-        return self.reduced(x, targets, options, verb="vjp").vjp(bar)
+        verb = f"vjp of a value_bar, {describe(bar)}"  # which is the same on all ranks
+        return self.reduced(x, targets, options, verb=verb).vjp(bar)
 
     def value_and_gradient(
         self, x: Any, targets: Any, *, out: Any = None, **options: Unpack[Options]
