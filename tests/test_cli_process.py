@@ -15,7 +15,8 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals and pipes as on P
 
 def start(*args, **options):
     pipe = subprocess.PIPE
-    return subprocess.Popen([*PYTHON, *args], stdout=pipe, stderr=pipe, **options)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen([*PYTHON, *args], stdout=pipe, stderr=pipe, env=environment, **options)
 
 
 def finish(*args, **options):

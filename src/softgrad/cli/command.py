@@ -78,7 +78,7 @@ class Output:
                 self.stdout.print(renderable)
             # What pads a line is for terminals.
             lines = [line.rstrip() for line in captured.get().splitlines()]
-            print(*lines, sep="\n", file=self.stdout.file)
+            print(*lines, sep="\n", file=self.stdout.file, flush=True)  # a pipe's reader waits, too
 
     def document(self, value: Any) -> None:
         """Write the JSON document where one is asked for."""
