@@ -126,9 +126,10 @@ class AbstractLoss(AbstractReduction, ABC):
         TypeError, ValueError, IndexError
             As in `value_and_gradient`, or `value_bar` has another shape than the loss.
         """
-        with told(options.get("group")):
+        group = options.get("group")
+        with told(group):
             bar = same_kind("value_bar", real_array("value_bar", value_bar), real_array("x", x))
-        verb = f"vjp of a value_bar, {describe(bar)}"  # which is the same on all ranks
+        verb = "vjp" if group is None else f"vjp of a value_bar, {describe(bar)}"
         return self.reduced(x, targets, options, verb=verb).vjp(bar)
 
     def value_and_gradient(

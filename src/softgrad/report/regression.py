@@ -83,11 +83,13 @@ def _subject(regression: Regression, judged: Judged | None) -> Paragraph:
     if regression.hidden:
         widths = " and ".join(map(str, regression.hidden))
         what = f"A network with hidden layers of {widths} and softmax"
-    rows = "some rows were held out to say when to stop" if regression.held_out else "all rows"
+    rows = "all rows were trained on"
+    if regression.held_out:
+        rows = "some rows were held out to say when to stop"
     said = (
         f"{what}, with {counted(regression.features, 'feature')} and "
         f"{counted(len(regression.classes), 'class')} of {named(regression.source)}; "
-        f"{rows}{'' if regression.held_out else ' were trained on'}."
+        f"{rows}."
     )
     if judged is not None:
         said += " So what this page says of single rows is not what new rows would show."
