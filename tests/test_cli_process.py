@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -45,11 +46,14 @@ def test_result_and_complaint_do_not_mix():
 @pytest.mark.usefixtures("interrupts")
 def test_ctrl_c_in_training_is_130_and_leaves_a_whole_model(tmp_path):
     process = start("train", "digits", "--epochs", "100000", "-o", "m", cwd=tmp_path)
+    patience = Timer(60, process.kill)
+    patience.start()
     try:
         # The verdicts are printed before the training; then there is time for an epoch.
         for line in process.stdout:
             if "cross_entropy" in line.decode():
                 break
+        patience.cancel()
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(3)
         process.send_signal(signal.SIGINT)
