@@ -122,6 +122,120 @@ def test_saturated_row_in_float32(library: str) -> None:
     assert_close(gradient, -expected, u=4, scale=np.abs(expected))
 
 
+# --- heads at other libraries' arrays ----------------------------------------------------------
+
+HEAD = sg.LinearCrossEntropy(reduction="none", label_smoothing=0.1)
+X, W, BIAS = probe((5, 3), 1), probe((7, 3), 2), probe((7,), 3)
+ALONG = {"x_dot": probe((5, 3), 4), "W_dot": probe((7, 3), 5), "bias_dot": probe((7,), 6)}
+OTHER = {"x_dot": probe((5, 3), 7), "W_dot": probe((7, 3), 8)}
+WEIGHTS = {"row_weights": np.array([1, 0.5, 0, 2, 1]), "class_weights": np.linspace(0.5, 1.5, 7)}
+LABELS = np.array([2, 0, 6, 3, 3])
+TOP = sg.TopK(np.array([[2, 0], [1, 5], [3, 2], [0, 1], [6, 4]]), np.abs(probe((5, 2), 9)))
+IDS = np.array([[2, 0], [1, 5], [3, 2], [0, 1], [6, 4]])
+BARS = {"log_probs_bar": probe((5, 2), 10), "entropy_bar": probe((5,), 11)}
+
+VERBS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
+    "call": (HEAD, (X, W, LABELS, BIAS), WEIGHTS),
+    "gradient": (
+        HEAD.value_and_gradient,
+        (X, W, TOP, BIAS),
+        {"loss_bar": probe((5,), 12), "frozen": ["x"], **WEIGHTS},
+    ),
+    "reduced": (sg.linear_cross_entropy.value_and_gradient, (X, W, LABELS), {"loss_bar": 2.0}),
+    "approximate": (
+        HEAD.approximate_value_and_gradient,
+        (X, W, LABELS, BIAS),
+        {"skip_below": 1e-3},
+    ),
+    "jvp": (HEAD.jvp, (X, W, LABELS, BIAS), ALONG),
+    "second_derivative": (HEAD.second_derivative, (X, W, LABELS, BIAS), {**ALONG, "other": OTHER}),
+    "hvp": (HEAD.hvp, (X, W, LABELS, BIAS), ALONG),
+    "ggn": (HEAD.ggn, (X, W, LABELS, BIAS), ALONG),
+    "argmax": (HEAD.argmax, (X, W, BIAS), {}),
+    "top_k": (HEAD.top_k, (X, W, 3, BIAS), {}),
+    "log_probs": (HEAD.log_probs, (X, W, IDS, BIAS), {}),
+    "entropy": (HEAD.entropy, (X, W, BIAS), {}),
+    "selected": (sg.selected_log_probs, (X, W, IDS, BIAS), {}),
+    "selected jvp": (sg.selected_log_probs.jvp, (X, W, IDS, BIAS), ALONG),
+    "selected vjp": (sg.selected_log_probs.vjp, (X, W, IDS, BIAS), BARS),
+    "selected hvp": (sg.selected_log_probs.hvp, (X, W, IDS, BIAS), {**BARS, **ALONG}),
+    "selected, twice": (
+        sg.selected_log_probs.second_derivative,
+        (X, W, IDS, BIAS),
+        {**ALONG, "other": OTHER},
+    ),
+}
+
+
+def strict(given: Any) -> Any:
+    """Return arguments or results whose arrays are of the strict library."""
+    if isinstance(given, dict):
+        return {name: strict(v) for name, v in given.items()}
+    if isinstance(given, tuple):
+        parts = [strict(v) for v in given]
+        return type(given)(*parts) if hasattr(given, "_fields") else tuple(parts)
+    return of_strict(given) if isinstance(given, np.ndarray | np.generic) else given
+
+
+def assert_same(there: Any, here: Any) -> None:
+    """Compare results part by part: kind, dtype, shape and bits."""
+    if isinstance(here, tuple):
+        assert type(there) is type(here)
+        for a, b in zip(there, here, strict=True):
+            assert_same(a, b)
+    elif isinstance(here, np.ndarray | np.generic):
+        assert type(there) is type(of_strict(0.0))
+        assert_same_bits(as_numpy(there), np.asarray(here))
+    else:
+        assert there == here
+
+
+@pytest.mark.parametrize(("verb", "args", "options"), VERBS.values(), ids=VERBS)
+def test_heads_take_any_library_that_numpy_shares_memory_with(
+    verb: Any, args: Any, options: Any
+) -> None:
+    pytest.importorskip("array_api_strict")
+    assert_same(verb(*strict(args), **strict(options)), verb(*args, **options))
+
+
+def test_heads_keep_the_device_of_another_library() -> None:
+    xp = pytest.importorskip("array_api_strict")
+    there = xp.Device("device1")
+    x, weights, labels = (xp.asarray(v, device=there) for v in (X, W, LABELS))
+    loss, bars = sg.linear_cross_entropy.value_and_gradient(x, weights, targets=labels)
+    assert {loss.device, bars.x.device, bars.W.device} == {there}
+    assert sg.explain_impl(sg.linear_cross_entropy, x, weights, labels).impl == "reference"
+
+
+class Elsewhere:
+    """An array of the strict library that says that it is in a GPU's memory."""
+
+    def __init__(self, v: Any) -> None:
+        self.v = v
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.v, name)
+
+    def __array_namespace__(self, api_version: Any = None) -> Any:
+        return self.v.__array_namespace__(api_version=api_version)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+
+def test_heads_refuse_other_libraries_that_are_mixed_or_on_a_gpu() -> None:
+    pytest.importorskip("array_api_strict")
+    x, weights, labels = strict((X, W, LABELS))
+    with pytest.raises(TypeError, match=r"`W` must be of the same kind \(array_api_strict\), got"):
+        sg.linear_cross_entropy(x, W, labels)
+    with pytest.raises(TypeError, match=r"`targets` must be of the same kind \(numpy\), got"):
+        sg.linear_cross_entropy(X, W, labels)
+    with pytest.raises(TypeError, match=r"`targets` must be of the same kind .*, got numpy"):
+        sg.linear_cross_entropy(x, weights, LABELS)
+    with pytest.raises(TypeError, match=r"`x` must be in the memory of the CPU for a head, or a"):
+        sg.linear_cross_entropy(Elsewhere(x), weights, labels)
+
+
 # --- JAX: traced -----------------------------------------------------------------------------
 
 

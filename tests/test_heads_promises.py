@@ -384,9 +384,9 @@ def test_the_other_arguments_are_checked_too() -> None:
             LinearCrossEntropy(memory=bad)
 
 
-def test_other_libraries_are_told_what_a_verb_takes() -> None:
+def test_jax_is_told_how_a_verb_is_had_there() -> None:
     jnp = pytest.importorskip("jax.numpy")
-    with pytest.raises(TypeError, match="a NumPy array or a PyTorch tensor for this verb"):
+    with pytest.raises(TypeError, match="an array that is not JAX's for this verb"):
         linear_cross_entropy.value_and_gradient(jnp.asarray(X), jnp.asarray(W), jnp.asarray(LABELS))
 
 

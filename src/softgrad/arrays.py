@@ -35,6 +35,7 @@ __all__ = [
     "indices",
     "is_at_hand",
     "is_concrete",
+    "is_of_another_library",
     "is_on_gpu",
     "is_spread",
     "namespace",
@@ -209,6 +210,24 @@ _loaded._dynamo_marked_constant = True  # type: ignore[attr-defined]
 def is_concrete(x: Array) -> bool:
     """Tell whether values can be looked at: False inside `jax.jit` and its like."""
     return not (array_api_compat.is_jax_array(x) and type(x).__name__.endswith("Tracer"))
+
+
+def is_of_another_library(x: Any) -> bool:
+    """Tell an array that is neither NumPy's nor PyTorch's nor JAX's."""
+    found = _OF_ANOTHER_LIBRARY.get(type(x))
+    if found is None:
+        known = (
+            array_api_compat.is_numpy_array,
+            array_api_compat.is_torch_array,
+            array_api_compat.is_jax_array,
+        )
+        found = array_api_compat.is_array_api_obj(x) and not any(is_one(x) for is_one in known)
+        _OF_ANOTHER_LIBRARY[type(x)] = found
+    return found
+
+
+_OF_ANOTHER_LIBRARY: dict[type, bool] = {}
+"""What has been asked: each question takes some microseconds."""
 
 
 def is_on_gpu(x: Array) -> bool:

@@ -10,6 +10,7 @@ import array_api_compat
 from softgrad.arrays import as_integer, is_on_gpu
 from softgrad.errors import mismatch
 from softgrad.heads.arguments import linear_layer, parts_of_layer
+from softgrad.heads.verbs import takes_every_array
 from softgrad.kernels import Choice, Impl, choose
 
 __all__ = ["AbstractHead"]
@@ -34,6 +35,7 @@ class AbstractHead:
             return self.memory
         return _MEMORY_OF_GPU if is_on_gpu(x) else _MEMORY
 
+    @takes_every_array
     def choice(
         self,
         x: Any,

@@ -34,11 +34,11 @@ from softgrad.heads.options import (
     ProductOptions,
     check_other,
 )
-from softgrad.heads.placed import takes_dtensors
 from softgrad.heads.predictions import TopClasses, argmax, some_of, top_ids_of_jax, top_k
 from softgrad.heads.reduced import ReducedHead
 from softgrad.heads.selected_log_probs import SelectedLogProbs
 from softgrad.heads.skipping import ErrorBound, Skipping
+from softgrad.heads.verbs import takes_every_array
 from softgrad.losses import CrossEntropy
 from softgrad.losses.cross_entropy_settings import AbstractCrossEntropySettings
 from softgrad.losses.spread.shards import AbstractRanks, content_of, together, told
@@ -111,7 +111,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """Return the loss; the same as `value`."""
         return self.value(x, W, targets, bias, **options)
 
-    @takes_dtensors
+    @takes_every_array
     def value(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[LossOptions]
     ) -> Array:
@@ -126,7 +126,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         with self._at("value", x, W, targets, bias, options) as head:
             return head.value(losses(head.loss))
 
-    @takes_dtensors
+    @takes_every_array
     def value_and_gradient(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[GradientOptions]
     ) -> tuple[Array, Gradients]:
@@ -135,7 +135,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         Parameters
         ----------
         x : array [..., D], real
-            Features: a NumPy array or a PyTorch tensor.
+            Features: an array of NumPy or PyTorch, or of any library with the array API whose
+            memory NumPy can share (DLPack, on the CPU); `value` and predictions take JAX's, too.
         W : array [K, D]
             Weights, in x's dtype.
         targets : array or TopK
@@ -181,7 +182,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
             values = losses_and_cotangents(head.loss, head.loss_bar, bars)
             return head.value(values), bars.result()
 
-    @takes_dtensors
+    @takes_every_array
     def approximate_value_and_gradient(
         self,
         x: Any,
@@ -227,7 +228,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
             values = losses_and_cotangents(loss, head.loss_bar, bars)
             return head.value(values), bars.result(), skipping.bound()
 
-    @takes_dtensors
+    @takes_every_array
     def jvp(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[JvpOptions]
     ) -> Array:
@@ -239,7 +240,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         with self._at("jvp", x, W, targets, bias, options) as head:
             return head.value_dot(losses_dot(head.loss))
 
-    @takes_dtensors
+    @takes_every_array
     def second_derivative(
         self,
         x: Any,
@@ -260,7 +261,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         with self._at("second_derivative", x, W, targets, bias, options, other) as head:
             return head.value_dot(losses_bent(head.loss, tangents(head.loss.layer, other)))
 
-    @takes_dtensors
+    @takes_every_array
     def hvp(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[ProductOptions]
     ) -> Gradients:
@@ -272,7 +273,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """
         return self._second("hvp", x, W, targets, bias, options)
 
-    @takes_dtensors
+    @takes_every_array
     def ggn(
         self, x: Any, W: Any, targets: Any, bias: Any = None, **options: Unpack[ProductOptions]
     ) -> Gradients:
@@ -282,7 +283,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """
         return self._second("ggn", x, W, targets, bias, options)
 
-    @takes_dtensors
+    @takes_every_array
     def argmax(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
         """Return the likeliest class of every row, the first of equals: [...].
 
@@ -295,7 +296,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         with together(options.get("group"), check) as layer:
             return argmax(layer)
 
-    @takes_dtensors
+    @takes_every_array
     def top_k(
         self, x: Any, W: Any, k: int, bias: Any = None, **options: Unpack[Options]
     ) -> TopClasses:
@@ -317,7 +318,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """Return the log-probabilities of classes [...] or [..., k], in the shape of the ids."""
         return self._selected.value(x, W, ids, bias, **options).log_probs
 
-    @takes_dtensors
+    @takes_every_array
     def entropy(self, x: Any, W: Any, bias: Any = None, **options: Unpack[Options]) -> Array:
         """Return −Σ p log p of every row: [...]."""
         with told(options.get("group")):

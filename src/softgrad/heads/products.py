@@ -173,14 +173,15 @@ def products_for(x: Array, impl: str = "reference") -> AbstractProducts:
     Raises
     ------
     TypeError
-        It is from another library than NumPy and PyTorch.
+        It is JAX's, whose arrays are not written to.
     """
     if isinstance(x, np.ndarray):
         return NumPyProducts()
     if array_api_compat.is_torch_array(x):
         mixed = impl == "triton" and dtype_name(x) == "bfloat16"
         return MixedProducts() if mixed else TorchProducts()
-    expected = "a NumPy array or a PyTorch tensor for this verb of a head"
-    if array_api_compat.is_jax_array(x):
-        expected += " (jax.grad, jax.jvp and jax.vjp differentiate its value)"
+    expected = (
+        "an array that is not JAX's for this verb of a head "
+        "(jax.grad, jax.jvp and jax.vjp differentiate its value)"
+    )
     raise TypeError(mismatch("x", expected, type(x).__module__.split(".")[0]))

@@ -40,7 +40,6 @@ from softgrad.heads.options import (
     SelectedVjpOptions,
     check_other,
 )
-from softgrad.heads.placed import takes_dtensors
 from softgrad.heads.selected_rows import (
     Selected,
     SelectedCotangents,
@@ -52,6 +51,7 @@ from softgrad.heads.sharded_selected import (
     ShardedSelectedRows,
     selected_part,
 )
+from softgrad.heads.verbs import takes_every_array
 from softgrad.losses.reduced import AbstractRowLosses
 from softgrad.losses.spread.shards import AbstractRanks, content_of, together, told
 from softgrad.losses.targets import check_labels
@@ -125,7 +125,7 @@ class SelectedLogProbs(AbstractHead):
         """Return log-probabilities, logsumexp and entropy; the same as `value`."""
         return self.value(x, W, ids, bias, **options)
 
-    @takes_dtensors
+    @takes_every_array
     def value(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[Options]
     ) -> Selected:
@@ -134,7 +134,8 @@ class SelectedLogProbs(AbstractHead):
         Parameters
         ----------
         x : array [..., D], real
-            Features: a NumPy array or a PyTorch tensor.
+            Features: an array of NumPy or PyTorch, or of any library with the array API whose
+            memory NumPy can share (DLPack, on the CPU); `value` and predictions take JAX's, too.
         W : array [K, D]
             Weights, in x's dtype.
         ids : integer array [...] or [..., k]
@@ -170,7 +171,7 @@ class SelectedLogProbs(AbstractHead):
                 _store(found, rows, self._outputs(given, z, rows).value())
             return _shaped(found, given)
 
-    @takes_dtensors
+    @takes_every_array
     def vjp(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedVjpOptions]
     ) -> Gradients:
@@ -185,7 +186,7 @@ class SelectedLogProbs(AbstractHead):
             losses_and_cotangents(loss, None, bars)
             return bars.result()
 
-    @takes_dtensors
+    @takes_every_array
     def jvp(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedJvpOptions]
     ) -> Selected:
@@ -200,7 +201,7 @@ class SelectedLogProbs(AbstractHead):
                 _store(found, rows, self._outputs(given, z, rows).tangent(z_dot))
             return _shaped(found, given)
 
-    @takes_dtensors
+    @takes_every_array
     def second_derivative(
         self,
         x: Any,
@@ -228,7 +229,7 @@ class SelectedLogProbs(AbstractHead):
                 bent[:, i] = losses_bent(loss, dots)
             return _shaped(Selected(*_apart(bent)), given)
 
-    @takes_dtensors
+    @takes_every_array
     def hvp(
         self, x: Any, W: Any, ids: Any, bias: Any = None, **options: Unpack[SelectedProductOptions]
     ) -> Gradients:
