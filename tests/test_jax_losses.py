@@ -60,6 +60,11 @@ CALLS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     "poly": ("poly_loss_cross_entropy", (X, SOFT), {"epsilon": -1.0}),
     "poly, masked": ("poly_loss_cross_entropy", (X, SOFT), {"where": WHERE}),
     "two sides": ("sparsemax_loss", (np.float32([-3, -0.7, 0.4, 2]), np.array([1, 0, 1, 0])), {}),
+    "two sides, at the ends of the line": (
+        "sparsemax_loss",
+        (np.float32([-1, 1, -1, 1]), np.array([1, 0, 0, 1])),
+        {},
+    ),
     "sparsemax": ("multiclass_sparsemax_loss", (X / 4, LABELS), {}),
 }
 

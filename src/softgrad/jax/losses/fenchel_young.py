@@ -34,7 +34,7 @@ def sparsemax_loss(logits: Any, labels: Any) -> Array:
     x = floating("logits", logits)
     x = jnp.where(jnp.asarray(labels) != 0, -x, x)
     inside = (jnp.clip(x, -1, 1) + 1) ** 2 / 4
-    return jnp.where(x > 1, x, inside)
+    return jnp.where(x >= 1, x, inside)  # at 1 the slope of the clipped one would be halved
 
 
 def multiclass_sparsemax_loss(scores: Any, labels: Any) -> Array:
