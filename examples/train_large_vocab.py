@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before there is a group: its defaults would hold it for ever
 from safetensors.torch import load_file, save
 from torch.nn.functional import embedding
 

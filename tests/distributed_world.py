@@ -94,6 +94,7 @@ def _serve(rank: int, store: str, pipe: Any) -> None:
     """Do what comes through the pipe, until None comes."""
     import torch
     import torch.distributed as dist
+    import torch.distributed.nn  # before there is a group: its defaults would hold it for ever
 
     faulthandler.enable()
     warnings.simplefilter("error")

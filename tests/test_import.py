@@ -47,6 +47,19 @@ def test_nothing_heavier_than_numpy_is_loaded(code: str) -> None:
     assert not loaded & set(HEAVY)
 
 
+def test_pytorch_is_used_without_its_compiler() -> None:
+    """It takes seconds to load, and keeps a process group that there is already alive."""
+    pytest.importorskip("torch")
+    loaded = modules_after(
+        "import torch, softgrad as sg, softgrad.torch\n"
+        "x = torch.zeros(3, 4, requires_grad=True)\n"
+        "sg.softmax(x).sum().backward()\n"
+        "sg.linear_cross_entropy(x, torch.ones(5, 4), torch.tensor([0, 1, 2])).backward()"
+    )
+    assert "torch" in loaded
+    assert "sympy" not in loaded  # which the compiler needs
+
+
 def test_every_public_name_is_there() -> None:
     import softgrad
 

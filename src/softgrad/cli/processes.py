@@ -32,6 +32,7 @@ def in_all_processes(output: Output, work: Callable[[Output, Any], int]) -> int:
     if not several_processes():
         return work(output, None)
     import torch.distributed as dist
+    import torch.distributed.nn  # noqa: F401 -- later, its defaults would hold the group for ever
 
     dist.init_process_group("gloo")
     leads = dist.get_rank() == 0

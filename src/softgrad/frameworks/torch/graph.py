@@ -12,7 +12,6 @@ from functools import wraps
 from typing import Any, TypeAlias, TypeVar
 
 import torch
-from torch.fx.experimental.symbolic_shapes import guard_scalar
 
 __all__ = ["one_node"]
 
@@ -30,7 +29,8 @@ def one_node(function: Callable[..., T]) -> Callable[..., T]:
             return function(*args)
         tensors: list[torch.Tensor] = []
         template = _template(dict(enumerate(args)), tensors)
-        return _node(_remember(function, template), *tensors)
+        text = _remember(function, template)
+        return _node(text, *tensors)
 
     return call
 
@@ -47,7 +47,8 @@ def _template(value: Any, tensors: list[torch.Tensor]) -> Template:
     elif is_dataclass(value):
         parts = {f.name: getattr(value, f.name) for f in fields(value)}
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        return object, guard_scalar(value)  # a setting is no size that may vary from call to call
+        # A setting is no size that may vary from call to call. The compiler has loaded the module.
+        return object, torch.fx.experimental.symbolic_shapes.guard_scalar(value)
     else:
         return object, value
     return type(value), tuple((name, _template(part, tensors)) for name, part in parts.items())
@@ -68,14 +69,19 @@ _CALLS: dict[str, tuple[Callable[..., Any], Template]] = {}
 """What stands in graphs, by the text that stands there."""
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _remember(function: Callable[..., Any], template: Template) -> str:
+    """Write a call down, and return its text; the compiler runs this as it is."""
+    torch.compiler.allow_in_graph(_node)
     text = f"{function.__name__}{template}"
     _CALLS[text] = function, template
     return text
 
 
-@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+# The mark of `torch.compiler.assume_constant_result`. That function would load the compiler, for
+# seconds and without need, and modules with it that hold a process group for ever.
+_remember._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 def _node(text: str, *tensors: torch.Tensor) -> Any:
     function, template = _CALLS[text]
     return function(*_filled(template, tensors).values())
