@@ -242,6 +242,32 @@ def test_a_chunk_is_one_launch_that_fills_a_gpu(case: str, launches: list[Launch
     assert min(one.programs for one in launches) > 500
 
 
+def test_dense_targets_are_weighed_many_rows_at_a_time(
+    launches: list[Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weigh, calls = sg.CrossEntropy.weigh, []
+    monkeypatch.setattr(
+        sg.CrossEntropy, "weigh", lambda *args: (calls.append(args[2].shape), weigh(*args))[1]
+    )
+    x, W = (empty(n, 64, dtype=torch.bfloat16) for n in (8192, 131072))
+    sg.linear_cross_entropy.value(x, W, empty(8192, 131072), class_weights=empty(131072))
+    assert set(calls) == {(128,)}
+    assert launches
+
+
+@dtypes
+def test_selected_log_probs(dtype: torch.dtype, launches: list[Launch]) -> None:
+    f, (x, W, bias), ids = sg.selected_log_probs, layer(dtype), empty(N, 2, dtype=torch.int64)
+    bars = {"log_probs_bar": empty(N, 2), "entropy_bar": empty(N)}
+    f(x, W, ids, bias)
+    f.jvp(x, W, ids, bias, x_dot=x, bias_dot=bias)
+    f.vjp(x, W, ids, bias, **bars)
+    f.hvp(x, W, ids, bias, x_dot=x, W_dot=W, **bars)
+    f.second_derivative(x, W, ids, bias, x_dot=x, other={"W_dot": W})
+    differentiated(lambda x, W, bias: sum(part.sum() for part in f(x, W, ids, bias)), x, W, bias)
+    assert bool(launches) == (dtype != torch.float64)
+
+
 @dtypes
 def test_the_head_s_other_verbs(dtype: torch.dtype, launches: list[Launch]) -> None:
     head, y, (x, W, bias) = sg.linear_cross_entropy, targets("labels"), layer(dtype)

@@ -34,6 +34,9 @@ from softgrad.losses.targets import check_targets, lay_out_weights
 
 __all__ = ["ReducedHead"]
 
+_WEIGHED, _WEIGHED_ON_GPU = 1024, 32
+"""Bytes of memory to have for every dense target that is weighed: a cache wants few at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class ReducedHead:
@@ -51,13 +54,14 @@ class ReducedHead:
         """Check targets and options, and weigh every row."""
         like = layer.like
         K, N, shards = layer.classes, prod(layer.batch), layer.shards
+        on_gpu = is_on_gpu(layer.x)
         given = _targets(loss, layer, targets)
         c = lay_out_weights("class_weights", options.get("class_weights"), like, (K,))
         w = lay_out_weights("row_weights", options.get("row_weights"), like, layer.batch)
         xp = namespace(like)
         w = layer.zeros((N,)) + 1 if w is None else xp.reshape(w, (N,))
         with quiet():
-            step = max(1, layer.memory // (128 * 8 * K))
+            step = max(1, layer.memory // ((_WEIGHED_ON_GPU if on_gpu else _WEIGHED) * K))
             if shards is not None and isinstance(given, DenseTargets):
                 weights, masses = weigh_parts(loss, given, w, c, step, shards)
             else:
@@ -70,7 +74,6 @@ class ReducedHead:
         else:
             own = None if spread else few
             at = partial(_at_part, loss, given, own, weights, masses, c, layer)
-        on_gpu = is_on_gpu(layer.x)
         used = None if on_gpu else positions_used(weights)  # whose number would be waited for
         if on_gpu and (loss.ignore_index is not None or options.get("row_weights") is not None):
             layer = replace(layer, counts=weights != 0)
