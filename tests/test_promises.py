@@ -253,6 +253,22 @@ def test_a4_a7_sums_of_rows_that_round_alike_are_within_2_u(place: Where) -> Non
     assert_promise("A-7 |Σg|/Σ|g| of alike rows, u", place, worst[1] / u, 2)
 
 
+ROWS_OF_A_STRONG_RIVAL = [  # a label, one class just above it, and little besides
+    [-0.013169541954994202, -3.59086012840271, 0.0],
+    [-0.036534082144498825, -3.7850558757781982, -3.783635377883911, 0.0],
+    [-0.014095762744545937, -3.8750922679901123, -3.875091552734375, -3.875092029571533, 0.0],
+]
+
+
+@in_numpy
+@pytest.mark.parametrize("row", ROWS_OF_A_STRONG_RIVAL, ids=len)
+def test_a7_a_gradient_sums_to_zero_beside_a_strong_rival(place: Where, row: list[float]) -> None:
+    """Found by search in float32: with the label's entry as p − 1, Σg is 2.3 to 2.5 u Σ|g|."""
+    g = place.by(each_row).gradient(np.array([row], place.dtype), [0])[0].tolist()
+    worst = abs(math.fsum(g)) / math.fsum(map(abs, g)) / unit_roundoff(place.dtype)
+    assert_promise("A-7 |Σg|/Σ|g| beside a strong rival, u", place, worst, 2)
+
+
 @everywhere
 def test_a5_log_softmax_is_within_5_u(place: Where, slow: bool) -> None:
     worst = measure(

@@ -29,6 +29,7 @@ __all__ = [
     "boolean_mask",
     "compute_dtype",
     "computed",
+    "copy_in_parts",
     "cuts",
     "describe",
     "dtype_name",
@@ -47,6 +48,9 @@ __all__ = [
 
 Array: TypeAlias = Any
 """An array of any supported library; shapes stand beside the lines as ``# [N, K]``."""
+
+PART = 2**18
+"""Entries that are copied at a time."""
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
@@ -263,6 +267,30 @@ def cuts(length: int, step: int) -> Iterator[slice]:
         yield slice(start, min(start + step, length))
 
 
+def copy_in_parts(x: np.ndarray, to: np.ndarray) -> None:
+    """Copy into memory of the same shape, in any order, some entries at a time.
+
+    Columns that become rows take seconds, and Ctrl-C is answered between two parts alone.
+    """
+    if x.size <= PART:
+        to[...] = x
+    elif step := PART * len(x) // x.size:
+        for part in cuts(len(x), step):
+            to[part] = x[part]
+    else:
+        for part_of_x, part_of_to in zip(x, to, strict=True):
+            copy_in_parts(part_of_x, part_of_to)
+
+
+def _in_c_order(x: np.ndarray) -> np.ndarray:
+    """Return an aligned array in C order: the same bits whatever the strides were."""
+    if x.flags.c_contiguous and x.flags.aligned:
+        return x
+    rows = np.empty(x.shape, x.dtype)
+    copy_in_parts(x, rows)
+    return rows
+
+
 def wider_dtype(x: Array) -> Any:
     """Return float64 for a float32 array whose library and device have it, else None."""
     if dtype_name(x) != "float32" or array_api_compat.is_jax_array(x):
@@ -322,10 +350,7 @@ class Layout:
             x = xp.astype(x, self.compute_dtype)
         if class_axes:
             x = x[None] if self.axis is None else xp.moveaxis(x, self.axis, -1)
-        # An aligned copy in C order: the same bits whatever the strides were.
-        if isinstance(x, np.ndarray):
-            return np.require(x, requirements=["C", "A"])
-        return x
+        return _in_c_order(x) if isinstance(x, np.ndarray) else x
 
     def from_rows(self, y: Array, class_axes: int = 1) -> Array:
         """Undo `to_rows` for a result with 0, 1 or 2 class axes at its end.

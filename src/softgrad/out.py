@@ -7,7 +7,15 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from softgrad.arrays import Array, Layout, as_array, describe, dtype_name, same_kind
+from softgrad.arrays import (
+    Array,
+    Layout,
+    as_array,
+    copy_in_parts,
+    describe,
+    dtype_name,
+    same_kind,
+)
 from softgrad.errors import mismatch
 
 __all__ = ["check_out", "is_contiguous", "is_row_buffer", "overlaps", "refuse_out", "write"]
@@ -52,7 +60,10 @@ def write(result: Array, out: Array | None) -> Array:
     """Copy a result into `out`, unless it stands there already; return where it is."""
     if out is None or result is out:
         return result
-    out[...] = result
+    if isinstance(out, np.ndarray) and not overlaps(out, result):
+        copy_in_parts(result, out)
+    else:
+        out[...] = result
     return out
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, TypedDict, Unpack
 
 from softgrad.arrays import (
@@ -20,10 +21,11 @@ from softgrad.arrays import (
 from softgrad.errors import mismatch
 from softgrad.kernels import Choice, Impl, choose
 from softgrad.linear import AbstractLinearMap
+from softgrad.losses.blocks import losses_in_blocks
 from softgrad.losses.reduced import AbstractReduction, AbstractRowLosses, ReducedLoss, RowFactors
 from softgrad.losses.spread.loss import reduced_of_part
 from softgrad.losses.spread.shards import told
-from softgrad.losses.targets import arrays_of, check_targets, lay_out_targets, lay_out_weights
+from softgrad.losses.targets import TopK, arrays_of, check_targets, lay_out_targets, lay_out_weights
 from softgrad.out import check_out
 
 __all__ = ["AbstractLoss", "Rows"]
@@ -42,6 +44,18 @@ class Rows:
     class_weights: Array | None  # [K], or [..., K] where examples have their own
     row_weights: Array | None  # [...]
     impl: Impl
+
+    def each(self, f: Callable[[Array], Array]) -> Rows:
+        """Return what a function makes of each array that has the rows' axes."""
+        targets, others = self.targets, (self.where, self.row_weights)
+        where, row_weights = (None if a is None else f(a) for a in others)
+        return replace(
+            self,
+            x=f(self.x),
+            targets=TopK(*map(f, targets)) if isinstance(targets, TopK) else f(targets),
+            where=where,
+            row_weights=row_weights,
+        )
 
 
 class Options(TypedDict, total=False):
@@ -225,7 +239,7 @@ class AbstractLoss(AbstractReduction, ABC):
                 lay_out_weights("row_weights", options.get("row_weights"), x_rows, batch),
                 impl,
             )
-            at = self.at_rows(rows)
+            at = losses_in_blocks(self.at_rows, rows)
             return ReducedLoss(at, layout, RowFactors.of(at.weights, at.masses, self, examples))
 
     def check_options(self, options: Options) -> None:

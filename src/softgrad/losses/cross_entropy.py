@@ -304,14 +304,14 @@ class CrossEntropyRows(AbstractRowLosses):
         return accurate_sum(masses)
 
     def _gradient_in_z(self, factor: Array) -> Array:
-        (p, peak), label = self.z.peaked, self._label
+        of, label = self.z.peaked, self._label
         if label is None:
-            gradient = p_minus_t(p, self.t * factor[..., None], self.how, peak)
+            gradient = p_minus_t(of.p, self.t * factor[..., None], self.how, of.peak)
         else:
-            gradient = p_minus_label(p, label.index, label.t * factor[..., None], peak)
+            gradient = p_minus_label(self.z, of, label.index, label.t * factor[..., None])
         if not self.settings.z_loss:
             return gradient
-        return gradient + 2 * self.settings.z_loss * (factor * self.z.logsumexp)[..., None] * p
+        return gradient + 2 * self.settings.z_loss * (factor * self.z.logsumexp)[..., None] * of.p
 
     def _hessian_in_z(self, factor: Array) -> AbstractLinearMap:
         (p, peak), total = self.p, self._mass * factor

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from softgrad.arithmetic import accurate_sum
+from softgrad.arithmetic import accurate_sum, exp
 from softgrad.arrays import Array, indices, is_concrete, namespace
 from softgrad.errors import mismatch
 from softgrad.kernels import How
 from softgrad.linear import IdentityMinusOuter
-from softgrad.linear.rows import Peak, minus_share
+from softgrad.linear.rows import Peak
+from softgrad.maps.centred import CentredRows, Probabilities
 
 __all__ = ["check_probabilities", "p_minus_label", "p_minus_t"]
 
@@ -21,12 +22,13 @@ def p_minus_t(p: Array, t: Array, how: How, peak: Peak | None = None) -> Array:
     return 0 - jacobian.apply_transpose(t)  # 0 − 0 is 0, not an ugly −0
 
 
-def p_minus_label(p: Array, label: Array, t: Array, known: Peak | None) -> Array:
+def p_minus_label(z: CentredRows, of: Probabilities, label: Array, t: Array) -> Array:
     """Return p·t − t at the label and p·t elsewhere, for labels and their targets t [..., 1]."""
-    xp, peak, nothing = namespace(p), Peak.of(p, known), namespace(t).zeros_like(t)
-    y = xp.where(label == indices(p), t, nothing)  # [..., K]
-    y_others = xp.where(label == peak.top.position, nothing, t)
-    return 0 - minus_share(y, p, peak, t, y_others)
+    xp, p, peak = namespace(of.p), of.p, Peak.of(*of)
+    # 1 − p is what the others sum to. Taken from 1, it would have the rounding of Σp as well.
+    own = exp(*(xp.take_along_axis(part, label, axis=-1) for part in (z.d, z.e)))  # [..., 1]
+    others = xp.where(label == peak.top.position, peak.others, (1 + (z.r - own)) / (1 + z.r))
+    return xp.where(label == indices(p), 0 - others * t, p * t)  # 0 − 0 is 0, not an ugly −0
 
 
 def check_probabilities(t: Array, used: Array) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from softgrad.arithmetic import accurate_sum
@@ -43,19 +44,27 @@ class SquaredError(AbstractLoss):
     takes_numbers: ClassVar[bool] = True
 
     def at_rows(self, rows: Rows) -> AbstractTwoStepLosses:
-        weights, coefficients = row_weights(rows), class_weights(rows)
-        xp = namespace(rows.x)
-        used = (coefficients != 0) & (weights != 0)[..., None]
-        difference = xp.where(used, rows.x - rows.targets, xp.zeros_like(rows.x))
-        return SquaredErrorRows(weights, weights, difference, coefficients)
+        weights = row_weights(rows)
+        return SquaredErrorRows(weights, weights, rows)
 
 
 @dataclass(frozen=True, eq=False)
 class SquaredErrorRows(AbstractTwoStepLosses):
     """The formulas."""
 
-    difference: Array  # [..., K]
-    coefficients: Array  # [..., K]
+    rows: Rows
+
+    @cached_property
+    def coefficients(self) -> Array:
+        """The weight of every class, and 0 under the mask."""  # [..., K]
+        return class_weights(self.rows)
+
+    @cached_property
+    def difference(self) -> Array:
+        """x − t, and 0 where it counts nothing."""  # [..., K]
+        x, xp = self.rows.x, namespace(self.rows.x)
+        used = (self.coefficients != 0) & (self.weights != 0)[..., None]
+        return xp.where(used, x - self.rows.targets, xp.zeros_like(x))
 
     def value(self, factor: Array) -> Array:
         return factor * accurate_sum(self.coefficients * self.difference**2) / 2

@@ -21,6 +21,7 @@ from softgrad.arrays import (
 from softgrad.errors import mismatch
 from softgrad.kernels import AUTO, Choice, How, Impl, Wanted, choose
 from softgrad.linear import AbstractJacobian, AbstractLinearMap, OnAxis
+from softgrad.maps.blocks import linearize_in_blocks
 from softgrad.out import check_out, is_row_buffer, overlaps, refuse_out, write
 
 __all__ = ["AbstractMap"]
@@ -69,7 +70,7 @@ class AbstractMap(ABC):
         ``J.as_matrix()`` is [*batch, K, K] for any class axis. J may be made of y's own memory:
         what overwrites y spoils it.
         """
-        at = self._at(x, axis, where, impl)
+        at = self._at(x, axis, where, impl, "all")
         return at.value(), at.rows if at.layout.is_rows else at.jacobian
 
     def __call__(
@@ -80,7 +81,7 @@ class AbstractMap(ABC):
         if adapter is not None:
             refuse_out(out)
             return adapter.map_value(self, x, axis, where, impl)
-        at = self._at(x, axis, where, impl, out, of_value=True)
+        at = self._at(x, axis, where, impl, "value", out, of_value=True)
         return write(at.value(), out)
 
     def jvp(
@@ -95,7 +96,7 @@ class AbstractMap(ABC):
     ) -> Array:
         """Return J·x_dot, the rate of change of the output as `x` moves along `x_dot`."""
         x_dot = _like("x_dot", x_dot, x)
-        at = self._at(x, axis, where, impl, out, of_value=True, direction=x_dot)
+        at = self._at(x, axis, where, impl, "product", out, of_value=True, direction=x_dot)
         return at.jacobian.mv(x_dot, out=out)
 
     def vjp(
@@ -110,12 +111,12 @@ class AbstractMap(ABC):
     ) -> Array:
         """Return Jᵀ·y_bar, what backpropagation hands on for an incoming gradient `y_bar`."""
         y_bar = _like("y_bar", y_bar, x)
-        at = self._at(x, axis, where, impl, out, direction=y_bar)
+        at = self._at(x, axis, where, impl, "product", out, direction=y_bar)
         return at.jacobian.rmv(y_bar, out=out)
 
     def jacobian(self, x: Any, *, axis: int = -1, where: Any = None, impl: Impl = "auto") -> Array:
         """Return the dense Jacobian of every row: [*batch, K, K], entry (i, j) = ∂y_i/∂x_j."""
-        at = self._at(x, axis, where, impl)
+        at = self._at(x, axis, where, impl, "product")
         with quiet():
             return at.jacobian.as_matrix()
 
@@ -135,7 +136,7 @@ class AbstractMap(ABC):
         It is the product of `x_dot` with the Hessian of ⟨y_bar, y(x)⟩.
         """
         check_out(out, real_array("x", x))
-        at = self._at(x, axis, where, impl)
+        at = self._at(x, axis, where, impl, "product")
         x_dot = _shaped("x_dot", _like("x_dot", x_dot, x), at.jacobian.in_shape)
         y_bar = _shaped("y_bar", _like("y_bar", y_bar, x), at.jacobian.out_shape)
         with quiet():
@@ -156,7 +157,7 @@ class AbstractMap(ABC):
 
         It is bilinear and symmetric in the two directions, and shaped like y.
         """
-        at = self._at(x, axis, where, impl)
+        at = self._at(x, axis, where, impl, "product")
         x_dot, other = (
             _shaped(name, _like(name, v, x), at.jacobian.in_shape)
             for name, v in (("x_dot", x_dot), ("other", other))
@@ -177,6 +178,7 @@ class AbstractMap(ABC):
         axis: int,
         where: Any,
         impl: Impl,
+        wanted: Wanted,
         out: Any = None,
         of_value: bool = False,
         direction: Any = None,
@@ -184,15 +186,13 @@ class AbstractMap(ABC):
         """Check the arguments, lay the rows out, and linearise there.
 
         The result of one verb goes to `out`, which is shaped like the value, or else like `x`; with
-        a direction, both it and `x` are still to be read when the value is written, and the value
-        is not to be rounded.
+        a direction, both it and `x` are still to be read when the value is written.
         """
         x = real_array("x", x)
         if x.ndim == 0 and not self.takes_numbers:
             raise ValueError(mismatch("x", "an array with a class axis", "a single number"))
         layout = Layout.of(x, axis)
         mask = None if where is None else layout.to_rows(boolean_mask("where", where, x))
-        wanted: Wanted = "product" if direction is not None else "value" if of_value else "all"
         with quiet():
             chosen, room = choose(impl, x, self.no_kernel, self.no_gpu_kernel).impl, None
             rows = layout.to_rows(x, stored=chosen != "reference")
@@ -201,7 +201,7 @@ class AbstractMap(ABC):
                 read = () if direction is None else (x, direction)
                 room = None if overlaps(check_out(out, x), *read) else out
             how = How(chosen, room, wanted)
-            at = _Linearized(layout, *self.linearize_rows(rows, mask, how))
+            at = _Linearized(layout, *linearize_in_blocks(self.linearize_rows, rows, mask, how))
         check_out(out, x, at.jacobian.out_shape if of_value else None)
         return at
 

@@ -1,0 +1,67 @@
+"""Rows in blocks: what is done to many rows, done to some of them at a time.
+
+The bits of a row do not depend on the rows around it, so blocks change no result. But what a
+formula makes on the way stays in the cache, no memory but the result's grows with the rows, and
+Ctrl-C, for which NumPy's operations do not stop, is answered between two of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+import array_api_compat
+import numpy as np
+
+from softgrad.arrays import Array, cuts, namespace
+
+__all__ = ["RowBlocks"]
+
+ENTRIES = 2**17
+"""Entries of a block, if a row has no more. For fewer, calls cost as much as the arithmetic; many
+times as many do not stay in the cache."""
+
+FEW = 8 * ENTRIES
+"""Entries of rows that are not cut: blocks would gain little, and cost the weighing of losses."""
+
+
+@dataclass(frozen=True)
+class RowBlocks:
+    """How rows [..., K] are cut."""
+
+    batch: tuple[int, ...]
+    cuts: tuple[slice, ...]
+
+    @classmethod
+    def of(cls, x: Array) -> RowBlocks | None:
+        """Cut rows x [..., K]; None where they are few, or not NumPy's."""
+        *batch, classes = x.shape
+        if not isinstance(x, np.ndarray) or x.size <= FEW or prod(batch) == 1:
+            return None
+        return cls(tuple(batch), tuple(cuts(prod(batch), max(1, ENTRIES // classes))))
+
+    def flat(self, a: Array) -> Array:
+        """Make one axis of the batch axes: [..., *rest] to [N, *rest]."""
+        return namespace(a).reshape(a, (prod(self.batch), *a.shape[len(self.batch) :]))
+
+    def each(self, f: Callable[[slice], Array]) -> Array:
+        """Return the array [..., *rest] of which f returns some rows [R, *rest]."""
+        return self.joined(lambda rows: (f(rows),))[0]
+
+    def joined(self, f: Callable[[slice], tuple[Array, ...]]) -> tuple[Array, ...]:
+        """Do what `each` does for a function that returns several arrays."""
+        wholes: tuple[Array, ...] = ()
+        for rows in self.cuts:
+            parts = f(rows)
+            wholes = wholes or tuple(map(self._room, parts))
+            for whole, part in zip(wholes, parts, strict=True):
+                whole[rows] = part
+        return tuple(
+            namespace(whole).reshape(whole, (*self.batch, *whole.shape[1:])) for whole in wholes
+        )
+
+    def _room(self, part: Array) -> Array:
+        """Return memory for all rows, like a part that has some of them."""
+        shape, device = (prod(self.batch), *part.shape[1:]), array_api_compat.device(part)
+        return namespace(part).empty(shape, dtype=part.dtype, device=device)
