@@ -12,6 +12,7 @@ import pytest
 
 import softgrad as sg
 from asserts import assert_same_bits
+from softgrad.arrays import quiet
 from specs import Spec, each, probe, where_holds
 
 REAL = "real numbers (float16, bfloat16, float32, float64 or integers)"
@@ -316,3 +317,33 @@ def test_temperature_is_any_real_number(half: object) -> None:
     by_type, by_float = sg.Softmax(temperature=half), sg.Softmax(temperature=0.5)
     assert_same_bits(by_type(z), by_float(z))
     assert_same_bits(by_type.hvp(z, z[::-1], z**2), by_float.hvp(z, z[::-1], z**2))
+
+
+# --- memory ----------------------------------------------------------------------------------
+
+TOO_LARGE: dict[str, Callable[[Any], Any]] = {
+    "softmax": sg.softmax,
+    "its product": lambda x: sg.softmax.vjp(x, x),
+    "sigmoid": sg.sigmoid,
+    "sparsemax": sg.sparsemax,
+    "cross_entropy": lambda x: sg.cross_entropy.value_and_gradient(x, x),
+    "binary_cross_entropy": lambda x: sg.binary_cross_entropy(x, x),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_no_memory_is_a_memory_error_whoever_says_it(name: str, library: str) -> None:
+    x: Any = np.zeros((), np.float32)
+    if library == "torch":
+        x = pytest.importorskip("torch").zeros(()).expand(2**50, 1)
+    else:
+        x = np.broadcast_to(x, (2**50, 1))  # four bytes that look like 4 PiB
+    with pytest.raises(MemoryError):
+        TOO_LARGE[name](x)
+
+
+def test_another_error_of_a_library_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="a device that failed") as caught, quiet():
+        raise RuntimeError("a device that failed")
+    assert caught.value.__cause__ is None

@@ -174,6 +174,22 @@ def gauss_newton(case: str) -> list[Any]:
     return [bends[0] - z_bar.T @ W_dot, bends[1] - z_bar @ x_dot, bends[2]]
 
 
+@pytest.mark.parametrize("kind", ["labels", "soft"])
+def test_a_gradient_that_half_precision_cannot_hold_is_infinite(kind: str) -> None:
+    x, W = np.float16(probe((N, 3), seed=1)), np.float16(probe((K, 3), seed=2))
+    bias = np.zeros(K, dtype=np.float16)
+    head = LinearCrossEntropy(reduction="sum", temperature=1e-6)
+    wide = [np.float32(v) for v in (x, W, bias)]
+    t = TARGETS[kind]
+    expected = head.value_and_gradient(*wide[:2], t, wide[2])[1]
+    actual = head.value_and_gradient(x, W, t, bias)[1]  # without a warning
+    for a, e in zip(actual, expected, strict=True):
+        too_large = np.abs(e) > np.finfo(np.float16).max
+        assert too_large.any()
+        np.testing.assert_array_equal(a[too_large], np.sign(e[too_large]) * np.inf)
+        assert np.isfinite(a[~too_large]).all()
+
+
 @pytest.mark.parametrize("shape", [(3000, 150), (150, 3000)])
 def test_products_are_added_in_every_thread_where_they_belong(
     shape: tuple[int, int], rng: np.random.Generator

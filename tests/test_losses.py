@@ -242,13 +242,23 @@ def test_cross_entropy_of_some_classes_a_row(
     assert_cross_entropy_agrees(loss, logits(), TOP_K, **WEIGHTS[weights])
 
 
-@pytest.mark.parametrize("rest", ["ignore", "spread"])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_what_no_listed_class_has_is_spread_over_all(weights: str) -> None:
+    nothing = TopK(np.zeros((N, 0), dtype=np.int64), np.zeros((N, 0)))
+    loss = sg.CrossEntropy(rest="spread", validate=True)
+    assert_cross_entropy_agrees(loss, logits(), nothing, **WEIGHTS[weights])
+
+
+@pytest.mark.parametrize(("rest", "listed"), [("ignore", 2), ("spread", 2), ("spread", 0)])
 @pytest.mark.parametrize("library", ["torch", "jax"])
-def test_some_classes_a_row_are_dense_targets_in_every_library(rest: str, library: str) -> None:
+def test_some_classes_a_row_are_dense_targets_in_every_library(
+    rest: str, listed: int, library: str
+) -> None:
     xp = pytest.importorskip("torch" if library == "torch" else "jax.numpy")
     x, c = xp.asarray(np.float32(logits())), xp.asarray(np.float32(CLASS_WEIGHTS))
-    top_k = TopK(xp.asarray(TOP_K.ids), xp.asarray(np.float32(TOP_K.probabilities)))
-    dense = xp.asarray(np.float32(dense_targets(TOP_K, rest)))
+    some = TopK(*(part[:, :listed] for part in TOP_K))
+    top_k = TopK(xp.asarray(some.ids), xp.asarray(np.float32(some.probabilities)))
+    dense = xp.asarray(np.float32(dense_targets(some, rest)))
     loss = sg.CrossEntropy(rest=rest)
     sparse = loss.value_and_gradient(x, top_k, class_weights=c)
     given = loss.value_and_gradient(x, dense, class_weights=c)

@@ -181,6 +181,15 @@ def test_labels_of_every_integer_dtype(dtype: str, smoothing: float) -> None:
         )
 
 
+@pytest.mark.parametrize("shape", [(0, K), (0, K, 2)])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_probabilities_of_no_rows_have_a_gradient(shape: Any, reduction: str) -> None:
+    x, t = tensor(shape, 1), tensor(shape, 2).requires_grad_()
+    loss, expected = (f.cross_entropy(x, t, reduction=reduction) for f in (drop_ins, F))
+    np.testing.assert_array_equal(as_numpy(loss), as_numpy(expected))  # the mean is NaN
+    assert torch.autograd.grad(loss.sum(), t)[0].shape == shape
+
+
 def test_what_is_no_tensor_is_named() -> None:
     x, W, labels = tensor((N, D), 1), tensor((K, D), 2), LABELS.clamp(min=0)
     with pytest.raises(TypeError, match="`input` must be a tensor, got ndarray"):

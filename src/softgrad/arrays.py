@@ -300,11 +300,26 @@ def wider_dtype(x: Array) -> Any:
     return None if getattr(device, "type", "") == "mps" else namespace(x).float64
 
 
+_NO_MEMORY = "DefaultCPUAllocator"
+"""Who tells, in PyTorch, that the memory of the CPU does not suffice: by a RuntimeError."""
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence NumPy's warnings: infinities and NaN in a formula are decided, not accidents."""
+    """Silence NumPy's warnings: infinities and NaN in a formula are decided, not accidents.
+
+    Raises
+    ------
+    MemoryError
+        There is not enough, whichever library says so.
+    """
     with np.errstate(all="ignore"):
-        yield
+        try:
+            yield
+        except RuntimeError as error:
+            if _NO_MEMORY not in str(error):
+                raise
+            raise MemoryError(str(error)) from error
 
 
 @dataclass(frozen=True)

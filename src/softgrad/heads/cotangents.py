@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from softgrad.arithmetic import accurate_sum, two_sum
-from softgrad.arrays import Array, namespace, wider_dtype
+from softgrad.arrays import Array, namespace, quiet, wider_dtype
 from softgrad.heads.layer import Chunk, Gradients, LinearLayer
 from softgrad.heads.plan import Plan, cuts
 from softgrad.heads.skipping import Skipping
@@ -109,8 +109,9 @@ class Cotangents:
         layer, x = self.layer, self.x
         if x is not None:
             x = namespace(x).reshape(x, (*layer.batch, layer.x.shape[1]))
-        W = None if self.W is None else self.W.result()
-        return Gradients(x, W, None if self.bias is None else self.bias.total())
+        with quiet():  # what is too large for half precision becomes infinite
+            W = None if self.W is None else self.W.result()
+            return Gradients(x, W, None if self.bias is None else self.bias.total())
 
 
 class ColumnSums:

@@ -230,9 +230,9 @@ class SparseTargets(AbstractTargets):
     @property
     def _missing(self) -> Array:
         """What the listed probabilities leave of one; nothing where they are more."""  # [...]
-        xp = namespace(self.probabilities)
-        ones = xp.ones_like(self.probabilities[..., :1])
-        missing = accurate_sum(xp.concat([ones, -self.probabilities], axis=-1))
+        p, xp = self.probabilities, namespace(self.probabilities)
+        ones = xp.ones_like(xp.sum(p, axis=-1, keepdims=True))  # there may be no class listed
+        missing = accurate_sum(xp.concat([ones, -p], axis=-1))
         return xp.where(missing < 0, xp.zeros_like(missing), missing)
 
     @property

@@ -116,7 +116,7 @@ def _composed(
         is_ignored = target == loss.ignore_index
         counts = (~is_ignored).to(log_p.dtype)  # [...]
         t = F.one_hot(target.masked_fill(is_ignored, 0), classes) * counts[..., None]
-    c = torch.ones_like(log_p[0]) if weight is None else weight
+    c = log_p.new_ones(classes) if weight is None else weight
     masses = counts if loss.normalizer == "count" else (c * t).sum(-1)
     spread = loss.label_smoothing / classes * counts[..., None]
     t = (1 - loss.label_smoothing) * t + spread
