@@ -20,7 +20,7 @@ from softgrad.checker.diagnosis.jacobians import Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator
 from softgrad.checker.diagnosis.metered import Metered, Spent
 from softgrad.checker.diagnosis.multiples import multiple
-from softgrad.checker.diagnosis.twin import draw, one_output, plans
+from softgrad.checker.diagnosis.twin import draw, nearer, one_output, plans
 from softgrad.checker.diagnosis.twins import named
 from softgrad.checker.formats import is_floating
 from softgrad.checker.oracle import choose_oracle
@@ -33,6 +33,8 @@ PASSED_OVER: tuple[type[Exception], ...] = (Ended, Exception)
 """What may go wrong here without costing the verdict. The tests take out all but the first."""
 _TWINS = 2
 """The twins that are looked at before a mistake is left without a name."""
+_PARTS = (0.25, 0.0625)
+"""Of the way between two points, where the forward takes other steps at each."""
 _KEPT = 30
 """The calls of the forward that are kept for finding the place."""
 
@@ -150,7 +152,7 @@ def _by_jacobians(subject: Metered, locator: Locator, rng: np.random.Generator) 
             # Numbers written for one shape are wrong at another: such a twin shows what is not so.
             locator.right_elsewhere |= not wrong
             if wrong and set(wrong) <= set(known):
-                shown = named(spots, wrong, locator)
+                shown = named(_on_one_branch(spots), wrong, locator)
                 if not refuted(shown, locator):
                     found, tries = found or shown, tries + 1
                     if shown.code != "unnamed":
@@ -160,6 +162,16 @@ def _by_jacobians(subject: Metered, locator: Locator, rng: np.random.Generator) 
         except (Unusable, Ended):
             continue
     return found
+
+
+def _on_one_branch(spots: tuple[Spot, Spot]) -> tuple[Spot, Spot]:
+    """Bring the second point so near to the first that the forward takes the same steps."""
+    one, other = spots
+    for part in _PARTS:
+        if not one.takes_other_steps(other):
+            return one, other
+        other = Spot(nearer(spots[1].subject, one.subject, part), one.most)
+    return one, other
 
 
 def _wrong(spots: tuple[Spot, Spot], rng: np.random.Generator) -> list[int]:

@@ -17,7 +17,7 @@ from softgrad.checker.diagnosis.metered import Metered
 from softgrad.checker.subject import AnyArray, Subject, Vector
 from softgrad.checker.subjects.library import Lifted
 
-__all__ = ["AGAIN", "Plan", "draw", "one_output", "plans"]
+__all__ = ["AGAIN", "Plan", "draw", "nearer", "one_output", "plans"]
 
 LARGEST = 250
 """The most entries that a twin's inputs may have together."""
@@ -117,6 +117,16 @@ def draw(
     return replace(
         subject, forward=forward, reference=None, values=values, masks=masks, damage=set()
     )
+
+
+def nearer(twin: Metered, to: Metered, part: float) -> Metered:
+    """Return a twin with its numbers at a part of their way from another one's."""
+    pairs = enumerate(zip(twin.values, to.values, strict=True))
+    values = tuple(
+        other + part * (own - other) if place in twin.floating else own
+        for place, (own, other) in pairs
+    )
+    return replace(twin, values=values)
 
 
 def _size(subject: Subject, plan: Plan) -> int:

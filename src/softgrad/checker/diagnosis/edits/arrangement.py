@@ -114,7 +114,8 @@ def exchanged(graph: Graph) -> Iterator[Edit]:
     places = [
         place
         for place, step in enumerate(graph.steps)
-        if step.name == "_item" and graph.moving[place]
+        # Of single numbers, as of the turns of a loop, two are alike by luck.
+        if step.name == "_item" and graph.moving[place] and step.value.size > 1
     ]
     for one, other in combinations(places, 2):
         a, b = graph.steps[one], graph.steps[other]

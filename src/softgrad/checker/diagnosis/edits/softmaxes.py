@@ -25,7 +25,7 @@ from softgrad.checker.diagnosis.hypotheses.projection import (
 from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY, SCALE, SIGN, SPREAD, ZERO
 from softgrad.checker.diagnosis.hypotheses.stand_ins import DIAGONAL_ELSEWHERE, SLICE_FOR_S
 from softgrad.checker.diagnosis.hypotheses.variables import FORMULA_OF_INPUT
-from softgrad.checker.diagnosis.view import View, differ_along
+from softgrad.checker.diagnosis.view import Rows, View, differ_along
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
@@ -237,10 +237,36 @@ def _by_name(graph: Graph, after: int, before: int, hypothesis: Hypothesis) -> d
 
 def _found(graph: Graph) -> Iterator[tuple[int, int]]:
     """Yield the places of p, or log p, and of its logits, those before any shift."""
+    found = list(_seen(graph))
+    yield from found
+    yield from _of_one_class(graph, found)
+
+
+def _of_one_class(graph: Graph, found: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the turns of a loop whose softmax has one class, as of the first token of many."""
+    sites = {
+        (graph.steps[after].site, graph.steps[before].site, after - before)
+        for after, before in found
+    }
+    for after, step in enumerate(graph.steps):
+        if step.function is None or not graph.moving[after] or not _has_one_class(step.value):
+            continue
+        for own, of, apart in sites:
+            before = after - apart
+            if own == step.site and before >= 0 and graph.steps[before].site == of:
+                yield after, before
+
+
+def _has_one_class(y: Vector) -> bool:
+    """Whether an array may be the softmax, or the log_softmax, of one class on its last axis."""
+    return y.ndim > 0 and y.shape[-1] == 1 and bool((y == 1).all() or (y == 0).all())
+
+
+def _seen(graph: Graph) -> Iterator[tuple[int, int]]:
     for after, step in enumerate(graph.steps):
         y = step.value
         form = _form(y) if graph.moving[after] and step.function is not None else None
-        if form is None:
+        if form is None or _has_one_class(y):
             continue
         log, axis = form
         with np.errstate(all="ignore"):
@@ -277,6 +303,8 @@ def _is_shift(z: Vector, logs: Vector, axis: int) -> bool:
 
 def _form(y: Vector) -> tuple[bool, int] | None:
     """Return whether y is log_softmax, and its axis; None where it is neither."""
+    if _has_one_class(y):
+        return bool((y == 0).all()), y.ndim - 1
     for log in (False, True):
         p = np.exp(np.minimum(y, 1.0)) if log else y
         if y.size < 2 or p.min() < 0 or p.max() > 1 or not ((p > 0) & (p < 1)).any():
@@ -302,5 +330,8 @@ def _view(graph: Graph, after: int, before: int) -> View:
     names = (f"input {place}" for place in range(len(graph.given)))
     subject = _Subject((z, *graph.given), ("the array", *names))
     view = View(_Spot((z,), (y,), subject), 0, J, J, 1e-9 * rms(J))  # type: ignore[arg-type]
+    if _has_one_class(y):  # there is nothing in J to see it by
+        log, axis = _form(y) or (False, 0)
+        view.__dict__.update(rows=Rows(log, axis, np.ones_like(y)), _scales={log: 1.0})
     graph.kept[after, before] = view
     return view

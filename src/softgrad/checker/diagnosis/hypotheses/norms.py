@@ -204,6 +204,9 @@ def _terms(view: View) -> Iterator[Guess]:
         plain = norm.matrix(view, 0.0, 0.0, -1, one)
         mixed = norm.matrix(view, 0.0, 0.0, -1, norm.gain) + bare - plain
         yield Guess("gain outside", mixed, f"The gain is missing in the means ({norm.name}).")
+        text = "The gain multiplies what comes out of the rule, and must multiply what goes in"
+        formula = Formula(right.replace("dhat", "g").join(("gain * (", ")")), right)
+        yield Guess("gain after", norm.right(view).T, f"{text} ({norm.name}).", formula)
 
 
 def _axes(view: View) -> Iterator[Guess]:
