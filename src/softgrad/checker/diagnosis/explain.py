@@ -10,6 +10,7 @@ import numpy as np
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.facts import fact
 from softgrad.checker.diagnosis.here import (
+    WRONG_ONLY,
     only_here,
     placed,
     refuted,
@@ -80,7 +81,7 @@ def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Wh
             if len(wrong) > 1:
                 others = ", ".join(subject.floating_names[i] for i in wrong[1:])
                 where = replace(where, text=f"{where.text}; also {others}")
-        if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
+        if where is not None and (found.message.startswith(WRONG_ONLY) or not twin):
             found = placed(found, where, locator)
     except Spent:
         found = found or unnamed("The gradient is wrong.", "no call is left to look further")

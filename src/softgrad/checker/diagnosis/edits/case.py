@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.edits.picks import is_pick
 from softgrad.checker.diagnosis.edits.replays import Replay
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.jacobians import Matrix, Spot
@@ -146,6 +147,14 @@ class Case:
         live = (own > 1e-6 * own.max()) | wrong
         few = all(wrong[part].sum() < live[part].sum() for part in self.parts if wrong[part].any())
         return few and edit.place is not None and self.is_chosen(edit.place)
+
+    def is_picked(self, edit: Edit) -> bool:
+        """Whether a step picks some entries of an array that has other uses."""
+        place = edit.place
+        if place is None or not is_pick(self.graph, place):
+            return False
+        of = self.graph.steps[place].operands[0]
+        return sum(self.graph.before(edge) == of for edge in self.graph.locals) > 1
 
     def is_severed(self) -> bool:
         """Whether nothing at all comes back to one of several inputs."""

@@ -11,8 +11,10 @@ from softgrad.checker.diagnosis.edits.averages import other_axes
 from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.edits.case import Case
 from softgrad.checker.diagnosis.edits.choices import choices
-from softgrad.checker.diagnosis.edits.logsumexps import logsumexps
+from softgrad.checker.diagnosis.edits.logsumexps import logsumexps, missing
 from softgrad.checker.diagnosis.edits.nodes import factors_missing, factors_too_many
+from softgrad.checker.diagnosis.edits.parts import for_operands, passed_over
+from softgrad.checker.diagnosis.edits.picks import counted_once, next_to
 from softgrad.checker.diagnosis.edits.replays import replays
 from softgrad.checker.diagnosis.edits.single import (
     as_it_is,
@@ -42,7 +44,7 @@ _EXACT = 1e-7
 
 _CHOICES = ("where", "clip", "maximum", "minimum")
 _LIKELY = (
-    multiples, as_it_is, branches, choices, without_factor, turned, rearranged, unsummed,
+    multiples, as_it_is, branches, choices, without_factor, turned, rearranged, next_to, unsummed,
     one_slice, powers, squared,
 )  # fmt: skip
 """What may be wrong with a step, or with all turns of a loop."""
@@ -137,12 +139,17 @@ def _edits(case: Case) -> Iterator[Edit]:
         yield from _over(family, graph, chain(alone, loops))
     yield from one_use(graph, in_loops=False)
     yield from exchanged(graph)
+    yield from counted_once(graph)
     yield from reductions(graph)
     yield from other_axes(graph)
     yield from _together(graph, slopes(graph))
     yield from _together(graph, factors_missing(graph))
     yield from _together(graph, factors_too_many(graph))
     yield from tails(graph)
+    for family in (as_it_is, without_factor):
+        yield from for_operands(graph, _over(family, graph, chain(alone, loops)))
+    for source in (missing, passed_over, slopes):
+        yield from for_operands(graph, source(graph))
     for places in chain(alone, loops):
         likely = filter(case.may_be_of, replays(graph, places))
         yield from (replay.edit for replay in likely)
@@ -209,7 +216,7 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
         elif all(case.is_whole(edit) for case in cases):
             code = "sign" if abs(c + 2) < 1e-5 else "scale"
     if code == "chain-term" and edit.place is not None:
-        if all(case.is_selected(edit) for case in cases):
+        if all(case.is_selected(edit) or case.is_picked(edit) for case in cases):
             code = "subset"
         elif all(case.is_projection(edit) for case in cases):
             code = "projection-term"

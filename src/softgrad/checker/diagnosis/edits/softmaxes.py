@@ -10,8 +10,9 @@ import numpy as np
 
 from softgrad.checker.diagnosis.edits.base import Changes, Edit
 from softgrad.checker.diagnosis.edits.functions import Function, functions, softmax
+from softgrad.checker.diagnosis.edits.parts import in_uses
 from softgrad.checker.diagnosis.edits.replays import with_values
-from softgrad.checker.diagnosis.graph.graph import Change, Edge, Graph
+from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.diagnosis.hypotheses import TABLE, Guess, Hypothesis
 from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_ONLY
@@ -69,26 +70,9 @@ def softmaxes(graph: Graph) -> Iterator[Edit]:
         text = f"In the softmax {graph.steps[after].label}:"
         yield from _guessed(graph, after, before, _OF_SOFTMAX, text)
         yield from _decayed(graph, after, before)
-        yield from _in_one_use(graph, after, before)
+        yield from in_uses(graph, _guessed(graph, after, before, _OF_SOFTMAX, text), after)
         yield from _elsewhere(graph, after, before)
         yield from _other_values(graph, after, before)
-
-
-def _in_one_use(graph: Graph, after: int, before: int) -> Iterator[Edit]:
-    """The same mistakes, where one of several terms that a softmax is used in is derived alone."""
-    uses = [edge for edge in graph.locals if graph.before(edge) == after]
-    for use in uses if len(uses) > 1 else ():
-        said = f"In {graph.steps[use[0]].label}, of the softmax {graph.steps[after].label}:"
-        for edit in _guessed(graph, after, before, _OF_SOFTMAX, said):
-
-            def changes(graph: Graph, edit: Edit = edit, use: Edge = use) -> list[Change]:
-                return [
-                    Change(use[0], before, graph.locals[use] @ change.delta)
-                    for change in edit.changes(graph)
-                ]
-
-            code = "chain-term" if edit.code == "identity" else edit.code
-            yield Edit(code, edit.message, changes, place=use[0])
 
 
 def _decayed(graph: Graph, after: int, before: int) -> Iterator[Edit]:

@@ -226,10 +226,10 @@ class Graph:
         That is the term with an inner product, as of x/‖x‖ with respect to x in the norm alone.
         """
         shape, size = self.steps[before].value.shape, self.steps[before].value.size
-        necks = (n for n in sorted(self._after(place)) if self.steps[n].value.size < size)
+        necks = (n for n in sorted(self.after(place)) if self.steps[n].value.size < size)
         for neck in necks:
-            if self._after(place, without=neck).isdisjoint(self.outputs):
-                direct = self._after(before, without=neck)
+            if self.after(place, without=neck).isdisjoint(self.outputs):
+                direct = self.after(before, without=neck)
                 step = self.steps[neck]
                 # What is weighed by another array, as by a matrix, is no sum of the step alone,
                 # and an entry that is picked is none at all.
@@ -238,11 +238,11 @@ class Graph:
                 return any(
                     self.steps[after].value.shape == shape
                     and not direct.isdisjoint(self.steps[after].operands)
-                    for after in self._after(neck)
+                    for after in self.after(neck)
                 )
         return False
 
-    def _after(self, place: int, without: int | None = None) -> set[int]:
+    def after(self, place: int, without: int | None = None) -> set[int]:
         """Return a step and all that are made of it; `without` another."""
         found = {place} - {without}
         for after in range(place + 1, len(self.steps)):
