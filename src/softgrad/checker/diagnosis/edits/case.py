@@ -72,7 +72,7 @@ class Case:
         if len(changes) > 1 and not edit.multiple:
             seen = np.einsum("os,os->s", self.u, self.graph.shift(self.moves, changes))
         else:
-            seen = self._sketch(changes)
+            seen = self.sketch(changes)
         if not seen.any():
             return False
         c = self.factor(changes) if edit.multiple else 1.0
@@ -113,7 +113,7 @@ class Case:
 
     def factor(self, changes: Sequence[Change]) -> float:
         """Return the multiple of changes that comes nearest to the error."""
-        seen = self._sketch(changes)
+        seen = self.sketch(changes)
         return float(seen @ self.wanted / (seen @ seen)) if seen.any() else 0.0
 
     def left(self, edit: Edit, c: float) -> tuple[float, bool]:
@@ -198,7 +198,8 @@ class Case:
         users = [edge[0] for edge in self.graph.locals if self.graph.before(edge) == place]
         return bool(users) and all(self.is_chosen(user, names) for user in users)
 
-    def _sketch(self, changes: Sequence[Change]) -> Vector:
+    def sketch(self, changes: Sequence[Change]) -> Vector:
+        """Return three numbers of what changes add to the outputs, each change by itself."""
         total = np.zeros(_SKETCHES)
         for change in changes:
             effect, move = self.effects[change.after], self.moves[change.before]

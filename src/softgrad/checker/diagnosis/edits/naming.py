@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
-from softgrad.checker.diagnosis.edits.arrangement import exchanged, rearranged, turned
+from softgrad.checker.diagnosis.edits.arrangement import copied, exchanged, rearranged, turned
 from softgrad.checker.diagnosis.edits.averages import other_axes
 from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.edits.case import Case
-from softgrad.checker.diagnosis.edits.choices import choices
+from softgrad.checker.diagnosis.edits.choices import choices, other_masks
 from softgrad.checker.diagnosis.edits.logsumexps import logsumexps, missing
 from softgrad.checker.diagnosis.edits.nodes import factors_missing, factors_too_many
 from softgrad.checker.diagnosis.edits.parts import for_operands, passed_over
 from softgrad.checker.diagnosis.edits.picks import counted_once, next_to
 from softgrad.checker.diagnosis.edits.replays import replays
+from softgrad.checker.diagnosis.edits.sets import in_sets
 from softgrad.checker.diagnosis.edits.single import (
     as_it_is,
     branches,
@@ -44,8 +45,8 @@ _EXACT = 1e-7
 
 _CHOICES = ("where", "clip", "maximum", "minimum")
 _LIKELY = (
-    multiples, as_it_is, branches, choices, without_factor, turned, rearranged, next_to, unsummed,
-    one_slice, powers, squared,
+    multiples, as_it_is, branches, choices, without_factor, turned, rearranged, copied, next_to,
+    unsummed, one_slice, powers, squared,
 )  # fmt: skip
 """What may be wrong with a step, or with all turns of a loop."""
 
@@ -156,7 +157,9 @@ def _edits(case: Case) -> Iterator[Edit]:
     for edit in _over(multiples, graph, turns):
         yield replace(edit, code="subset")  # one turn of a loop
     yield from _over(other_constants, graph, chain(alone, loops))
+    yield from _over(other_masks, graph, chain(alone, loops))
     yield from _over(other_numbers, graph, chain(alone, loops, turns))
+    yield from in_sets(case)
 
 
 def _over(
