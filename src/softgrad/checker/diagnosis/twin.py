@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -68,10 +68,29 @@ def plans(subject: Subject) -> Iterator[Plan]:
             yield _by_size("the last axis as it is", kept)
     yield Plan("the shapes as they are", lambda shape: shape, {n: n for n in sizes})
     if sizes:
-        spare = (_by_size("sizes with the same divisors", _divisible(sizes, n)) for n in (3, 5, 2))
+        spare = [_by_size("sizes with the same divisors", _divisible(sizes, n)) for n in (3, 5, 2)]
+        if shared := _shared(shapes):
+            spare.insert(0, _by_size("the same share of an axis", _sharing(sizes, shared)))
         fitting = (plan for plan in spare if _size(subject, plan) <= _LARGEST_SPARE)
         yield from (replace(plan, spare=True) for plan in islice(fitting, 2))
     yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
+
+
+def _shared(shapes: list[Shape]) -> list[int]:
+    """Return the lengths of an axis that one input has in part of another's, as of heads."""
+    found = set()
+    for one, other in combinations(shapes, 2):
+        for n, m in zip(one, other, strict=False) if len(one) == len(other) else ():
+            if 1 < n != m > 1 and max(n, m) % min(n, m) == 0:
+                found |= {n, m}
+    return sorted(found)
+
+
+def _sharing(sizes: list[int], shared: list[int]) -> dict[int, int]:
+    """Return small sizes in which lengths that are shares of each other stay so."""
+    found = {n: 2 * (n // shared[0]) for n in shared}
+    rest = iter((2, 3, 5, 7, 11))
+    return found | {n: next(rest, 13) for n in sizes if n not in found}
 
 
 def _divisible(sizes: list[int], least: int) -> dict[int, int]:

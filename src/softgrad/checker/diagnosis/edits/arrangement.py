@@ -109,7 +109,7 @@ def copied(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     def rows(graph: Graph, place: int) -> Matrix:
         shape = graph.steps[place].value.shape
         moved = np.arange(int(np.prod(shape))).reshape(shape).take(order, axis)
-        return graph.locals[place, k][moved.ravel()]
+        return np.asarray(graph.locals[place, k][moved.ravel()])
 
     def values(graph: Graph) -> list[Change]:
         return with_values(graph, {n: graph.steps[n].value.take(order, axis) for n in places})

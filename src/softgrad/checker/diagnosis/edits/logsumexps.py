@@ -77,11 +77,12 @@ def _of_own(graph: Graph, after: int, before: int, axis: int) -> Iterator[Edit]:
             return weights(rows)
 
         yield Edit(code, f"{said} {text}.", _changes(after, before, axis, alike), place=after)
-    for pick, _ in picked_of(graph, before):
+    for pick in picked_of(graph, before):
         for text, part in _at_picks(graph.steps[pick].label):
 
             def within(graph: Graph, rows: _Rows, pick: int = pick, part: _Part = part) -> Vector:
-                return part(rows, graph.locals[pick, 0].any(axis=0).reshape(rows.z.shape))
+                picked = np.asarray(graph.locals[pick, 0].any(axis=0))
+                return part(rows, picked.reshape(rows.z.shape))
 
             taken = _changes(after, before, axis, within)
             yield Edit("subset", f"{said} {text}.", taken, place=after)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from softgrad.checker.diagnosis.edits.base import Edit, Places, becomes, derivative
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
@@ -28,8 +27,8 @@ def is_pick(graph: Graph, place: int) -> bool:
     return bool(box > taken[0].size) or graph.steps[place].value.size == 1
 
 
-def picked_of(graph: Graph, place: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield the picks of an array, or of one that is made of it, and the entries that they take.
+def picked_of(graph: Graph, place: int) -> Iterator[int]:
+    """Yield the picks of an array, or of one that is made of it.
 
     Both have one shape: as logits and their log_softmax.
     """
@@ -41,7 +40,7 @@ def picked_of(graph: Graph, place: int) -> Iterator[tuple[int, NDArray[np.bool_]
         if graph.steps[of].value.shape == shape and (
             of in graph.after(place) or place in graph.after(of)
         ):
-            yield pick, graph.locals[pick, 0].any(axis=0).reshape(shape)
+            yield pick
 
 
 def next_to(graph: Graph, places: Places, k: int) -> Iterator[Edit]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from softgrad.checker.diagnosis.edits.base import Changes, Edit
 from softgrad.checker.diagnosis.edits.functions import Function, functions, softmax
@@ -94,24 +95,49 @@ def tails(graph: Graph) -> Iterator[Edit]:
     is a norm by itself.
     """
     norms = _norms(graph)
-    pairs = norms + [
-        (before, place) for _, before in _found(graph) for place in _loss_of(graph, before)
-    ]
+    axes = {
+        before: (_form(graph.steps[after].value) or (False, -1))[1]
+        for after, before in _found(graph)
+    }
+    pairs = norms + [(logits, place) for logits in axes for place in _loss_of(graph, logits)]
     if len(graph.outputs) == 1:
         pairs += [(before, graph.outputs[0]) for before in graph.gates]
     for before, after in dict.fromkeys(pairs):
-        step = graph.steps[before]
+        step, axis = graph.steps[before], axes.get(before, -1)
         whole = before in graph.inputs and after in graph.outputs
         if before != after and step.value.ndim and not whole:
             within = (before, after) in norms
             what = graph.steps[after].label if within else f"what comes after {step.label}"
             yield from _guessed(graph, after, before, _OF_TAILS, f"In {what}:")
+            if axis not in (-1, step.value.ndim - 1):
+                yield from _guessed(graph, after, before, _OF_TAILS, f"In {what}:", axis)
 
 
 def _norms(graph: Graph) -> list[tuple[int, int]]:
-    """Return what goes into the steps that are norms, and the steps."""
+    """Return what goes into the steps that are norms, and the steps: by name, or by numbers."""
     found = [place for place, step in enumerate(graph.steps) if step.name in _NORMS]
-    return [(graph.steps[place].operands[0], place) for place in found if graph.edges[place]]
+    pairs = [(graph.steps[place].operands[0], place) for place in found if graph.edges[place]]
+    for after, step in enumerate(graph.steps):
+        y = step.value
+        if step.elementwise and graph.moving[after] and y.ndim and graph.edges[after]:
+            pairs += [(before, after) for before in range(after) if _is_norm(graph, before, after)]
+    return pairs
+
+
+def _is_norm(graph: Graph, before: int, after: int) -> bool:
+    """Whether an array is another one, centred along an axis or not, over its deviation there."""
+    x, y = graph.steps[before].value, graph.steps[after].value
+    if x.shape != y.shape or not graph.moving[before]:
+        return False
+    for axis, length in enumerate(y.shape):
+        if length < 3:  # of two, centred, everything is a multiple
+            continue
+        for base in (x - x.mean(axis=axis, keepdims=True), x):
+            along = (base * y).sum(axis=axis, keepdims=True) / (y * y).sum(axis=axis, keepdims=True)
+            if np.abs(base - along * y).max() <= 1e-9 * np.abs(base).max():
+                J = graph.stretch(before, after)
+                return bool((J - np.diag(np.diag(J))).any())
+    return False
 
 
 def _loss_of(graph: Graph, logits: int) -> list[int]:
@@ -128,19 +154,23 @@ def _loss_of(graph: Graph, logits: int) -> list[int]:
 
 
 def _guessed(
-    graph: Graph, after: int, before: int, table: Sequence[Hypothesis], said: str
+    graph: Graph, after: int, before: int, table: Sequence[Hypothesis], said: str, axis: int = -1
 ) -> Iterator[Edit]:
+    """Yield what hypotheses say of a stretch; they are shown its array with an axis as the last."""
     for hypothesis in table:
-        for guess in _by_name(graph, after, before, hypothesis).values():
+        for guess in _by_name(graph, after, before, hypothesis, axis).values():
             if "{}" in guess.message:
                 continue
 
             def changes(
                 graph: Graph, hypothesis: Hypothesis = hypothesis, name: str = guess.name
             ) -> list[Change]:
-                guess = _by_name(graph, after, before, hypothesis).get(name)
-                delta = None if guess is None else guess.matrix - graph.stretch(before, after)
-                return [] if delta is None else [Change(after, before, delta)]
+                guess = _by_name(graph, after, before, hypothesis, axis).get(name)
+                if guess is None:
+                    return []
+                own = np.argsort(_order(graph.steps[before].value.shape, axis))
+                J = graph.stretch(before, after)
+                return [Change(after, before, guess.matrix[:, own] - J)]
 
             code = hypothesis.code
             if hypothesis is IDENTITY and after not in graph.outputs:
@@ -208,11 +238,13 @@ def _with_values(after: int, before: int, value: Callable[[Graph], Vector]) -> C
     return changes
 
 
-def _by_name(graph: Graph, after: int, before: int, hypothesis: Hypothesis) -> dict[str, Guess]:
-    key = after, before, hypothesis
+def _by_name(
+    graph: Graph, after: int, before: int, hypothesis: Hypothesis, axis: int
+) -> dict[str, Guess]:
+    key = after, before, hypothesis, axis
     if key not in graph.kept:
         with np.errstate(all="ignore"):
-            guesses = list(hypothesis.guesses(_view(graph, after, before)))
+            guesses = list(hypothesis.guesses(_view(graph, after, before, axis)))
         sound = [guess for guess in guesses if np.isfinite(guess.matrix).all()]
         graph.kept[key] = {guess.name: guess for guess in sound}
     found: dict[str, Guess] = graph.kept[key]
@@ -305,17 +337,28 @@ def _jacobian(log: bool, axis: int, y: Vector) -> Matrix:
     return np.asarray(np.diag(own.ravel()) - np.outer(own, p) * differ_along(y.shape, (axis,)))
 
 
-def _view(graph: Graph, after: int, before: int) -> View:
-    if (after, before) in graph.kept:
-        known: View = graph.kept[after, before]
+def _order(shape: tuple[int, ...], axis: int) -> NDArray[np.intp]:
+    """Return the entries of an array in the order that they have with an axis as the last."""
+    return np.moveaxis(np.arange(int(np.prod(shape))).reshape(shape), axis, -1).ravel()
+
+
+def _view(graph: Graph, after: int, before: int, axis: int) -> View:
+    key = after, before, axis
+    if key in graph.kept:
+        known: View = graph.kept[key]
         return known
-    J = graph.stretch(before, after)
-    z, y = graph.steps[before].value, graph.steps[after].value
+    own, y = graph.steps[before].value, graph.steps[after].value
+    J = graph.stretch(before, after)[:, _order(own.shape, axis)]
+    z = np.moveaxis(own, axis, -1)
+    given = (
+        np.moveaxis(value, axis, -1) if np.shape(value) == own.shape else value
+        for value in graph.given
+    )
     names = (f"input {place}" for place in range(len(graph.given)))
-    subject = _Subject((z, *graph.given), ("the array", *names))
+    subject = _Subject((z, *given), ("the array", *names))
     view = View(_Spot((z,), (y,), subject), 0, J, J, 1e-9 * rms(J))  # type: ignore[arg-type]
     if _has_one_class(y):  # there is nothing in J to see it by
-        log, axis = _form(y) or (False, 0)
-        view.__dict__.update(rows=Rows(log, axis, np.ones_like(y)), _scales={log: 1.0})
-    graph.kept[after, before] = view
+        log, last = _form(y) or (False, 0)
+        view.__dict__.update(rows=Rows(log, last, np.ones_like(y)), _scales={log: 1.0})
+    graph.kept[key] = view
     return view

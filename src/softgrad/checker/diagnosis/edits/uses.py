@@ -88,7 +88,7 @@ def unsummed(graph: Graph, places: Sequence[int], k: int) -> Iterator[Edit]:
             L, shape = graph.locals[place, k], graph.steps[place].value.shape
             slices = np.indices(shape)[axis].ravel()
             parts = (np.where((slices == i)[:, None], L, 0.0) for i in range(shape[axis]))
-            return np.sum([_last(part) for part in parts], axis=0)
+            return np.asarray(sum(map(_last, parts)))
 
         text = f"In {derivative(graph, places[0], k)} an entry that is used more than once at one"
         text += f" index of axis {axis} counts once there, as with index assignment."
@@ -99,7 +99,7 @@ def _last(L: Matrix) -> Matrix:
     """Return the last of the entries of every column that are not zero."""
     keep = np.zeros(L.shape, dtype=bool)
     keep[len(L) - 1 - (L != 0)[::-1].argmax(axis=0), np.arange(L.shape[1])] = True
-    return np.where(keep, L, 0.0)
+    return np.asarray(np.where(keep, L, 0.0))
 
 
 def one_slice(graph: Graph, places: Sequence[int], k: int) -> Iterator[Edit]:
