@@ -34,7 +34,7 @@ PASSED_OVER: tuple[type[Exception], ...] = (Ended, Exception)
 """What may go wrong here without costing the verdict. The tests take out all but the first."""
 _TWINS = 2
 """The twins that are looked at before a mistake is left without a name."""
-_PARTS = (0.25, 0.0625)
+_PARTS = (0.25, 0.0625, 0.015625)
 """Of the way between two points, where the forward takes other steps at each."""
 _KEPT = 30
 """The calls of the forward that are kept for finding the place."""

@@ -211,6 +211,8 @@ def _others(value: Any, plan: Plan, rng: np.random.Generator) -> Any:
             fresh = rng.integers(0, plan.sizes[into], drawn.shape).astype(array.dtype)
             if fresh.size > 2 and len(np.unique(array)) < array.size:
                 fresh.flat[-1] = fresh.flat[0]  # what occurs twice there occurs twice here
+            if np.ptp(array) and fresh.size > 1 and not np.ptp(fresh):
+                fresh.flat[fresh.size // 2] = (fresh.flat[0] + 1) % plan.sizes[into]
             drawn = np.where(drawn < 0, drawn, fresh)
     return drawn if isinstance(value, np.ndarray) else drawn.tolist()
 

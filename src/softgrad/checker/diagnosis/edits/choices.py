@@ -49,7 +49,9 @@ def other_masks(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     length = step.value.shape[-1] if step.value.ndim else 0
     for by in chain(range(1, min(length, _SHIFTS + 1)), range(-1, -min(length, _SHIFTS + 1), -1)):
         text = f"{said} stands one that is moved by {by} along the last axis."
-        yield Edit("subset", text, _masked(places, partial(_shifted, by=by), None, True))
+        for again in (True, False):
+            moved = partial(_shifted, by=by)
+            yield Edit("subset", text, _masked(places, moved, None, again))
 
 
 def _shifted(mask: Vector, by: int) -> Vector:
@@ -61,7 +63,10 @@ def _shifted(mask: Vector, by: int) -> Vector:
 def _masked(
     places: Places, of: _Chosen, fill: float | None, again: bool
 ) -> Callable[[Graph], list[Change]]:
-    """Return what changes from a mask on where it is another one, or fills with other numbers."""
+    """Return what changes from a mask on where it is another one, or fills with other numbers.
+
+    `again`: the answer is masked once more, as it must be; else as the numbers were.
+    """
 
     def changes(graph: Graph) -> list[Change]:
         values, known = {}, {}
@@ -73,7 +78,8 @@ def _masked(
             mask, own = of(chosen[1]), graph.values(place)[edge[1]]
             filled = step.value[chosen[1] == 0].min() if fill is None else fill
             values[place] = np.where(mask > 0, own, filled)
-            known[edge] = np.diag(mask.ravel()) if again else np.eye(mask.size)
+            if not again:
+                known[edge] = np.diag(mask.ravel()) if fill is None else np.eye(mask.size)
         rest = with_values(graph, values, known)
         return rest if any(change.delta.any() for change in rest) else []
 

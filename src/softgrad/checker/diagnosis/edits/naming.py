@@ -147,10 +147,6 @@ def _edits(case: Case) -> Iterator[Edit]:
     yield from _together(graph, factors_missing(graph))
     yield from _together(graph, factors_too_many(graph))
     yield from tails(graph)
-    for family in (as_it_is, without_factor):
-        yield from for_operands(graph, _over(family, graph, chain(alone, loops)))
-    for source in (missing, passed_over, slopes):
-        yield from for_operands(graph, source(graph))
     for places in chain(alone, loops):
         likely = filter(case.may_be_of, replays(graph, places))
         yield from (replay.edit for replay in likely)
@@ -160,6 +156,10 @@ def _edits(case: Case) -> Iterator[Edit]:
     yield from _over(other_masks, graph, chain(alone, loops))
     yield from _over(other_numbers, graph, chain(alone, loops, turns))
     yield from in_sets(case)
+    for source in (missing, passed_over):
+        yield from for_operands(graph, source(graph))
+    for family in (as_it_is, without_factor):
+        yield from for_operands(graph, _over(family, graph, chain(alone, loops)))
 
 
 def _over(

@@ -48,16 +48,17 @@ def in_uses(graph: Graph, edits: Iterable[Edit], after: int) -> Iterator[Edit]:
 def for_operands(graph: Graph, edits: Iterable[Edit]) -> Iterator[Edit]:
     """Yield edits as they are where one array alone, of those a step is made of, meets them."""
     for edit in edits:
-        of = edit.changes(graph)
-        for path in _paths(graph, of[0].before) if of and not edit.multiple else ():
+        of = [change.before for change in edit.changes(graph)]
+        for path, place in _paths_of(graph, of).items() if not edit.multiple else ():
 
             def changes(graph: Graph, edit: Edit = edit, path: Path = path) -> list[Change]:
                 found = [_followed(graph, change, path) for change in edit.changes(graph)]
                 return [change for change in found if change is not None]
 
-            *_, (place, k) = _edges(graph, of[0].before, path)
-            name = operand(graph, place, k) or graph.steps[graph.before((place, k))].label
-            yield replace(edit, message=f"For {name} alone: {edit.message}", changes=changes)
+            yield replace(
+                edit, message=f"For {_end(graph, place, path)} alone: {edit.message}",
+                changes=changes,
+            )  # fmt: skip
 
 
 def passed_over(graph: Graph) -> Iterator[Edit]:
@@ -71,10 +72,16 @@ def passed_over(graph: Graph) -> Iterator[Edit]:
 
                 def changes(graph: Graph, after: int = after, before: int = before) -> list[Change]:
                     J = graph.stretch(before, after)
-                    return [Change(after, before, np.eye(len(J)) - J)]
+                    # What comes through nowhere is nothing that could be passed over.
+                    return [Change(after, before, np.eye(len(J)) - J)] if np.diag(J).all() else []
 
                 text = f"What comes back to {graph.steps[after].label} is passed on to {step.label}"
                 yield Edit("chain-term", f"{text} as it is.", changes, place=after)
+
+
+def _paths_of(graph: Graph, places: Iterable[int]) -> dict[Path, int]:
+    """Return the ways back from steps, as of all turns of a loop, and a step that has each."""
+    return {path: place for place in places for path in _paths(graph, place)}
 
 
 def _paths(graph: Graph, place: int, path: Path = ()) -> Iterator[Path]:
@@ -87,10 +94,12 @@ def _paths(graph: Graph, place: int, path: Path = ()) -> Iterator[Path]:
         yield from _paths(graph, graph.before(edge), longer)
 
 
-def _edges(graph: Graph, place: int, path: Path) -> Iterator[Edge]:
-    for k in path:
-        yield place, k
+def _end(graph: Graph, place: int, path: Path) -> str:
+    """Return what to call the array at the end of a path."""
+    *way, last = path
+    for k in way:
         place = graph.steps[place].operands[k]
+    return operand(graph, place, last) or graph.steps[graph.before((place, last))].label
 
 
 def _followed(graph: Graph, change: Change, path: Path) -> Change | None:
