@@ -28,7 +28,8 @@ from softgrad.checker.diagnosis.edits.single import (
     without_factor,
 )
 from softgrad.checker.diagnosis.edits.slopes import slopes
-from softgrad.checker.diagnosis.edits.softmaxes import softmaxes, tails
+from softgrad.checker.diagnosis.edits.softmaxes import softmaxes
+from softgrad.checker.diagnosis.edits.tails import tails
 from softgrad.checker.diagnosis.edits.uses import detached, one_slice, one_use, reductions, unsummed
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.jacobians import Spot
