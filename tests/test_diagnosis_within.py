@@ -272,6 +272,14 @@ def placed_backward(tokens, places, g, summed=lambda g: g.sum(axis=0)):
     return g * np.cos(tokens), summed(g)
 
 
+def of_outputs(p, truth):
+    return -(truth * np.log(p + 1e-3)).sum() / len(p)
+
+
+def of_outputs_backward(p, truth, g, others=lambda p: 0):
+    return g * (others(p) * (1 - truth) - truth / (p + 1e-3)) / len(p)
+
+
 RIGHT = {
     "margins": (margins, margins_backward, (X, W, LABELS)),
     "by rows": (by_rows, by_rows_backward, (X, W, LABELS)),
@@ -288,6 +296,7 @@ RIGHT = {
     "normed": (normed, normed_backward, (X, W, RNG.uniform(0.5, 2, 5))),
     "columns": (columns, columns_backward, (W.T, X.T, LABELS)),
     "gained": (gained, gained_backward, (X, RNG.uniform(0.5, 2, 6))),
+    "of outputs": (of_outputs, of_outputs_backward, (softmax(X @ W), np.eye(5, dtype=int)[LABELS])),
     "placed": (placed, placed_backward, (RNG.normal(size=(3, 4, 5)), RNG.normal(size=(4, 5)))),
 }
 
@@ -362,6 +371,9 @@ MISTAKES = {
     "norm over features, behind a layer": wrong("normed", "axis", "along axis 1", axis=1),
     "logits for softmax, classes in rows": wrong(
         "columns", "wrong-variable", "The logits stand", at=lambda z: z
+    ),
+    "binary formula for several classes": wrong(
+        "of outputs", "wrong-variable", "binary", others=lambda p: 1 / (1 - p + 1e-3)
     ),
     "gain after the projection": wrong(
         "gained", "chain-term", "must multiply what goes in",
