@@ -122,5 +122,5 @@ def _is_a_set(where: Where, locator: Locator) -> bool:
 
 def stands_out(start: int, stop: int, length: int) -> bool:
     """Whether slices are few, or a tail behind whole blocks; half of an axis may be a gate."""
-    few = (stop - start == 1 and length > 2) or 8 * (stop - start) <= length
+    few = stop - start == 1 or 8 * (stop - start) <= length
     return few or (stop == length and start > 0 and start % 8 == 0)

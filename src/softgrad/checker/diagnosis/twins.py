@@ -245,8 +245,7 @@ def _slice(shown: list[Matrix], shape: tuple[int, ...]) -> str | None:
     for axis, length in enumerate(shape):
         for name, at in (("first", 0), ("last", length - 1)):
             inside = np.indices(shape)[axis].ravel() == at
-            # One of two is half, and half of an axis may be what one term reaches.
-            if length > 2 and not any((columns & ~inside).any() for columns in shown):
+            if length > 1 and not any((columns & ~inside).any() for columns in shown):
                 return f"the {name} slice along axis {axis}"
     if not all(columns.any() for columns in shown):
         return None
