@@ -325,7 +325,7 @@ MISTAKES = {
         "margins", "subset", "counted as one", at_label=lambda over: -1
     ),
     "label's column added": wrong(
-        "margins", "subset", "wrong sign", at_label=lambda over: over.sum(axis=1)
+        "margins", "sign", "wrong sign", at_label=lambda over: over.sum(axis=1)
     ),
     "labels from one": wrong("by rows", "subset", "entry before", picked=lambda y: y - 1),
     "label's entry alone": wrong(

@@ -220,8 +220,10 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
         elif all(case.is_whole(edit) for case in cases):
             code = "sign" if abs(c + 2) < 1e-5 else "scale"
     if code == "chain-term" and edit.place is not None:
-        if all(case.is_selected(edit) or case.is_picked(edit) for case in cases):
+        if all(case.is_selected(edit) for case in cases):
             code = "subset"
+        elif all(case.is_picked(edit) for case in cases):
+            code = "sign" if edit.multiple and abs(c + 2) < 1e-5 else "subset"
         elif all(case.is_projection(edit) for case in cases):
             code = "projection-term"
     evidence = f"explains all but {fit.left:.0e} of the error on a twin, at two points"

@@ -55,10 +55,11 @@ def for_operands(graph: Graph, edits: Iterable[Edit]) -> Iterator[Edit]:
                 found = [_followed(graph, change, path) for change in edit.changes(graph)]
                 return [change for change in found if change is not None]
 
-            yield replace(
-                edit, message=f"For {_end(graph, place, path)} alone: {edit.message}",
-                changes=changes,
-            )  # fmt: skip
+            end = _end(graph, place, path)
+            name = operand(graph, *end) or graph.steps[graph.before(end)].label
+            code = "projection-term" if _comes_back(graph, end) else edit.code
+            said = f"For {name} alone: {edit.message}"
+            yield replace(edit, code=code, message=said, changes=changes)
 
 
 def passed_over(graph: Graph) -> Iterator[Edit]:
@@ -94,12 +95,27 @@ def _paths(graph: Graph, place: int, path: Path = ()) -> Iterator[Path]:
         yield from _paths(graph, graph.before(edge), longer)
 
 
-def _end(graph: Graph, place: int, path: Path) -> str:
-    """Return what to call the array at the end of a path."""
+def _end(graph: Graph, place: int, path: Path) -> Edge:
+    """Return the step that takes the array at the end of a path, and as which operand."""
     *way, last = path
     for k in way:
         place = graph.steps[place].operands[k]
-    return operand(graph, place, last) or graph.steps[graph.before((place, last))].label
+    return place, last
+
+
+def _comes_back(graph: Graph, end: Edge) -> bool:
+    """Whether an operand is made of sums of another one, which it meets, as in log_softmax."""
+    place, k = end
+    sums, shape = graph.steps[place].operands[k], graph.steps[place].value.shape
+    others = [graph.before(edge) for edge in graph.edges[place] if edge[1] != k]
+    same = [other for other in others if graph.steps[other].value.shape == shape]
+    fewer = graph.steps[sums].value.size < graph.steps[place].value.size
+    return fewer and any(_share(graph, one, sums) for one in same)
+
+
+def _share(graph: Graph, one: int, other: int) -> bool:
+    """Whether two steps are made of one."""
+    return any({one, other} <= graph.after(n) for n in range(min(one, other) + 1))
 
 
 def _followed(graph: Graph, change: Change, path: Path) -> Change | None:
