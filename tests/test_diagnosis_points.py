@@ -73,7 +73,7 @@ CASES = {
         softmax,
         lambda z, g: right(z, g)[:1] + 0 * z,
         "subset",
-        "indices 1 to 3 along axis 0",
+        "its first slice along axis 0 is returned for all",
     ),
     "a mean for all": (
         softmax,
@@ -119,7 +119,7 @@ CASES = {
         lambda x: np.repeat(np.sin(x), 2, axis=1),
         lambda x, g: np.cos(x) * (g[:, : x.shape[1]] + g[:, x.shape[1] :]),
         "axis",
-        "in another order",
+        "taken to be a period apart, and are neighbours",
     ),
     "one output of two": (
         both,

@@ -10,6 +10,7 @@ import numpy as np
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.facts import fact
 from softgrad.checker.diagnosis.here import (
+    WRONG_ONLY,
     only_here,
     placed,
     refuted,
@@ -20,7 +21,7 @@ from softgrad.checker.diagnosis.jacobians import Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator
 from softgrad.checker.diagnosis.metered import Metered, Spent
 from softgrad.checker.diagnosis.multiples import multiple
-from softgrad.checker.diagnosis.twin import draw, one_output, plans
+from softgrad.checker.diagnosis.twin import draw, nearer, one_output, plans
 from softgrad.checker.diagnosis.twins import named
 from softgrad.checker.formats import is_floating
 from softgrad.checker.oracle import choose_oracle
@@ -33,6 +34,8 @@ PASSED_OVER: tuple[type[Exception], ...] = (Ended, Exception)
 """What may go wrong here without costing the verdict. The tests take out all but the first."""
 _TWINS = 2
 """The twins that are looked at before a mistake is left without a name."""
+_PARTS = (0.25, 0.0625, 0.015625)
+"""Of the way between two points, where the forward takes other steps at each."""
 _KEPT = 30
 """The calls of the forward that are kept for finding the place."""
 
@@ -78,7 +81,7 @@ def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Wh
             if len(wrong) > 1:
                 others = ", ".join(subject.floating_names[i] for i in wrong[1:])
                 where = replace(where, text=f"{where.text}; also {others}")
-        if where is not None and ((found.code == "subset" and found.formula is None) or not twin):
+        if where is not None and (found.message.startswith(WRONG_ONLY) or not twin):
             found = placed(found, where, locator)
     except Spent:
         found = found or unnamed("The gradient is wrong.", "no call is left to look further")
@@ -150,7 +153,7 @@ def _by_jacobians(subject: Metered, locator: Locator, rng: np.random.Generator) 
             # Numbers written for one shape are wrong at another: such a twin shows what is not so.
             locator.right_elsewhere |= not wrong
             if wrong and set(wrong) <= set(known):
-                shown = named(spots, wrong, locator)
+                shown = named(_on_one_branch(spots), wrong, locator)
                 if not refuted(shown, locator):
                     found, tries = found or shown, tries + 1
                     if shown.code != "unnamed":
@@ -160,6 +163,16 @@ def _by_jacobians(subject: Metered, locator: Locator, rng: np.random.Generator) 
         except (Unusable, Ended):
             continue
     return found
+
+
+def _on_one_branch(spots: tuple[Spot, Spot]) -> tuple[Spot, Spot]:
+    """Bring the second point so near to the first that the forward takes the same steps."""
+    one, other = spots
+    for part in _PARTS:
+        if not one.takes_other_steps(other):
+            return one, other
+        other = Spot(nearer(spots[1].subject, one.subject, part), one.most)
+    return one, other
 
 
 def _wrong(spots: tuple[Spot, Spot], rng: np.random.Generator) -> list[int]:

@@ -171,6 +171,19 @@ def _sums(array: AnyArray, shape: tuple[int, ...]) -> Iterator[Vector]:
                 summed = summed.sum(axis=axis, keepdims=True)
         if summed.shape == shape:
             yield np.asarray(summed)
+    yield from _group_sums(array, shape)
+
+
+def _group_sums(array: AnyArray, shape: tuple[int, ...]) -> Iterator[Vector]:
+    """Yield the sums over entries that share one along an axis: neighbours, or a period apart."""
+    for axis, length in enumerate(shape if array.ndim == len(shape) else ()):
+        times, rest = divmod(array.shape[axis], length or 1)
+        others = array.shape[:axis] + array.shape[axis + 1 :]
+        if times < 2 or rest or others != shape[:axis] + shape[axis + 1 :]:
+            continue
+        for split, over in (((length, times), axis + 1), ((times, length), axis)):
+            parts = _wide(array).reshape(*shape[:axis], *split, *shape[axis + 1 :])
+            yield np.asarray(parts.sum(axis=over))
 
 
 def _products(array: AnyArray, shape: tuple[int, ...], locator: Locator) -> Iterator[Vector]:

@@ -124,7 +124,7 @@ class Spot:
     @cached_property
     def graph(self) -> Graph | None:
         """The steps of the forward; None where they cannot be followed, or are not all of it."""
-        graph, own = self._traced(self.points), flat(self.outputs)
+        graph, own = self._followed, flat(self.outputs)
         if graph is None:
             return None
         again = flat([graph.steps[place].value for place in graph.outputs])
@@ -138,6 +138,15 @@ class Spot:
             if gap > min(1e3 * bar, 1e-3 * rms(slope)) + 1e-6 * rms(slope):
                 return None
         return graph
+
+    def takes_other_steps(self, other: Spot) -> bool:
+        """Whether the forward can be followed at both spots, and takes other steps at each."""
+        one, two = self._followed, other._followed
+        return one is not None and two is not None and one.form != two.form
+
+    @cached_property
+    def _followed(self) -> Graph | None:
+        return self._traced(self.points)
 
     def _by_steps(self, where: int, points: Arrays | None) -> tuple[Matrix, float] | None:
         graph = self.graph if points is None or self.graph is None else self._traced(points)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from softgrad.checker.diagnosis.metered import Metered
 from softgrad.checker.subject import AnyArray, Subject, Vector
 from softgrad.checker.subjects.library import Lifted
 
-__all__ = ["AGAIN", "Plan", "draw", "one_output", "plans"]
+__all__ = ["AGAIN", "Plan", "draw", "nearer", "one_output", "plans"]
 
 LARGEST = 250
 """The most entries that a twin's inputs may have together."""
@@ -68,10 +68,29 @@ def plans(subject: Subject) -> Iterator[Plan]:
             yield _by_size("the last axis as it is", kept)
     yield Plan("the shapes as they are", lambda shape: shape, {n: n for n in sizes})
     if sizes:
-        spare = (_by_size("sizes with the same divisors", _divisible(sizes, n)) for n in (3, 5, 2))
+        spare = [_by_size("sizes with the same divisors", _divisible(sizes, n)) for n in (3, 5, 2)]
+        if shared := _shared(shapes):
+            spare.insert(0, _by_size("the same share of an axis", _sharing(sizes, shared)))
         fitting = (plan for plan in spare if _size(subject, plan) <= _LARGEST_SPARE)
         yield from (replace(plan, spare=True) for plan in islice(fitting, 2))
     yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
+
+
+def _shared(shapes: list[Shape]) -> list[int]:
+    """Return the lengths of an axis that one input has in part of another's, as of heads."""
+    found = set()
+    for one, other in combinations(shapes, 2):
+        for n, m in zip(one, other, strict=False) if len(one) == len(other) else ():
+            if 1 < n != m > 1 and max(n, m) % min(n, m) == 0:
+                found |= {n, m}
+    return sorted(found)
+
+
+def _sharing(sizes: list[int], shared: list[int]) -> dict[int, int]:
+    """Return small sizes in which lengths that are shares of each other stay so."""
+    found = {n: 2 * (n // shared[0]) for n in shared}
+    rest = iter((2, 3, 5, 7, 11))
+    return found | {n: next(rest, 13) for n in sizes if n not in found}
 
 
 def _divisible(sizes: list[int], least: int) -> dict[int, int]:
@@ -117,6 +136,16 @@ def draw(
     return replace(
         subject, forward=forward, reference=None, values=values, masks=masks, damage=set()
     )
+
+
+def nearer(twin: Metered, to: Metered, part: float) -> Metered:
+    """Return a twin with its numbers at a part of their way from another one's."""
+    pairs = enumerate(zip(twin.values, to.values, strict=True))
+    values = tuple(
+        other + part * (own - other) if place in twin.floating else own
+        for place, (own, other) in pairs
+    )
+    return replace(twin, values=values)
 
 
 def _size(subject: Subject, plan: Plan) -> int:
@@ -182,6 +211,8 @@ def _others(value: Any, plan: Plan, rng: np.random.Generator) -> Any:
             fresh = rng.integers(0, plan.sizes[into], drawn.shape).astype(array.dtype)
             if fresh.size > 2 and len(np.unique(array)) < array.size:
                 fresh.flat[-1] = fresh.flat[0]  # what occurs twice there occurs twice here
+            if np.ptp(array) and fresh.size > 1 and not np.ptp(fresh):
+                fresh.flat[fresh.size // 2] = (fresh.flat[0] + 1) % plan.sizes[into]
             drawn = np.where(drawn < 0, drawn, fresh)
     return drawn if isinstance(value, np.ndarray) else drawn.tolist()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 
@@ -38,7 +39,7 @@ def named(spots: tuple[Spot, Spot], wrong: list[int], locator: Locator) -> Diagn
     found = _of_all(seen, wrong, names, locator)
     if found is not None and found.code == "cotangent" and len(wrong) < len(names):
         found = None  # what is right for another input is not ignored
-    found = found or _of_a_set(seen, wrong) or _of_a_step(spots, wrong)
+    found = found or _of_a_set(seen, wrong, locator) or _of_a_step(spots, wrong)
     found = found or _of_some(seen, names, locator)
     if found is not None:
         return found
@@ -84,11 +85,18 @@ def _of_all(
     return _of_some(seen, names, locator) if len(codes) == 1 and None not in codes else None
 
 
-def _of_a_set(seen: Seen, wrong: list[int]) -> Diagnosis | None:
+def _of_a_set(seen: Seen, wrong: list[int], locator: Locator) -> Diagnosis | None:
     """Return the set of entries, such as those at the labels, that alone is wrong."""
     if len(wrong) > 1 or not seen:
         return None
-    found = _confined(next(iter(seen.values()))[0], named=True)
+    where, (views, _) = next(iter(seen.items()))
+    sets = dict(named_sets(locator.subject, where, locator.points[where]))
+
+    def is_refuted(name: str) -> bool:
+        """Whether the inputs as they are show more than the set to be wrong."""
+        return name in sets and locator.agrees(where, ~sets[name]) is False
+
+    found = _confined(views, named=True, is_refuted=is_refuted)
     return found if found is not None and found.code == "subset" else None
 
 
@@ -196,7 +204,9 @@ def _row_sums(view: View) -> str | None:
     return f"the gradient sums to {np.abs(G).max():.2g} {where} and must sum to 0"
 
 
-def _confined(views: Views, named: bool = False) -> Diagnosis | None:
+def _confined(
+    views: Views, named: bool = False, is_refuted: Callable[[str], bool] = lambda name: False
+) -> Diagnosis | None:
     """An error in a few columns of the Jacobian, or those of a set with a name, all else right."""
     shown, live = [], []
     for view in views:
@@ -216,7 +226,7 @@ def _confined(views: Views, named: bool = False) -> Diagnosis | None:
                 if not (support & ~mask).any() and support.sum() > _NEARLY * (mask & alive).sum()
             ]
         )
-    common = [name for name in names[0] if name in names[1]]
+    common = [name for name in names[0] if name in names[1] and not is_refuted(name)]
     view = views[0]
     counts = [int(columns.sum()) for columns in shown]
     few = all(2 * count <= seen.sum() for count, seen in zip(counts, live, strict=True))

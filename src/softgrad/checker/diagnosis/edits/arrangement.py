@@ -17,11 +17,12 @@ from softgrad.checker.diagnosis.edits.base import (
     operand,
     with_operand,
 )
+from softgrad.checker.diagnosis.edits.replays import with_values
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.subject import Vector
 
-__all__ = ["exchanged", "rearranged", "turned", "turns"]
+__all__ = ["copied", "exchanged", "rearranged", "turned", "turns"]
 
 
 def turned(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -92,6 +93,54 @@ def rearranged(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
             yield Edit("axis", said, becomes(places, k, moved), place=places[0])
 
 
+def copied(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """Copies of entries lie a period apart where they must be neighbours, or the reverse."""
+    step, own = graph.steps[places[0]], graph.values(places[0])[k]
+    laid = _copies(graph.locals[places[0], k], own.shape, step.value.shape)
+    if laid is None:
+        return
+    axis, times, neighbours = laid
+    n = own.shape[axis]
+    j = np.arange(n * times)
+    order = (j % n) * times + j // n if neighbours else j // times + n * (j % times)
+    how = ("a period apart", "neighbours") if neighbours else ("neighbours", "a period apart")
+    said = f"of {step.label} along axis {axis} are taken to be {how[0]}, and are {how[1]}"
+
+    def rows(graph: Graph, place: int) -> Matrix:
+        shape = graph.steps[place].value.shape
+        moved = np.arange(int(np.prod(shape))).reshape(shape).take(order, axis)
+        return np.asarray(graph.locals[place, k][moved.ravel()])
+
+    def values(graph: Graph) -> list[Change]:
+        return with_values(graph, {n: graph.steps[n].value.take(order, axis) for n in places})
+
+    in_sum, whole = becomes(places, k, rows), f"The copies {said}"
+    yield Edit("axis", f"{whole}, where their gradients are summed.", in_sum, place=places[0])
+    yield Edit("axis", f"{whole}, where they are used.", values, place=places[0])
+
+    def both(graph: Graph) -> list[Change]:
+        return [*in_sum(graph), *values(graph)]
+
+    yield Edit("axis", f"{whole}.", both, place=places[0])
+
+
+def _copies(
+    L: Matrix, shape: tuple[int, ...], out: tuple[int, ...]
+) -> tuple[int, int, bool] | None:
+    """Return the axis along which entries are copied, how often, and whether as neighbours."""
+    longer = [axis for axis, (n, m) in enumerate(zip(shape, out, strict=False)) if n != m]
+    if len(shape) != len(out) or len(longer) != 1 or out[longer[0]] % shape[longer[0]]:
+        return None
+    axis, times = longer[0], out[longer[0]] // shape[longer[0]]
+    index = np.arange(int(np.prod(shape))).reshape(shape)
+    for neighbours in (True, False):
+        tiled = np.concatenate([index] * times, axis)
+        source = np.repeat(index, times, axis) if neighbours else tiled
+        if shape[axis] > 1 and np.array_equal(L, np.eye(index.size)[source.ravel()]):
+            return axis, times, neighbours
+    return None
+
+
 def turns(shape: tuple[int, ...]) -> Iterator[tuple[str, Callable[[Vector], Vector]]]:
     """Yield other orders of an array's entries that keep its shape."""
     for a, b in combinations(range(len(shape)), 2):
@@ -114,7 +163,8 @@ def exchanged(graph: Graph) -> Iterator[Edit]:
     places = [
         place
         for place, step in enumerate(graph.steps)
-        if step.name == "_item" and graph.moving[place]
+        # Of single numbers, as of the turns of a loop, two are alike by luck.
+        if step.name == "_item" and graph.moving[place] and step.value.size > 1
     ]
     for one, other in combinations(places, 2):
         a, b = graph.steps[one], graph.steps[other]

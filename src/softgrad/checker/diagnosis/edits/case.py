@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.edits.picks import is_pick
 from softgrad.checker.diagnosis.edits.replays import Replay
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.jacobians import Matrix, Spot
@@ -71,7 +72,7 @@ class Case:
         if len(changes) > 1 and not edit.multiple:
             seen = np.einsum("os,os->s", self.u, self.graph.shift(self.moves, changes))
         else:
-            seen = self._sketch(changes)
+            seen = self.sketch(changes)
         if not seen.any():
             return False
         c = self.factor(changes) if edit.multiple else 1.0
@@ -112,7 +113,7 @@ class Case:
 
     def factor(self, changes: Sequence[Change]) -> float:
         """Return the multiple of changes that comes nearest to the error."""
-        seen = self._sketch(changes)
+        seen = self.sketch(changes)
         return float(seen @ self.wanted / (seen @ seen)) if seen.any() else 0.0
 
     def left(self, edit: Edit, c: float) -> tuple[float, bool]:
@@ -146,6 +147,14 @@ class Case:
         live = (own > 1e-6 * own.max()) | wrong
         few = all(wrong[part].sum() < live[part].sum() for part in self.parts if wrong[part].any())
         return few and edit.place is not None and self.is_chosen(edit.place)
+
+    def is_picked(self, edit: Edit) -> bool:
+        """Whether a step picks some entries of an array that has other uses."""
+        place = edit.place
+        if place is None or not is_pick(self.graph, place):
+            return False
+        of = self.graph.steps[place].operands[0]
+        return sum(self.graph.before(edge) == of for edge in self.graph.locals) > 1
 
     def is_severed(self) -> bool:
         """Whether nothing at all comes back to one of several inputs."""
@@ -189,7 +198,8 @@ class Case:
         users = [edge[0] for edge in self.graph.locals if self.graph.before(edge) == place]
         return bool(users) and all(self.is_chosen(user, names) for user in users)
 
-    def _sketch(self, changes: Sequence[Change]) -> Vector:
+    def sketch(self, changes: Sequence[Change]) -> Vector:
+        """Return three numbers of what changes add to the outputs, each change by itself."""
         total = np.zeros(_SKETCHES)
         for change in changes:
             effect, move = self.effects[change.after], self.moves[change.before]

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.edits.functions import softmax
+from softgrad.checker.diagnosis.edits.parts import in_uses
+from softgrad.checker.diagnosis.edits.picks import picked_of
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.subject import Vector
 
-__all__ = ["logsumexps"]
+__all__ = ["logsumexps", "missing"]
 
 
 @dataclass(frozen=True)
@@ -43,32 +45,75 @@ class _Rows:
 
 
 _Weights = Callable[[_Rows], Vector]
+_Part = Callable[[_Rows, NDArray[np.bool_]], Vector]
 
 
 def logsumexps(graph: Graph) -> Iterator[Edit]:
-    """Yield what the weights of every log-sum-exp may be taken for."""
+    """Yield what the weights of every log-sum-exp may be taken for, in all its uses or in some."""
     for after, before, axis in _found(graph):
-        z = graph.steps[before]
-        said = f"In the derivative of {graph.steps[after].label}, a log-sum-exp,"
-        for code, text, weights in _wrong(z.value.shape, axis):
+        own = list(_of_own(graph, after, before, axis))
+        yield from own
+        yield from _of_others(graph, after, before, axis)
+        yield from in_uses(graph, own, after)
 
-            def alike(graph: Graph, rows: _Rows, weights: _Weights = weights) -> Vector:
-                return weights(rows)
 
-            taken = _changes(after, before, axis, alike)
-            yield Edit(code, f"{said} {text}.", taken, place=after)
-        for other, seen in enumerate(graph.steps):
-            if seen.value.shape != z.value.shape or other == before:
-                continue
-            if np.ptp(seen.value - z.value, axis=axis).max() < 1e-9:
-                continue
+def missing(graph: Graph) -> Iterator[Edit]:
+    """Yield log-sum-exps that are taken for constants."""
+    for after, before, _ in _found(graph):
 
-            def elsewhere(graph: Graph, rows: _Rows, other: int = other) -> Vector:
-                return rows.softmax(graph.steps[other].value)
+        def changes(graph: Graph, after: int = after, before: int = before) -> list[Change]:
+            return [Change(after, before, -graph.stretch(before, after))]
 
-            text = f"{said} the softmax is that of {seen.label} in place of {z.label}."
-            taken = _changes(after, before, axis, elsewhere)
-            yield Edit("wrong-variable", text, taken, place=after)
+        text = f"The derivative of {graph.steps[after].label}, a log-sum-exp, is missing."
+        yield Edit("chain-term", text, changes, place=after)
+
+
+def _of_own(graph: Graph, after: int, before: int, axis: int) -> Iterator[Edit]:
+    """Yield wrong weights that are made of the logits."""
+    said = f"In the derivative of {graph.steps[after].label}, a log-sum-exp,"
+    for code, text, weights in _wrong(graph.steps[before].value.shape, axis):
+
+        def alike(graph: Graph, rows: _Rows, weights: _Weights = weights) -> Vector:
+            return weights(rows)
+
+        yield Edit(code, f"{said} {text}.", _changes(after, before, axis, alike), place=after)
+    for pick in picked_of(graph, before):
+        for text, part in _at_picks(graph.steps[pick].label):
+
+            def within(graph: Graph, rows: _Rows, pick: int = pick, part: _Part = part) -> Vector:
+                picked = np.asarray(graph.locals[pick, 0].any(axis=0))
+                return part(rows, picked.reshape(rows.z.shape))
+
+            taken = _changes(after, before, axis, within)
+            yield Edit("subset", f"{said} {text}.", taken, place=after)
+
+
+def _at_picks(name: str) -> Iterator[tuple[str, _Part]]:
+    """Yield weights that are given to entries that are picked, as those of the labels, or not."""
+    text = f"the entries that {name} picks alone have a weight"
+    yield text, lambda rows, picked: np.where(picked, rows.p, 0.0)
+    text = f"the entries that {name} picks have no weight"
+    yield text, lambda rows, picked: np.where(picked, 0.0, rows.p)
+    text = f"the sum leaves out the entries that {name} picks"
+    yield text, lambda rows, picked: rows.softmax(np.where(picked, -np.inf, rows.z))
+
+
+def _of_others(graph: Graph, after: int, before: int, axis: int) -> Iterator[Edit]:
+    """Yield the softmaxes of other arrays in place of the weights."""
+    z = graph.steps[before]
+    said = f"In the derivative of {graph.steps[after].label}, a log-sum-exp,"
+    for other, seen in enumerate(graph.steps):
+        if seen.value.shape != z.value.shape or other == before:
+            continue
+        if np.ptp(seen.value - z.value, axis=axis).max() < 1e-9:
+            continue
+
+        def elsewhere(graph: Graph, rows: _Rows, other: int = other) -> Vector:
+            return rows.softmax(graph.steps[other].value)
+
+        text = f"{said} the softmax is that of {seen.label} in place of {z.label}."
+        taken = _changes(after, before, axis, elsewhere)
+        yield Edit("wrong-variable", text, taken, place=after)
 
 
 def _wrong(shape: tuple[int, ...], axis: int) -> Iterator[tuple[str, str, _Weights]]:

@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
-from softgrad.checker.diagnosis.edits.arrangement import exchanged, rearranged, turned
+from softgrad.checker.diagnosis.edits.arrangement import copied, exchanged, rearranged, turned
 from softgrad.checker.diagnosis.edits.averages import other_axes
 from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.edits.case import Case
-from softgrad.checker.diagnosis.edits.choices import choices
-from softgrad.checker.diagnosis.edits.logsumexps import logsumexps
+from softgrad.checker.diagnosis.edits.choices import choices, other_masks
+from softgrad.checker.diagnosis.edits.logsumexps import logsumexps, missing
 from softgrad.checker.diagnosis.edits.nodes import factors_missing, factors_too_many
+from softgrad.checker.diagnosis.edits.parts import for_operands, passed_over
+from softgrad.checker.diagnosis.edits.picks import counted_once, next_to
 from softgrad.checker.diagnosis.edits.replays import replays
+from softgrad.checker.diagnosis.edits.sets import in_sets
 from softgrad.checker.diagnosis.edits.single import (
     as_it_is,
     branches,
@@ -25,7 +28,8 @@ from softgrad.checker.diagnosis.edits.single import (
     without_factor,
 )
 from softgrad.checker.diagnosis.edits.slopes import slopes
-from softgrad.checker.diagnosis.edits.softmaxes import softmaxes, tails
+from softgrad.checker.diagnosis.edits.softmaxes import softmaxes
+from softgrad.checker.diagnosis.edits.tails import tails
 from softgrad.checker.diagnosis.edits.uses import detached, one_slice, one_use, reductions, unsummed
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.jacobians import Spot
@@ -42,8 +46,8 @@ _EXACT = 1e-7
 
 _CHOICES = ("where", "clip", "maximum", "minimum")
 _LIKELY = (
-    multiples, as_it_is, branches, choices, without_factor, turned, rearranged, unsummed,
-    one_slice, powers, squared,
+    multiples, as_it_is, branches, choices, without_factor, turned, rearranged, copied, next_to,
+    unsummed, one_slice, powers, squared,
 )  # fmt: skip
 """What may be wrong with a step, or with all turns of a loop."""
 
@@ -59,6 +63,11 @@ def by_steps(spots: tuple[Spot, Spot], wrong: Sequence[int]) -> Diagnosis | None
     still = graphs[0].idle & graphs[1].idle
     one, other = (graph.without(still) for graph in graphs)
     found = _explained((one, other), _edits, spots, wrong)
+    if found is None and still:
+        # Where a maximum is subtracted, a backward may be written for numbers without it.
+        bare = tuple(graph.without_shifts for graph in (one, other))
+        if bare[0] is not None and bare[1] is not None:
+            found = _explained((bare[0], bare[1]), _edits, spots, wrong)
     # Reverse mode knows no step that is idle, such as the maximum that softmax subtracts.
     return found or _explained(graphs, lambda case: detached(case.graph), spots, wrong)
 
@@ -132,6 +141,7 @@ def _edits(case: Case) -> Iterator[Edit]:
         yield from _over(family, graph, chain(alone, loops))
     yield from one_use(graph, in_loops=False)
     yield from exchanged(graph)
+    yield from counted_once(graph)
     yield from reductions(graph)
     yield from other_axes(graph)
     yield from _together(graph, slopes(graph))
@@ -144,7 +154,13 @@ def _edits(case: Case) -> Iterator[Edit]:
     for edit in _over(multiples, graph, turns):
         yield replace(edit, code="subset")  # one turn of a loop
     yield from _over(other_constants, graph, chain(alone, loops))
+    yield from _over(other_masks, graph, chain(alone, loops))
     yield from _over(other_numbers, graph, chain(alone, loops, turns))
+    yield from in_sets(case)
+    for source in (missing, passed_over):
+        yield from for_operands(graph, source(graph))
+    for family in (as_it_is, without_factor):
+        yield from for_operands(graph, _over(family, graph, chain(alone, loops)))
 
 
 def _over(
@@ -206,6 +222,8 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
     if code == "chain-term" and edit.place is not None:
         if all(case.is_selected(edit) for case in cases):
             code = "subset"
+        elif all(case.is_picked(edit) for case in cases):
+            code = "sign" if edit.multiple and abs(c + 2) < 1e-5 else "subset"
         elif all(case.is_projection(edit) for case in cases):
             code = "projection-term"
     evidence = f"explains all but {fit.left:.0e} of the error on a twin, at two points"
@@ -217,10 +235,4 @@ def _alike(spots: tuple[Spot, Spot]) -> tuple[Graph, Graph] | None:
     one, other = (spot.graph for spot in spots)
     if one is None or other is None:
         return None
-    forms = [
-        [(step.name, step.operands, step.site, step.value.shape) for step in graph.steps]
-        for graph in (one, other)
-    ]
-    if forms[0] != forms[1] or one.outputs != other.outputs:
-        return None
-    return one, other
+    return (one, other) if one.form == other.form else None

@@ -28,7 +28,8 @@ _AS_IT_IS: list[tuple[str, Callable[[Vector], Vector]]] = [("{}", lambda x: x)]
 def factors_too_many(graph: Graph) -> Iterator[Edit]:
     """Yield slopes of activations by which all that comes back to a step is multiplied."""
     for place, step in enumerate(graph.steps):
-        if not graph.moving[place] or step.value.size < 2:
+        turns = sum(other.site == step.site and other.name == step.name for other in graph.steps)
+        if not graph.moving[place] or step.value.size * turns < 2:
             continue
         for name, function in chain(_AS_IT_IS, functions(step.value)):
             twice = name != "{}" and _is_value_of(function, graph, place)

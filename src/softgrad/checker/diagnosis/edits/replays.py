@@ -74,7 +74,13 @@ def replays(graph: Graph, places: Places) -> Iterator[Replay]:
     if step.value.size < 2 or not graph.moving[places[0]]:
         return
     for j, before in enumerate(step.operands):
-        if graph.steps[before].value.shape == step.value.shape and graph.moving[before]:
+        if graph.steps[before].value.shape != step.value.shape:
+            continue
+        if not graph.moving[before] and step.name == "multiply":
+            text = f"The derivative is that without the factor that {step.label} has besides "
+            known = operand(graph, places[0], j) or "a constant"
+            yield Replay("chain-term", f"{text}{known}.", places, _operand(j), passed=j)
+        elif graph.moving[before]:
             what = operand(graph, places[0], j) or graph.steps[before].label
             text = f"The derivative is that without {step.label}: {what} stands in its place."
             yield Replay("wrong-variable", text, places, _operand(j))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from softgrad.checker.diagnosis.edits.base import Edit, capital
+from softgrad.checker.diagnosis.edits.base import Changes, Edit, capital
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.subject import Vector
 
@@ -49,8 +49,10 @@ def slopes(graph: Graph) -> Iterator[Edit]:
             for formula, (code, slope) in _FORMULAS.items():
                 if code == "chain-term" and at not in ("the output", "the input"):
                     continue  # the derivative of another function, at a function of a number
-                if formula == "v" and at == "the input":
-                    code = "wrong-variable"  # as in exp(x)·x, where the output must stand
+                if formula == "v" and not (
+                    at == "the output" and _is_sigmoid(graph, before, after)
+                ):
+                    code = "wrong-variable"  # no part of the slope, as of v·(1 − v), but another
 
                 def changes(
                     graph: Graph,
@@ -73,6 +75,27 @@ def slopes(graph: Graph) -> Iterator[Edit]:
                 elif at == "the output":
                     said = f"{capital(text)} is not applied."
                     yield Edit(code, said, changes, place=after)
+        yield Edit(
+            "chain-term", f"{capital(text)} is not applied, all but its sign.",
+            _sign_alone(before, after), place=after,
+        )  # fmt: skip
+
+
+def _sign_alone(before: int, after: int) -> Changes:
+    """Return the changes by which a slope that has both signs becomes ±1."""
+
+    def changes(graph: Graph) -> list[Change]:
+        J = graph.stretch(before, after)
+        signs = np.sign(J)
+        return [Change(after, before, signs - J)] if np.ptp(np.diag(signs)) else []
+
+    return changes
+
+
+def _is_sigmoid(graph: Graph, before: int, after: int) -> bool:
+    """Whether a slope is y·(1 − y), of the output y."""
+    y = graph.steps[after].value.ravel()
+    return bool(np.allclose(np.diag(graph.stretch(before, after)), y * (1 - y), rtol=1e-7))
 
 
 def _stretches(graph: Graph) -> list[tuple[int, int]]:
@@ -88,7 +111,8 @@ def _stretches(graph: Graph) -> list[tuple[int, int]]:
             if not edges or any(graph.before(edge) not in closed for edge in edges):
                 continue
             closed.add(after)
-            if last.elementwise and last.value.shape == first.value.shape:
+            by_entry = last.elementwise or last.name == "where"
+            if by_entry and last.value.shape == first.value.shape:
                 d = np.diag(graph.stretch(before, after))
                 if np.ptp(d) and not (graph.stretch(before, after) - np.diag(d)).any():
                     found.append((before, after))

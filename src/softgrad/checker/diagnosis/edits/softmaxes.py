@@ -1,19 +1,18 @@
-"""Softmax and log_softmax within a forward, however they are written, and what comes after."""
+"""Softmax and log_softmax within a forward, however they are written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from softgrad.checker.diagnosis.edits.base import Changes, Edit
 from softgrad.checker.diagnosis.edits.functions import Function, functions, softmax
+from softgrad.checker.diagnosis.edits.guesses import form, guessed, has_one_class
+from softgrad.checker.diagnosis.edits.parts import in_uses
 from softgrad.checker.diagnosis.edits.replays import with_values
-from softgrad.checker.diagnosis.graph.graph import Change, Edge, Graph
+from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
-from softgrad.checker.diagnosis.hypotheses import TABLE, Guess, Hypothesis
 from softgrad.checker.diagnosis.hypotheses.diagonal import DIAGONAL_ONLY
 from softgrad.checker.diagnosis.hypotheses.projection import (
     OTHER_MAP,
@@ -22,78 +21,34 @@ from softgrad.checker.diagnosis.hypotheses.projection import (
     SIGN_OFF,
     WRONG_AXIS,
 )
-from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY, SCALE, SIGN, SPREAD, ZERO
+from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY
 from softgrad.checker.diagnosis.hypotheses.stand_ins import DIAGONAL_ELSEWHERE, SLICE_FOR_S
 from softgrad.checker.diagnosis.hypotheses.variables import FORMULA_OF_INPUT
-from softgrad.checker.diagnosis.view import View, differ_along
-from softgrad.checker.richardson import rms
+from softgrad.checker.diagnosis.view import differ_along
 from softgrad.checker.subject import Vector
 
-__all__ = ["softmaxes", "tails"]
+__all__ = ["found", "softmaxes"]
 
 _OF_SOFTMAX = (
     DIAGONAL_ONLY, OTHER_MAP, SIGN_OFF, OUTER_FACTOR, PROJECTION, WRONG_AXIS, IDENTITY,
     DIAGONAL_ELSEWHERE, SLICE_FOR_S, FORMULA_OF_INPUT,
 )  # fmt: skip
-_OF_TAILS = [
-    hypothesis
-    for hypothesis in TABLE
-    if not hypothesis.costly
-    and hypothesis.code != "cotangent"  # what comes in is that of the whole
-    and hypothesis not in (ZERO, SIGN, SCALE, IDENTITY, SPREAD)
-]
-
-_NORMS = ("layer_norm", "rms_norm", "group_norm", "batch_norm", "standardize")
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """What a view asks of a subject, for a map of one array."""
-
-    values: tuple[Any, ...]
-    names: tuple[str, ...]
-    floating: tuple[int, ...] = (0,)
-    cotangents: int = 0
-
-
-@dataclass(frozen=True)
-class _Spot:
-    points: tuple[Vector, ...]
-    outputs: tuple[Vector, ...]
-    subject: _Subject
 
 
 def softmaxes(graph: Graph) -> Iterator[Edit]:
     """Yield the mistakes of every softmax and log_softmax that the forward holds."""
-    for after, before in _found(graph):
+    for after, before in found(graph):
         text = f"In the softmax {graph.steps[after].label}:"
-        yield from _guessed(graph, after, before, _OF_SOFTMAX, text)
+        yield from guessed(graph, after, before, _OF_SOFTMAX, text)
         yield from _decayed(graph, after, before)
-        yield from _in_one_use(graph, after, before)
+        yield from in_uses(graph, guessed(graph, after, before, _OF_SOFTMAX, text), after)
         yield from _elsewhere(graph, after, before)
         yield from _other_values(graph, after, before)
 
 
-def _in_one_use(graph: Graph, after: int, before: int) -> Iterator[Edit]:
-    """The same mistakes, where one of several terms that a softmax is used in is derived alone."""
-    uses = [edge for edge in graph.locals if graph.before(edge) == after]
-    for use in uses if len(uses) > 1 else ():
-        said = f"In {graph.steps[use[0]].label}, of the softmax {graph.steps[after].label}:"
-        for edit in _guessed(graph, after, before, _OF_SOFTMAX, said):
-
-            def changes(graph: Graph, edit: Edit = edit, use: Edge = use) -> list[Change]:
-                return [
-                    Change(use[0], before, graph.locals[use] @ change.delta)
-                    for change in edit.changes(graph)
-                ]
-
-            code = "chain-term" if edit.code == "identity" else edit.code
-            yield Edit(code, edit.message, changes, place=use[0])
-
-
 def _decayed(graph: Graph, after: int, before: int) -> Iterator[Edit]:
     def changes(graph: Graph) -> list[Change]:
-        log, axis = _form(graph.steps[after].value) or (False, 0)
+        log, axis = form(graph.steps[after].value) or (False, 0)
         J = _jacobian(log, axis, graph.steps[after].value)
         own = np.exp(graph.steps[after].value) if log else graph.steps[after].value
         diagonal = np.eye(own.size) if log else np.diag(own.ravel())
@@ -103,70 +58,9 @@ def _decayed(graph: Graph, after: int, before: int) -> Iterator[Edit]:
     yield Edit("projection-term", f"{text} {{}}.", changes, multiple=True, place=after)
 
 
-def tails(graph: Graph) -> Iterator[Edit]:
-    """Yield what all that comes after a step may be taken for, as if the step were the input.
-
-    What comes after ends at the output, at the loss that logits alone go into, or with a step that
-    is a norm by itself.
-    """
-    norms = _norms(graph)
-    pairs = norms + [
-        (before, place) for _, before in _found(graph) for place in _loss_of(graph, before)
-    ]
-    if len(graph.outputs) == 1:
-        pairs += [(before, graph.outputs[0]) for before in graph.gates]
-    for before, after in dict.fromkeys(pairs):
-        step = graph.steps[before]
-        whole = before in graph.inputs and after in graph.outputs
-        if before != after and step.value.ndim and not whole:
-            within = (before, after) in norms
-            what = graph.steps[after].label if within else f"what comes after {step.label}"
-            yield from _guessed(graph, after, before, _OF_TAILS, f"In {what}:")
-
-
-def _norms(graph: Graph) -> list[tuple[int, int]]:
-    """Return what goes into the steps that are norms, and the steps."""
-    found = [place for place, step in enumerate(graph.steps) if step.name in _NORMS]
-    return [(graph.steps[place].operands[0], place) for place in found if graph.edges[place]]
-
-
-def _loss_of(graph: Graph, logits: int) -> list[int]:
-    """Return the first number through which all goes that comes from logits."""
-    effects = graph.pull(np.eye(len(graph.whole)))
-    own = effects[logits]
-    for place in range(logits + 1, len(graph.steps)):
-        effect = effects[place]
-        if graph.steps[place].value.ndim == 0 and effect is not None and own is not None:
-            gap = effect @ graph.stretch(logits, place) - own
-            if np.abs(gap).max() <= 1e-7 * np.abs(own).max():
-                return [place]
-    return []
-
-
-def _guessed(
-    graph: Graph, after: int, before: int, table: Sequence[Hypothesis], said: str
-) -> Iterator[Edit]:
-    for hypothesis in table:
-        for guess in _by_name(graph, after, before, hypothesis).values():
-            if "{}" in guess.message:
-                continue
-
-            def changes(
-                graph: Graph, hypothesis: Hypothesis = hypothesis, name: str = guess.name
-            ) -> list[Change]:
-                guess = _by_name(graph, after, before, hypothesis).get(name)
-                delta = None if guess is None else guess.matrix - graph.stretch(before, after)
-                return [] if delta is None else [Change(after, before, delta)]
-
-            code = hypothesis.code
-            if hypothesis is IDENTITY and after not in graph.outputs:
-                code = "chain-term"  # of a chain that goes on, one derivative is left out
-            yield Edit(code, f"{said} {guess.message}", changes, place=after)
-
-
 def _elsewhere(graph: Graph, after: int, before: int) -> Iterator[Edit]:
     """The derivative of softmax at other logits."""
-    log, axis = _form(graph.steps[after].value) or (False, 0)
+    log, axis = form(graph.steps[after].value) or (False, 0)
     z = graph.steps[before].value
     for other, seen in enumerate(graph.steps):
         if other == before or seen.value.shape != z.shape:
@@ -186,7 +80,7 @@ def _elsewhere(graph: Graph, after: int, before: int) -> Iterator[Edit]:
 
 def _other_values(graph: Graph, after: int, before: int) -> Iterator[Edit]:
     """Other numbers in place of probabilities, in the softmax's derivative and in all after it."""
-    _, axis = _form(graph.steps[after].value) or (False, 0)
+    _, axis = form(graph.steps[after].value) or (False, 0)
     text = f"In place of the softmax {graph.steps[after].label} stands"
     for name, function in functions(graph.steps[before].value):
         if not name.endswith(f"axis {axis}"):
@@ -211,7 +105,7 @@ def _with_values(after: int, before: int, value: Callable[[Graph], Vector]) -> C
     """Return what changes from a softmax on where its probabilities are others."""
 
     def changes(graph: Graph) -> list[Change]:
-        log, axis = _form(graph.steps[after].value) or (False, 0)
+        log, axis = form(graph.steps[after].value) or (False, 0)
         with np.errstate(all="ignore"):
             p = value(graph)
             y = np.log(p) if log else p
@@ -224,25 +118,35 @@ def _with_values(after: int, before: int, value: Callable[[Graph], Vector]) -> C
     return changes
 
 
-def _by_name(graph: Graph, after: int, before: int, hypothesis: Hypothesis) -> dict[str, Guess]:
-    key = after, before, hypothesis
-    if key not in graph.kept:
-        with np.errstate(all="ignore"):
-            guesses = list(hypothesis.guesses(_view(graph, after, before)))
-        sound = [guess for guess in guesses if np.isfinite(guess.matrix).all()]
-        graph.kept[key] = {guess.name: guess for guess in sound}
-    found: dict[str, Guess] = graph.kept[key]
-    return found
-
-
-def _found(graph: Graph) -> Iterator[tuple[int, int]]:
+def found(graph: Graph) -> Iterator[tuple[int, int]]:
     """Yield the places of p, or log p, and of its logits, those before any shift."""
+    seen = list(_seen(graph))
+    yield from seen
+    yield from _of_one_class(graph, seen)
+
+
+def _of_one_class(graph: Graph, seen: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the turns of a loop whose softmax has one class, as of the first token of many."""
+    sites = {
+        (graph.steps[after].site, graph.steps[before].site, after - before)
+        for after, before in seen
+    }
+    for after, step in enumerate(graph.steps):
+        if step.function is None or not graph.moving[after] or not has_one_class(step.value):
+            continue
+        for own, of, apart in sites:
+            before = after - apart
+            if own == step.site and before >= 0 and graph.steps[before].site == of:
+                yield after, before
+
+
+def _seen(graph: Graph) -> Iterator[tuple[int, int]]:
     for after, step in enumerate(graph.steps):
         y = step.value
-        form = _form(y) if graph.moving[after] and step.function is not None else None
-        if form is None:
+        known = form(y) if graph.moving[after] and step.function is not None else None
+        if known is None or has_one_class(y):
             continue
-        log, axis = form
+        log, axis = known
         with np.errstate(all="ignore"):
             logs = y if log else np.log(y)
         for before in range(after):
@@ -275,32 +179,7 @@ def _is_shift(z: Vector, logs: Vector, axis: int) -> bool:
     return bool((spread <= 1e-9 * (1 + size)).all())
 
 
-def _form(y: Vector) -> tuple[bool, int] | None:
-    """Return whether y is log_softmax, and its axis; None where it is neither."""
-    for log in (False, True):
-        p = np.exp(np.minimum(y, 1.0)) if log else y
-        if y.size < 2 or p.min() < 0 or p.max() > 1 or not ((p > 0) & (p < 1)).any():
-            continue
-        for axis in reversed(range(y.ndim)):
-            if y.shape[axis] > 1 and np.allclose(p.sum(axis=axis), 1, atol=1e-9):
-                return log, axis
-    return None
-
-
 def _jacobian(log: bool, axis: int, y: Vector) -> Matrix:
     p = np.exp(y) if log else y
     own = np.ones_like(p) if log else p
     return np.asarray(np.diag(own.ravel()) - np.outer(own, p) * differ_along(y.shape, (axis,)))
-
-
-def _view(graph: Graph, after: int, before: int) -> View:
-    if (after, before) in graph.kept:
-        known: View = graph.kept[after, before]
-        return known
-    J = graph.stretch(before, after)
-    z, y = graph.steps[before].value, graph.steps[after].value
-    names = (f"input {place}" for place in range(len(graph.given)))
-    subject = _Subject((z, *graph.given), ("the array", *names))
-    view = View(_Spot((z,), (y,), subject), 0, J, J, 1e-9 * rms(J))  # type: ignore[arg-type]
-    graph.kept[after, before] = view
-    return view

@@ -78,14 +78,28 @@ def unsummed(graph: Graph, places: Sequence[int], k: int) -> Iterator[Edit]:
 
         def alone(graph: Graph, place: int, which: str = which) -> Matrix:
             L = graph.locals[place, k]
-            seen = L != 0
-            order = seen.argmax(axis=0) if which == "first" else len(L) - 1 - seen[::-1].argmax(0)
-            keep = np.zeros_like(seen)
-            keep[order, np.arange(L.shape[1])] = True
-            return np.where(keep, L, 0.0)
+            return _last(L) if which == "last" else _last(L[::-1])[::-1]
 
         text = f"In {derivative(graph, places[0], k)} uses of one entry are not summed: the {which}"
         yield Edit("unreduced-broadcast", f"{text} alone counts.", becomes(places, k, alone))
+    for axis in range(graph.steps[places[0]].value.ndim - 1):
+
+        def within(graph: Graph, place: int, axis: int = axis) -> Matrix:
+            L, shape = graph.locals[place, k], graph.steps[place].value.shape
+            slices = np.indices(shape)[axis].ravel()
+            parts = (np.where((slices == i)[:, None], L, 0.0) for i in range(shape[axis]))
+            return np.asarray(sum(map(_last, parts)))
+
+        text = f"In {derivative(graph, places[0], k)} an entry that is used more than once at one"
+        text += f" index of axis {axis} counts once there, as with index assignment."
+        yield Edit("unreduced-broadcast", text, becomes(places, k, within))
+
+
+def _last(L: Matrix) -> Matrix:
+    """Return the last of the entries of every column that are not zero."""
+    keep = np.zeros(L.shape, dtype=bool)
+    keep[len(L) - 1 - (L != 0)[::-1].argmax(axis=0), np.arange(L.shape[1])] = True
+    return np.asarray(np.where(keep, L, 0.0))
 
 
 def one_slice(graph: Graph, places: Sequence[int], k: int) -> Iterator[Edit]:

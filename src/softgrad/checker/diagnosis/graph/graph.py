@@ -48,6 +48,12 @@ class Graph:
     still: frozenset[int] = frozenset()
     """Steps that are taken for constants."""
 
+    @property
+    def form(self) -> Any:
+        """What is the same where the forward takes the same steps."""
+        steps = [(s.name, s.operands, s.site, s.value.shape) for s in self.steps]
+        return steps, self.outputs
+
     @cached_property
     def moving(self) -> list[bool]:
         """Whether a step depends on an input."""
@@ -87,6 +93,22 @@ class Graph:
         kept = [e for e in self.locals if moving[e[0]] and moving[self.before(e)]]
         graph.__dict__["locals"] = {edge: self.locals[edge] for edge in kept}
         return graph
+
+    @cached_property
+    def without_shifts(self) -> Graph | None:
+        """The graph with zeros in place of what is taken for constants to no effect.
+
+        None where the outputs do not stay as they are, or nothing else changes.
+        """
+        shifts = {place: np.zeros_like(self.steps[place].value) for place in self.still}
+        with np.errstate(all="ignore"):
+            graph = self.with_values(shifts)
+        new = [step.value for step in graph.steps]
+        same = all(
+            np.allclose(new[place], self.steps[place].value, rtol=1e-9) for place in self.outputs
+        )
+        finite = all(np.isfinite(value).all() for value in new)
+        return graph if same and finite else None
 
     def with_values(self, values: dict[int, Vector]) -> Graph:
         """Return the graph where some steps have other values, and all that follow from them."""
@@ -204,10 +226,10 @@ class Graph:
         That is the term with an inner product, as of x/‖x‖ with respect to x in the norm alone.
         """
         shape, size = self.steps[before].value.shape, self.steps[before].value.size
-        necks = (n for n in sorted(self._after(place)) if self.steps[n].value.size < size)
+        necks = (n for n in sorted(self.after(place)) if self.steps[n].value.size < size)
         for neck in necks:
-            if self._after(place, without=neck).isdisjoint(self.outputs):
-                direct = self._after(before, without=neck)
+            if self.after(place, without=neck).isdisjoint(self.outputs):
+                direct = self.after(before, without=neck)
                 step = self.steps[neck]
                 # What is weighed by another array, as by a matrix, is no sum of the step alone,
                 # and an entry that is picked is none at all.
@@ -216,11 +238,11 @@ class Graph:
                 return any(
                     self.steps[after].value.shape == shape
                     and not direct.isdisjoint(self.steps[after].operands)
-                    for after in self._after(neck)
+                    for after in self.after(neck)
                 )
         return False
 
-    def _after(self, place: int, without: int | None = None) -> set[int]:
+    def after(self, place: int, without: int | None = None) -> set[int]:
         """Return a step and all that are made of it; `without` another."""
         found = {place} - {without}
         for after in range(place + 1, len(self.steps)):
@@ -230,18 +252,30 @@ class Graph:
 
     @cached_property
     def idle(self) -> frozenset[int]:
-        """Steps that the outputs do not depend on, such as the maximum that softmax subtracts."""
+        """Steps that the outputs do not depend on, such as the maximum that softmax subtracts.
+
+        One turn of a loop is none by itself: of a softmax over one class nothing depends either.
+        """
         effects = self.pull(np.eye(sum(self.steps[place].value.size for place in self.outputs)))
         sizes = [1.0 if place in self.outputs else 0.0 for place in range(len(self.steps))]
         for place in reversed(range(len(self.steps))):
             for edge in self.edges[place]:
                 L = np.abs(self.locals[edge]).max(initial=0)
                 sizes[self.before(edge)] += sizes[place] * float(L)
+        sites = [
+            place if step.function is None else (step.name, step.site)
+            for place, step in enumerate(self.steps)
+        ]
+        live = {
+            site
+            for site, effect, size in zip(sites, effects, sizes, strict=True)
+            # What it would be if nothing cancelled is the scale.
+            if effect is not None and np.abs(effect).max(initial=0) > 1e-7 * size
+        }
         return frozenset(
             place
-            for place, effect in enumerate(effects)
-            # What it would be if nothing cancelled is the scale.
-            if effect is not None and np.abs(effect).max(initial=0) <= 1e-7 * sizes[place]
+            for place, (site, effect) in enumerate(zip(sites, effects, strict=True))
+            if effect is not None and site not in live
         )
 
     @cached_property

@@ -54,6 +54,7 @@ from softgrad.checker.diagnosis.hypotheses.norms import NORM_AXES, NORM_TERMS
 from softgrad.checker.diagnosis.hypotheses.other_losses import (
     BINARY,
     BINARY_AT_P,
+    BINARY_FOR_CLASSES,
     LOG_SUM_EXP,
     SQUARED_DIAGONAL,
     SQUARED_TERMS,
@@ -121,6 +122,7 @@ TABLE = (
     LOG_SUM_EXP,
     BINARY,
     BINARY_AT_P,
+    BINARY_FOR_CLASSES,
     LOSS_FUSED,
     OTHER_TARGETS,
     NORM_TERMS,

@@ -94,7 +94,7 @@ PLUS_IDENTITY = Hypothesis(
 )
 CENTRED = Hypothesis(
     "projection-term", "A = J·C or C·J, C = I − mean", "rows that do not sum to 0", _centred,
-    factor=False,
+    factor=False, costly=True,
 )  # fmt: skip
 DECAY = Hypothesis(
     "chain-term", "A = J ± c·x", "another c at another x", _decay, factor=False, costly=True

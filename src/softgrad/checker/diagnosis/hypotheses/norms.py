@@ -98,10 +98,14 @@ def _recognised(view: View) -> _Norm | None:
     if not view.elementwise or view.x.ndim == 0:
         return None
     fits = [(rms(norm.right(view) - view.J), norm) for norm in _candidates(view)]
-    best = min((left for left, _ in fits), default=np.inf)
+    # Of two numbers, centred, all is rounding, and fits of it are NaN.
+    best = min((left for left, _ in fits if np.isfinite(left)), default=np.inf)
     enough = max(best, 2 * view.bar)  # of those that fit as well, the first: an epsilon of 0
     norms = [norm for left, norm in fits if left <= enough]
-    return norms[0] if best <= 1e-5 * rms(view.J) else None
+    if not (norms and best <= 1e-5 * rms(view.J)):
+        return None
+    # A gain may hide what squares are divided by; where there is none, nothing is hidden.
+    return next((norm for norm in norms if np.allclose(norm.gain, 1)), norms[0])
 
 
 def _candidates(view: View) -> Iterator[_Norm]:
@@ -204,6 +208,9 @@ def _terms(view: View) -> Iterator[Guess]:
         plain = norm.matrix(view, 0.0, 0.0, -1, one)
         mixed = norm.matrix(view, 0.0, 0.0, -1, norm.gain) + bare - plain
         yield Guess("gain outside", mixed, f"The gain is missing in the means ({norm.name}).")
+        text = "The gain multiplies what comes out of the rule, and must multiply what goes in"
+        formula = Formula(right.replace("dhat", "g").join(("gain * (", ")")), right)
+        yield Guess("gain after", norm.right(view).T, f"{text} ({norm.name}).", formula)
 
 
 def _axes(view: View) -> Iterator[Guess]:

@@ -15,6 +15,7 @@ from softgrad.checker.subject import Vector
 __all__ = [
     "BINARY",
     "BINARY_AT_P",
+    "BINARY_FOR_CLASSES",
     "LOG_SUM_EXP",
     "SQUARED_DIAGONAL",
     "SQUARED_TERMS",
@@ -145,12 +146,44 @@ def _binary_at_p(view: View) -> Iterator[Guess]:
                 return
 
 
+def _for_classes(view: View) -> Iterator[Guess]:
+    """Binary cross-entropy's gradient at probabilities, where the loss has one label of several.
+
+    J = −c/(p + ε) at the labels, and 0 elsewhere: 1/J is a line in p, which tells c and ε.
+    """
+    y, p = view.y, view.x
+    if y is None or y.size != 1 or not p.ndim or not (p.min() > 0 and p.max() < 1):
+        return
+    J = view.J.reshape(p.shape)
+    for k, t in enumerate(targets(view)):
+        hot = t.reshape(p.shape) == 1
+        if J[~hot].any() or hot.sum() < 3 or not J[hot].all() or hot.all():
+            continue
+        slope, start = np.polyfit(p[hot], -1 / J[hot], 1)
+        if not np.allclose(slope * p[hot] + start, -1 / J[hot], rtol=1e-6, atol=0):
+            continue
+        others = np.where(hot, 0.0, 1 / (slope * (1 - p) + start))
+        text = (
+            "This is the gradient of binary cross-entropy, and the loss is that of several "
+            "classes: those that are not the label's have no term (1 − t)/(1 − p)."
+        )
+        formula = Formula("-t / p + (1 - t) / (1 - p)", "-t / p")
+        yield Guess(f"binary {k}", (J + others).reshape(1, -1), text, formula)
+
+
 SQUARED_DIAGONAL = Hypothesis(
     "diagonal-only", "A = dloss/ds·diag(J_softmax)", "another product", _diagonal
 )
 SQUARED_TERMS = Hypothesis("chain-term", "A = dloss/ds", "a row of A that sums to 0", _terms)
 LOG_SUM_EXP = Hypothesis("wrong-variable", "A = h(x) for softmax(x)", "another h", _logsumexp)
 BINARY_AT_P = Hypothesis("wrong-variable", "A = p − t", "another h", _binary_at_p)
+BINARY_FOR_CLASSES = Hypothesis(
+    "wrong-variable",
+    "A = J + c·(1 − t)/(1 − p)",
+    "zeros off the labels",
+    _for_classes,
+    factor=False,
+)
 BINARY = Hypothesis("wrong-variable", "A = h(x) for σ(x) − t", "another h", _binary)
 SQUARED_VARIABLE = Hypothesis(
     "wrong-variable", "A = p − t", "softmax's Jacobian in A", _fused, factor=False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
-from softgrad.checker.diagnosis.view import View
+from softgrad.checker.diagnosis.view import View, differ_along
 from softgrad.checker.report import Formula
 from softgrad.checker.subject import AnyArray
 
@@ -70,7 +70,11 @@ def _last_use(view: View) -> Iterator[Guess]:
 def _one_number(view: View) -> Iterator[Guess]:
     """The gradient of a vector, such as a bias, that is summed over the vector's axis as well."""
     x, y = view.x, view.y
-    if x.ndim != 1 or x.size < 2 or y is None or view.elementwise:
+    if y is None or view.elementwise:
+        return
+    if x.ndim > 1 and y.shape[-x.ndim :] == x.shape:
+        yield from _one_axis_more(view, y)
+    if x.ndim != 1 or x.size < 2:
         return
     right = _sum_over_the_rest(y) if y.shape[-1:] == x.shape else "g"
     for what, wrong, factor in (
@@ -85,9 +89,24 @@ def _one_number(view: View) -> Iterator[Guess]:
         yield Guess(what, matrix, text, Formula(wrong, right))
 
 
-def _sum_over_the_rest(y: AnyArray) -> str:
-    """Write the sum over all axes of g but the last."""
-    axes = list(range(y.ndim - 1))
+def _one_axis_more(view: View, y: AnyArray) -> Iterator[Guess]:
+    """The gradient of an array that is broadcast, summed over an axis of its own as well."""
+    x, right = view.x, f"{_sum_over_the_rest(y, view.x.ndim)}"
+    for axis, length in enumerate(x.shape):
+        if length < 2:
+            continue
+        matrix = view.J @ differ_along(x.shape, (axis,))
+        if not view.is_multiple(matrix):
+            text = (
+                f"The gradient is summed over axis {axis} of the input, too: along it every entry"
+            )
+            formula = Formula(f"{right}.sum(axis={axis}, keepdims=True)", right)
+            yield Guess(f"over axis {axis}", matrix, f"{text} has a sum of its own.", formula)
+
+
+def _sum_over_the_rest(y: AnyArray, kept: int = 1) -> str:
+    """Write the sum over all axes of g but the last ones."""
+    axes = list(range(y.ndim - kept))
     return "g" if not axes else f"g.sum(axis={axes[0] if len(axes) == 1 else tuple(axes)})"
 
 
