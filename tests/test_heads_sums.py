@@ -67,3 +67,11 @@ def test_a_result_is_the_rounded_sums(
 def test_only_half_precision_is_in_two_pieces() -> None:
     pieces = {name: len(sums_of(7, 3, dtype).pieces[1]) for name, dtype in DTYPES.items()}
     assert pieces == {name: 0 if "32" in name or "64" in name else 3 for name in DTYPES}
+
+
+@pytest.mark.parametrize("K", [1, 7, 8, 9, 33, 50257])
+def test_the_rest_begins_where_products_read_16_bytes_at_once(K: int) -> None:
+    first, rest = (piece.shape[0] for piece in sums_of(K, 2, torch.bfloat16).pieces)
+    assert first + rest == K
+    assert rest <= first
+    assert not rest or first % 8 == 0

@@ -14,11 +14,15 @@ import pytest
 pytest.importorskip("meta_gpu")
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import softgrad as sg
 import softgrad.torch as st
 from meta_gpu import Launch, empty, take_meta_for_a_gpu
+from softgrad import arrays
+from softgrad.frameworks.torch import modes
 from softgrad.kernels.triton import operations
+from specs import probe
 
 N, D, K = 9, 8, 130
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -277,7 +281,83 @@ def test_the_head_s_other_verbs(dtype: torch.dtype, launches: list[Launch]) -> N
     head.log_probs(x, W, y, bias)
     head.entropy(x, W, bias)
     differentiated(lambda x, W: st.linear_cross_entropy(x, W, y), x, W)
+    weight = empty(K, dtype=dtype)
+    differentiated(lambda x, W: st.linear_cross_entropy(x, W, y, weight=weight), x, W)
+    differentiated(lambda z: st.cross_entropy(z, y, weight), empty(N, K, dtype=dtype))
     assert launches or dtype == torch.float64
+
+
+def test_a_bias_is_summed_in_parts(launches: list[Launch], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of float64 cast what they are given: not a whole chunk at a time."""
+    monkeypatch.setattr(modes, "is_recorded", lambda: False)  # who counts sees every sum
+    x, W, bias = (empty(*n, dtype=torch.bfloat16) for n in ((2048, 64), (131072, 64), (131072,)))
+    with _Sums() as sums:
+        sg.linear_cross_entropy.value_and_gradient(x, W, empty(2048, dtype=torch.int64), bias)
+    assert launches
+    assert 0 < max(sums.sizes) <= 2**22  # of 8 bytes: 32 MiB
+
+
+class _Sums(TorchDispatchMode):
+    """Notes how many numbers each sum of float64 is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), named: Any = None) -> Any:
+        if "sum" in str(call) and (named or {}).get("dtype") == torch.float64:
+            self.sizes.append(args[0].numel())
+        return call(*args, **(named or {}))
+
+
+# --- class ids that are not looked at ------------------------------------------------------------
+
+
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the CPU for a GPU: float64 goes by array operations there, and is not looked at."""
+    monkeypatch.setattr(arrays, "_GPUS", {"cpu"})
+
+
+BAD_IDS = torch.tensor([[0, 2], [1, 7], [3, -1], [4, 4]])
+FINE = torch.tensor([True, False, False, True])
+
+
+def numbers(*shape: int, seed: int) -> torch.Tensor:
+    return torch.tensor(probe(shape, seed))
+
+
+def assert_bad_rows_alone(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """Compare with an answer without the bad rows, which are NaN."""
+    assert torch.isnan(found[~FINE]).flatten(1).any(1).all()
+    torch.testing.assert_close(found[FINE], expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.usefixtures("unseen")
+@pytest.mark.parametrize("rest", ["ignore", "spread"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_bad_id_of_top_k_makes_its_row_nan(rest: Any, smoothing: float) -> None:
+    loss = sg.CrossEntropy(reduction="none", rest=rest, label_smoothing=smoothing, z_loss=0.1)
+    z, p = numbers(4, 5, seed=1), numbers(4, 2, seed=3).abs() / 8
+    all_of_them, some = (z, sg.TopK(BAD_IDS, p)), (z[FINE], sg.TopK(BAD_IDS[FINE], p[FINE]))
+    assert_bad_rows_alone(loss.gradient(*all_of_them), loss.gradient(*some))
+    v = numbers(4, 5, seed=2)
+    found, answer = loss.hessian(*all_of_them).mv(v), loss.hessian(*some).mv(v[FINE])
+    torch.testing.assert_close(found[FINE], answer, rtol=1e-12, atol=0)
+
+
+@pytest.mark.usefixtures("unseen")
+def test_a_bad_id_of_selected_log_probs_makes_its_row_nan() -> None:
+    f, x, W = sg.selected_log_probs, numbers(4, 3, seed=1), numbers(5, 3, seed=2)
+    bars, x_dot = {"log_probs_bar": numbers(4, 2, seed=3)}, numbers(4, 3, seed=4)
+    fine = {"log_probs_bar": bars["log_probs_bar"][FINE]}
+    few = x[FINE], W, BAD_IDS[FINE]
+    assert_bad_rows_alone(f(x, W, BAD_IDS).log_probs, f(*few).log_probs)
+    found = f.jvp(x, W, BAD_IDS, x_dot=x_dot).log_probs
+    assert_bad_rows_alone(found, f.jvp(*few, x_dot=x_dot[FINE]).log_probs)
+    assert_bad_rows_alone(f.vjp(x, W, BAD_IDS, **bars).x, f.vjp(*few, **fine).x)
+    found = f.hvp(x, W, BAD_IDS, x_dot=x_dot, **bars).x
+    assert_bad_rows_alone(found, f.hvp(*few, x_dot=x_dot[FINE], **fine).x)
 
 
 WAITS: dict[str, Callable[..., Any]] = {

@@ -107,8 +107,23 @@ class SelectedRows:
         m = xp.max(y, axis=-1)
         return xp.where(xp.isinf(m), m, m / self.temperature - xp.max(self.log_p, axis=-1))
 
+    @cached_property
+    def here(self) -> Array:
+        """False for ids of no class, at which a GPU was not looked before."""  # [n, k]
+        return (self.ids >= 0) & (self.ids < self.x.shape[-1])
+
+    @property
+    def places(self) -> Array:
+        """The ids, and 0 for those of no class."""  # [n, k]
+        return namespace(self.ids).where(self.here, self.ids, 0 * self.ids)
+
+    def if_here(self, v: Array) -> Array:
+        """Return numbers of the ids [n, k], NaN for those of no class."""
+        xp = namespace(v)
+        return xp.where(self.here, v, xp.zeros_like(v) + xp.nan)
+
     def _at_ids(self, v: Array) -> Array:
-        return namespace(v).take_along_axis(v, self.ids, axis=-1)
+        return self.if_here(namespace(v).take_along_axis(v, self.places, axis=-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +144,7 @@ class SelectedFunction(AbstractTwoStepLosses):
 
     def hessian(self, factor: Array) -> AbstractLinearMap:
         rows, (a, b, c) = self.rows, self.bars
+        a = rows.if_here(a)
         # log p_i = z_i − logsumexp(z) bends by −J, logsumexp by J.
         hessian: AbstractLinearMap = Scaled(
             (factor * (b - accurate_sum(a)))[..., None], rows.jacobian
@@ -141,7 +157,7 @@ class SelectedFunction(AbstractTwoStepLosses):
     def _gradient_in_z(self) -> Array:
         rows, (a, b, c) = self.rows, self.bars
         xp = namespace(rows.x)
-        chosen = add_at(xp.zeros_like(rows.x), rows.ids, a)
+        chosen = add_at(xp.zeros_like(rows.x), rows.places, rows.if_here(a))
         gradient = rows.log_jacobian.apply_transpose(chosen)
         gradient = gradient + b[..., None] * rows.p
         return gradient + weighted(

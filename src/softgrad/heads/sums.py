@@ -9,6 +9,9 @@ from softgrad.heads.layer import LinearLayer
 
 __all__ = ["WeightSums"]
 
+_ALIGNED = 8
+"""Classes: the rows that a product has of the rest begin at a multiple of 16 bytes."""
+
 _BLOCK = 2**20
 """Numbers that are copied when the first of them are shortened."""
 
@@ -24,7 +27,8 @@ class WeightSums:
         self.shape, self.dtype = tuple(layer.W.shape), layer.W.dtype
         K, D = self.shape
         self.shortened = layer.itemsize == 2 * self.dtype.itemsize
-        first = -(-K // 2) if self.shortened else K
+        half = -(-K // (2 * _ALIGNED)) * _ALIGNED
+        first = min(half, K) if self.shortened else K
         self.pieces = [layer.empty((n, D)) for n in (first, K - first)]
 
     def parts(self, tile: slice) -> Iterator[tuple[slice, Array]]:

@@ -211,9 +211,9 @@ class SparseTargets(AbstractTargets):
             self.probabilities,
             xp.ones_like(self.probabilities),
         )
-        if like.shape[-1] < self.classes:
-            here = (index >= 0) & (index < like.shape[-1])
-            index, p, ones = (xp.where(here, v, xp.zeros_like(v)) for v in (index, p, ones))
+        # Others may be another rank's; or wrong, where a GPU was not waited for.
+        here = (index >= 0) & (index < like.shape[-1])
+        index, p, ones = (xp.where(here, v, xp.zeros_like(v)) for v in (index, p, ones))
         t = add_at(zeros + 0, index, p)
         if self.rest == "spread":
             listed = add_at(zeros, index, ones) != 0

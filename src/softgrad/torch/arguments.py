@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from softgrad.arrays import is_at_hand
 from softgrad.errors import mismatch
 from softgrad.frameworks.torch import has_numbers, is_autocast, may_vary
 
@@ -90,10 +91,11 @@ def refuse_others(**given: Any) -> None:
 def has_other_variables(target: torch.Tensor, weight: torch.Tensor | None) -> bool:
     """Tell whether PyTorch would differentiate in targets or weights, or a weight is negative.
 
-    Weights that a compiler has no numbers of are taken for positive ones.
+    Weights that a compiler has no numbers of, or a GPU has them, are taken for positive ones.
     """
     if target.is_floating_point() and may_vary(target):
         return True
     if weight is None:
         return False
-    return may_vary(weight) or (has_numbers(weight) and bool((weight < 0).any()))
+    is_looked_at = has_numbers(weight) and is_at_hand(weight)
+    return may_vary(weight) or (is_looked_at and bool((weight < 0).any()))
