@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-import array_api_compat
 import numpy as np
 
-from softgrad.arrays import Array, cuts, namespace
+from softgrad.arrays import Array, cuts
 
 __all__ = ["RowBlocks"]
 
@@ -43,7 +42,7 @@ class RowBlocks:
 
     def flat(self, a: Array) -> Array:
         """Make one axis of the batch axes: [..., *rest] to [N, *rest]."""
-        return namespace(a).reshape(a, (prod(self.batch), *a.shape[len(self.batch) :]))
+        return a.reshape(prod(self.batch), *a.shape[len(self.batch) :])
 
     def each(self, f: Callable[[slice], Array]) -> Array:
         """Return the array [..., *rest] of which f returns some rows [R, *rest]."""
@@ -54,14 +53,9 @@ class RowBlocks:
         wholes: tuple[Array, ...] = ()
         for rows in self.cuts:
             parts = f(rows)
-            wholes = wholes or tuple(map(self._room, parts))
+            wholes = wholes or tuple(
+                np.empty((prod(self.batch), *part.shape[1:]), part.dtype) for part in parts
+            )
             for whole, part in zip(wholes, parts, strict=True):
                 whole[rows] = part
-        return tuple(
-            namespace(whole).reshape(whole, (*self.batch, *whole.shape[1:])) for whole in wholes
-        )
-
-    def _room(self, part: Array) -> Array:
-        """Return memory for all rows, like a part that has some of them."""
-        shape, device = (prod(self.batch), *part.shape[1:]), array_api_compat.device(part)
-        return namespace(part).empty(shape, dtype=part.dtype, device=device)
+        return tuple(whole.reshape(*self.batch, *whole.shape[1:]) for whole in wholes)
