@@ -44,8 +44,13 @@ def _tree(h: Array, U: Array, words: Array) -> Any:
     loss = 0 * h[0, 0]
     for x, word in zip(h, words, strict=True):
         for node, turn in _path(word, _depth(U)):
-            loss = loss - np.log(sigmoid((1 - 2 * turn) * (U[node] @ x)))
+            loss = loss + _surprise((1 - 2 * turn) * (U[node] @ x))
     return loss
+
+
+def _surprise(s: Array) -> Any:
+    """Return −log σ(s), which a sigmoid near 0 does not spoil."""
+    return np.log(1 + np.exp(-np.abs(s))) + np.maximum(-s, 0 * s)
 
 
 def _tree_backward(
