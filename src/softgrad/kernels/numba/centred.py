@@ -12,12 +12,13 @@ from numba.extending import overload
 
 from softgrad.kernels.numba.exponential import exp_of_difference, two_diff
 from softgrad.kernels.numba.instructions import (
-    PIECE,
+    SCALAR,
     either,
     fma,
     get,
     inlined,
     put,
+    scalar,
     scratch,
     typed,
 )
@@ -89,7 +90,7 @@ def sum_of_others(source, target, total, m, beta, r, spread):
         put(r, j, either(np.isinf(get(m, j)), np.nan, others))
 
 
-@inlined
+@scalar
 def inverse_of_sum(r):
     """Return 1/(1 + r) as the float64 numbers high + low."""
     S = 1.0 + r
@@ -98,7 +99,7 @@ def inverse_of_sum(r):
     return q, q * (fma(-q, S, 1.0) - q * lost)
 
 
-@inlined
+@scalar
 def in_two_parts(high, low, like):
     """Return high + low in the dtype of another number: what it rounds to, and what that leaves.
 
@@ -109,13 +110,13 @@ def in_two_parts(high, low, like):
     return rounded, typed(either(np.isfinite(rest), rest, 0.0), like)
 
 
-@inlined
+@scalar
 def scaled_by(high, low, E):
     """Return (high + low)·E, rounded nearly once."""
     return fma(high, E, low * E)
 
 
-@inlined
+@scalar
 def centred_exp(x, m, beta):
     """Return E = exp(β(x − m))."""
     d, e = difference(x, m, beta)
@@ -127,7 +128,7 @@ def difference(x, m, beta):
     raise NotImplementedError("compiled code only")
 
 
-@overload(difference, **PIECE)
+@overload(difference, **SCALAR)
 def _difference(x, m, beta):
     if isinstance(beta, types.NoneType):
         return lambda x, m, beta: two_diff(x, m)
@@ -146,7 +147,7 @@ def times(x, beta):
     raise NotImplementedError("compiled code only")
 
 
-@overload(times, **PIECE)
+@overload(times, **SCALAR)
 def _times(x, beta):
     if isinstance(beta, types.NoneType):
         return lambda x, beta: x

@@ -34,6 +34,7 @@ from softgrad.kernels.numba.instructions import (
     get,
     inlined,
     put,
+    scalar,
     scratch,
     step,
     typed,
@@ -140,7 +141,7 @@ def finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread):
     share(z, spread)
 
 
-@inlined
+@scalar
 def gap(x, m, beta):
     """Return β(m − x), not negative."""
     d, e = difference(x, m, beta)

@@ -13,7 +13,14 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softgrad.kernels.numba.instructions import PIECE, either, fma, inlined, power_of_two
+from softgrad.kernels.numba.instructions import (
+    SCALAR,
+    either,
+    fma,
+    inlined,
+    power_of_two,
+    scalar,
+)
 
 __all__ = ["exp_of_difference", "two_diff"]
 
@@ -61,7 +68,7 @@ _FLOAT64 = {
 }
 
 
-@inlined
+@scalar
 def two_diff(x, m):
     """Return d = fl(x − m) and its error e; e is NaN where d is infinite."""
     d = x - m
@@ -74,7 +81,7 @@ def exp_of_difference(d: float, e: float) -> float:
     raise NotImplementedError("compiled code only")
 
 
-@overload(exp_of_difference, **PIECE)
+@overload(exp_of_difference, **SCALAR)
 def _exp_of_difference(d: Any, e: Any) -> Any:
     constants = _constants(d)
     log2e, magic, one = constants["log2e"], constants["magic"], constants["one"]

@@ -16,6 +16,7 @@ from numba.extending import intrinsic
 
 __all__ = [
     "PIECE",
+    "SCALAR",
     "address",
     "computed_in",
     "either",
@@ -31,9 +32,11 @@ __all__ = [
     "put",
     "put_alone",
     "read",
+    "scalar",
     "scratch",
     "step",
     "typed",
+    "weighted",
     "write",
     "zero_of",
 ]
@@ -43,6 +46,15 @@ inlined = njit(inline="always")
 the vectoriser sees which pointers are scratch memory of their own."""
 
 PIECE = {"inline": "always", "strict": False}
+"""The same for `numba.extending.overload`."""
+
+_OF_NUMBERS = {"forceinline": True, "error_model": "numpy"}
+
+scalar = njit(**_OF_NUMBERS)
+"""Decorate a formula of numbers alone: it is compiled once for all kernels, and LLVM puts it into
+its callers, which saves Numba the work."""
+
+SCALAR = {"jit_options": _OF_NUMBERS, "strict": False}
 """The same for `numba.extending.overload`."""
 
 BFLOAT16_WORD, FLOAT16_WORD = types.uint16, types.int16
@@ -219,6 +231,12 @@ def get_word(context: Any, pointer: Any, i: Any) -> Any:
         return builder.load(place(builder, *args))
 
     return pointer.dtype(pointer, types.int64), generate
+
+
+@scalar
+def weighted(weight, x):
+    """Multiply, with 0·anything = 0."""
+    return weight * (weight if weight == 0 else x)
 
 
 # What intrinsics are made of, which others than these may be.

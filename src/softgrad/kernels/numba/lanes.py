@@ -28,6 +28,7 @@ from softgrad.kernels.numba.instructions import (
     place,
     put,
     read,
+    scalar,
     scratch,
     step,
     typed,
@@ -208,7 +209,7 @@ def _flush(part, high, low):
     return add
 
 
-@inlined
+@scalar
 def two_sum(a, b):
     """Return fl(a + b) and its error."""
     s = a + b

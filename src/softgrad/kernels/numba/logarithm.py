@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from softgrad.kernels.numba.instructions import PIECE, fma
+from softgrad.kernels.numba.instructions import PIECE, SCALAR, fma
 
 __all__ = ["log1p_of_fraction"]
 
@@ -38,7 +38,7 @@ def log1p_of_fraction(r: float) -> float:
     raise NotImplementedError("compiled code only")
 
 
-@overload(log1p_of_fraction, **PIECE)
+@overload(log1p_of_fraction, **SCALAR)
 def _log1p_of_fraction(r: Any) -> Any:
     number: Any = np.float32 if r == types.float32 else np.float64
     zero, half, one, two = number(0.0), number(0.5), number(1.0), number(2.0)

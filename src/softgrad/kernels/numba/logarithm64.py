@@ -7,7 +7,7 @@ in [√½, √2). The error is at most 1.5 ulp.
 
 from __future__ import annotations
 
-from softgrad.kernels.numba.instructions import either, exponent_of, fma, inlined
+from softgrad.kernels.numba.instructions import either, exponent_of, fma, scalar
 
 __all__ = ["log1p"]
 
@@ -19,7 +19,7 @@ C8, C9, C10 = 0.10846306424937481, 0.07487095323377484, 0.1564015228346988
 """(2·artanh(z) − 2z)/z³ as a polynomial in z² ≤ 1/9, of relative error 0.001 u in the logarithm."""
 
 
-@inlined
+@scalar
 def log1p(r):
     """Return log(1 + r)."""
     s = 1.0 + r

@@ -9,7 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from softgrad.kernels.numba.first_max import entry_at, first_max_and_sum
-from softgrad.kernels.numba.instructions import fma, get, inlined, put, scratch, typed, zero_of
+from softgrad.kernels.numba.instructions import (
+    fma,
+    get,
+    inlined,
+    put,
+    scratch,
+    typed,
+    weighted,
+    zero_of,
+)
 from softgrad.kernels.numba.lanes import (
     LANES,
     all_sum,
@@ -133,12 +142,6 @@ def weigh_centred(q, v, target, total, spread, ahead):
             w = (get(b, j) - get(centre, j)) - get(mean, j)
             put(b, j, weighted(get(a, j), w))
         store(b, target, at)
-
-
-@inlined
-def weighted(q, v):
-    """Multiply, with 0·anything = 0."""
-    return q * (q if q == 0 else v)
 
 
 @inlined

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from softgrad.kernels.numba.elementwise import elementwise
 from softgrad.kernels.numba.exponential import exp_of_difference
-from softgrad.kernels.numba.instructions import fma, get, inlined, put, scratch, typed, zero_of
+from softgrad.kernels.numba.instructions import (
+    fma,
+    get,
+    put,
+    scalar,
+    scratch,
+    typed,
+    weighted,
+    zero_of,
+)
 from softgrad.kernels.numba.lanes import LANES, load, store
 from softgrad.kernels.numba.logarithm import log1p_of_fraction
 
@@ -72,13 +81,13 @@ def binary_cross_entropy(sources, targets, total, args):
         store(x, gradient, at)
 
 
-@inlined
+@scalar
 def decay(x):
     """Return exp(−|x|)."""
     return exp_of_difference(x if x < 0 else -x, typed(0.0, x))
 
 
-@inlined
+@scalar
 def pair(x, E):
     """Return σ(x) and σ(−x): 1/(1 + E) and E/(1 + E), with one division for both.
 
@@ -94,13 +103,7 @@ def pair(x, E):
     return (small if x < 0 else large), (large if x < 0 else small)
 
 
-@inlined
+@scalar
 def least_of(x, bound):
     """Return the smaller of two numbers; a NaN x stays NaN."""
     return bound if x > bound else x
-
-
-@inlined
-def weighted(weight, x):
-    """Multiply, with 0·anything = 0."""
-    return weight * (weight if weight == 0 else x)
