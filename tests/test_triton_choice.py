@@ -14,6 +14,7 @@ pytest.importorskip("triton_rows")
 import torch
 
 import softgrad as sg
+import softgrad.torch as st
 from softgrad.kernels import choose
 from softgrad.kernels.triton import operations
 from specs import probe
@@ -165,3 +166,15 @@ def test_a_loss_of_float64_on_a_gpu_makes_bad_labels_nan_as_well() -> None:
     with on_gpu():
         found = sg.CrossEntropy(reduction="none").value(x, labels)
     assert torch.isnan(found).tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pytorch_s_loss_makes_a_bad_label_s_row_nan_on_a_gpu_alone(dtype: torch.dtype) -> None:
+    x, labels = rows(dtype), torch.tensor([1, 2, 99, 3, 4], device=DEVICE)
+    with on_gpu():
+        losses = st.cross_entropy(x.requires_grad_(), labels, reduction="none")
+        losses.sum().backward()
+    assert torch.isnan(losses).tolist() == [False, False, True, False, False]
+    assert torch.isnan(x.grad).all(1).tolist() == torch.isnan(losses).tolist()
+    with pytest.raises(IndexError, match="from 0 to 9, got 99 at position 2"):
+        st.cross_entropy(x.cpu(), labels.cpu())

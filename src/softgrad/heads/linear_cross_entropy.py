@@ -173,7 +173,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
             An argument has another kind, shape or dtype than it must have, or there are no classes;
             or it is not the same on all ranks of a group.
         IndexError
-            A class index is out of range; the message has the first position.
+            A class index is out of range; the message has the first position. On a GPU its row is
+            NaN instead, unless `validate` is set.
         MemoryError
             There is no memory for a buffer or a result.
         """

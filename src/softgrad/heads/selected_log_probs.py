@@ -160,7 +160,8 @@ class SelectedLogProbs(AbstractHead):
         TypeError, ValueError
             An argument has another kind, shape or dtype than it must have, or there are no classes.
         IndexError
-            An id is out of range; the message has the first position.
+            An id is out of range; the message has the first position. On a GPU its row is NaN
+            instead.
         """
         adapter = adapter_for(x, W, bias)
         if adapter is not None:
