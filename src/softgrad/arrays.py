@@ -39,6 +39,7 @@ __all__ = [
     "is_of_another_library",
     "is_on_gpu",
     "is_spread",
+    "is_want_of_memory",
     "namespace",
     "quiet",
     "real_array",
@@ -304,6 +305,13 @@ _NO_MEMORY = "DefaultCPUAllocator"
 """Who tells, in PyTorch, that the memory of the CPU does not suffice: by a RuntimeError."""
 
 
+def is_want_of_memory(error: RuntimeError) -> bool:
+    """Tell PyTorch's want of memory, a GPU's or the CPU's, from its other errors."""
+    torch = sys.modules.get("torch")
+    on_gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    return on_gpu or _NO_MEMORY in str(error)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence NumPy's warnings: infinities and NaN in a formula are decided, not accidents.
@@ -317,7 +325,7 @@ def quiet() -> Iterator[None]:
         try:
             yield
         except RuntimeError as error:
-            if _NO_MEMORY not in str(error):
+            if not is_want_of_memory(error):
                 raise
             raise MemoryError(str(error)) from error
 

@@ -13,7 +13,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from softgrad.arrays import Array, dtype_name, namespace, quiet
+from softgrad.arrays import Array, dtype_name, is_want_of_memory, namespace, quiet
 from softgrad.errors import mismatch
 from softgrad.kernels.threads import over_rows
 
@@ -59,7 +59,9 @@ class AbstractProducts(ABC):
         """
         try:
             return namespace(like).empty(shape, dtype=dtype, device=array_api_compat.device(like))
-        except RuntimeError as error:  # PyTorch's word for it
+        except RuntimeError as error:
+            if not is_want_of_memory(error):  # a device that failed
+                raise
             raise MemoryError(f"no memory for {dtype} of shape {shape}") from error
 
     def zeros(self, shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
