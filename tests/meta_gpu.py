@@ -46,7 +46,7 @@ def take_meta_for_a_gpu(
     Who is `seen` instead gets them one by one, and nothing keeps their arguments.
     """
     monkeypatch.setattr(arrays, "_GPUS", {"meta"})
-    monkeypatch.setattr(products, "_adds_in_float32", lambda *_: True)
+    monkeypatch.setattr(products, "_sums_in_float32", lambda *_: True)
     for module in (modes, operator, shortcut):
         # They are no shapes of a graph that is traced: formulas are to see them.
         monkeypatch.setattr(module, "is_shape_alone", lambda _: False)
