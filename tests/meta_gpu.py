@@ -19,6 +19,7 @@ import torch
 from softgrad import arrays
 from softgrad.frameworks.torch import modes, operator, shortcut
 from softgrad.heads import products
+from softgrad.kernels import choice
 from softgrad.kernels.triton import operations
 
 __all__ = ["Launch", "empty", "take_meta_for_a_gpu"]
@@ -47,6 +48,7 @@ def take_meta_for_a_gpu(
     """
     monkeypatch.setattr(arrays, "_GPUS", {"meta"})
     monkeypatch.setattr(products, "_sums_in_float32", lambda *_: True)
+    monkeypatch.setattr(choice, "works", lambda *_: True)
     for module in (modes, operator, shortcut):
         # They are no shapes of a graph that is traced: formulas are to see them.
         monkeypatch.setattr(module, "is_shape_alone", lambda _: False)
