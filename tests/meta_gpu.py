@@ -63,7 +63,8 @@ class _Kernel:
     """Stands for a kernel of Triton's, and looks at what it is given."""
 
     def __init__(self, kernel: Any, seen: Callable[[Launch], None]) -> None:
-        self.name, self.arg_names, self.seen = kernel.__name__, kernel.arg_names, seen
+        self.__name__ = self.name = kernel.__name__
+        self.arg_names, self.seen = kernel.arg_names, seen
 
     def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
         def launch(*given: Any, **constants: Any) -> None:

@@ -124,7 +124,7 @@ def test_autograd_launches_one_kernel_for_value_and_gradient(
 
 @pytest.mark.parametrize(
     ("K", "k", "together"),
-    [(131072, 1, 1), (131072, 5, 8), (4096, 64, 64), (4096, 900, 64), (2, 9, 2)],
+    [(131072, 1, 1), (131072, 5, 8), (4096, 16, 16), (4096, 900, 16), (64, 9, 4), (2, 9, 1)],
 )
 def test_classes_with_a_target_are_seen_together(
     K: int, k: int, together: int, launches: list[Launch]
@@ -143,6 +143,27 @@ def test_a_kernel_knows_what_rows_are_multiples_of(
 ) -> None:
     sg.softmax(empty(N, pitch)[:, :K])
     assert [one.arguments["STEP"] for one in launches] == [step]
+
+
+HELD: dict[str, tuple[Callable[[Any, Any], Any], int]] = {
+    "softmax": (lambda z, y: sg.softmax(z), 16384),
+    "log_softmax": (lambda z, y: sg.log_softmax(z), 8192),
+    "softmax.vjp": (lambda z, y: sg.softmax.vjp(z, z), 8192),
+    "labels": (lambda z, y: sg.cross_entropy(z, y), 16384),
+    "dense": (lambda z, y: sg.cross_entropy(z, z), 8192),
+    "smoothed": (lambda z, y: sg.CrossEntropy(label_smoothing=0.1)(z, y), 8192),
+    "capped": (lambda z, y: sg.CrossEntropy(soft_cap=30.0)(z, y), 8192),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_rows_are_held_at_once_as_far_as_registers_go(name: str, launches: list[Launch]) -> None:
+    call, longest = HELD[name]
+    for K in (longest, longest + 1):
+        call(empty(N, K), empty(N, dtype=torch.int64))
+    held, tiled = (one.arguments for one in launches)
+    assert (held["B"], held["WHOLE"]) == (longest, True)
+    assert (tiled["B"], tiled["WHOLE"]) == (8192, False)
 
 
 def test_float16_gradients_are_made_of_what_comes_in(launches: list[Launch]) -> None:
