@@ -192,6 +192,48 @@ def test_a_kernel_runs_on_the_device_of_its_rows(
     assert held == [len(launches)] == [1]
 
 
+class _Calls(TorchDispatchMode):
+    """Notes the names of PyTorch's own operations that a GPU is told to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), named: Any = None) -> Any:
+        name = str(call).split(".")[1]
+        if not call.is_view and "empty" not in name:
+            self.names.append(name)
+        return call(*args, **(named or {}))
+
+
+CHECKS = ["ge", "lt", "bitwise_and"]
+"""Whether labels are class indices."""
+MEAN = ["sum", "_to_copy", "eq", "add", "where", "div"]
+"""The divisor, which is not 0, and the factor of each row."""
+TOTAL = ["sum", "_to_copy"]
+
+
+def test_beside_the_kernel_there_is_what_a_mean_wants(
+    launches: list[Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operation on a number a row takes as long as its launch."""
+    monkeypatch.setattr(modes, "is_recorded", lambda: False)
+    z, _, labels = rows(torch.bfloat16)
+    with _Calls() as calls:
+        sg.cross_entropy.value_and_gradient(z, labels)
+    assert calls.names == [*CHECKS, "ones_like", *MEAN, *TOTAL]
+    with _Calls() as calls:
+        sg.CrossEntropy(reduction="none").value_and_gradient(z, labels)
+    assert calls.names == [*CHECKS, "ones_like"]
+    with _Calls() as calls:
+        sg.linear_cross_entropy.value_and_gradient(*layer(torch.bfloat16)[:2], labels)
+    before = calls.names[: calls.names.index("mm")]
+    assert sorted(set(before)) == sorted({*CHECKS, *MEAN, "copy_", "scalar_tensor"})
+    assert before.count("sum") == 1
+    assert before.count("add") == 1
+    assert launches
+
+
 # --- the head ----------------------------------------------------------------------------------
 
 HEADS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {

@@ -33,6 +33,7 @@ __all__ = [
     "cuts",
     "describe",
     "dtype_name",
+    "index_dtype",
     "indices",
     "is_at_hand",
     "is_concrete",
@@ -260,6 +261,12 @@ def indices(x: Array) -> Array:
     if array_api_compat.is_jax_array(x):  # a tracer has no device to ask for
         return xp.arange(x.shape[-1])
     return xp.arange(x.shape[-1], device=array_api_compat.device(x))
+
+
+def index_dtype(x: Array) -> Any:
+    """Return the dtype of `indices`; none are made on a GPU for it."""
+    xp = namespace(x)
+    return xp.int64 if array_api_compat.is_torch_array(x) else xp.arange(0).dtype
 
 
 def cuts(length: int, step: int) -> Iterator[slice]:

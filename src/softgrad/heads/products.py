@@ -71,9 +71,13 @@ class AbstractProducts(ABC):
 
     def zeros(self, shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
         """Return fresh zeros, or raise MemoryError."""
-        zeros = self.empty(shape, dtype, like)
-        zeros[...] = 0
-        return zeros
+        return self.full(shape, 0, dtype, like)
+
+    def full(self, shape: tuple[int, ...], number: int, dtype: Any, like: Array) -> Array:
+        """Return fresh memory full of a number, or raise MemoryError."""
+        array = self.empty(shape, dtype, like)
+        array[...] = number
+        return array
 
 
 class NumPyProducts(AbstractProducts):
