@@ -309,6 +309,16 @@ def test_a_chunk_is_one_launch_that_fills_a_gpu(case: str, launches: list[Launch
     assert min(one.programs for one in launches) > 500
 
 
+@pytest.mark.parametrize(("memory", "together"), [(None, 32), (2**31, 128)])
+def test_more_memory_gives_second_derivatives_more_rows_at_a_time(
+    memory: Any, together: int, launches: list[Launch]
+) -> None:
+    x, W = (empty(n, 4096, dtype=torch.bfloat16) for n in (512, 131072))
+    labels = empty(512, dtype=torch.int64)
+    sg.LinearCrossEntropy(memory=memory).hvp(x, W, labels, x_dot=x)
+    assert {one.programs for one in launches} == {together}
+
+
 def test_dense_targets_are_weighed_many_rows_at_a_time(
     launches: list[Launch], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -203,7 +203,7 @@ def first_visit(
     if WHOLE:
         z, _slope = logits(x, stride, rows, 0, N, K, cap, B, CAPPED)
         m, E, r = of_tile(z, beta, beta_low, WHOLE, TEMPERED)
-    else:
+    else:  # begin with what a tile of −∞ has: a tile before the loop would make it all stand twice
         m = tl.zeros((rows.shape[0], 1), tl.float32) - float("inf")
         r = tl.zeros((rows.shape[0], 1), tl.float64) - 1.0
         z = tl.zeros((rows.shape[0], B), tl.float32)
