@@ -328,6 +328,17 @@ def test_every_label_ignored() -> None:
         sg.CrossEntropy(ignore_index=-1, on_empty="raise")(x, labels)
 
 
+@pytest.mark.parametrize("rows", [2, 4096])
+def test_weights_whose_sum_overflows_have_no_mean(rows: int) -> None:
+    x, labels = sample("normal", 1.0, k=64, rows=rows, dtype=np.float32), np.arange(rows) % 64
+    weights = np.full(rows, 3e38, np.float32)
+    value, gradient = sg.cross_entropy.value_and_gradient(x, labels, row_weights=weights)
+    assert np.isnan(value)
+    assert np.isnan(gradient).all()
+    small = sg.cross_entropy(x, labels, row_weights=weights / np.float32(2 * rows))
+    assert_close(small, sg.cross_entropy(x, labels), u=4)
+
+
 # --- targets ---------------------------------------------------------------------------------
 
 

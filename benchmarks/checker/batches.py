@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.checker import fifth_batch, fourth_batch, second_batch, subjects, third_batch
+from benchmarks.checker import (
+    fifth_batch,
+    fourth_batch,
+    second_batch,
+    sixth_batch,
+    subjects,
+    third_batch,
+)
 from benchmarks.checker.operators import OPERATORS
 from benchmarks.checker.subject import Subject
 
@@ -44,6 +51,11 @@ BATCHES = (
         "fifth",
         "fifth batch: mistakes as they are found in public repositories, threads and issues",
         fifth_batch.SUBJECTS,
+    ),
+    Batch(
+        "sixth",
+        "sixth batch: mistakes as they are found, in subjects and styles that the others lack",
+        sixth_batch.SUBJECTS,
     ),
 )
 

@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 __all__ = [
     "PIECE",
     "address",
+    "computed_in",
     "either",
     "exponent_of",
     "fma",
@@ -25,12 +26,15 @@ __all__ = [
     "has_float16",
     "inlined",
     "is_half",
+    "place",
     "power_of_two",
     "put",
     "put_alone",
+    "read",
     "scratch",
     "step",
     "typed",
+    "write",
     "zero_of",
 ]
 
@@ -130,7 +134,7 @@ def step(context: Any, pointer: Any, i: Any) -> Any:
     """Return the pointer i elements on."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.gep(args[0], [args[1]], inbounds=True)
+        return place(builder, *args)
 
     return pointer(pointer, types.int64), generate
 
@@ -162,7 +166,7 @@ def scratch(context: Any, size: Any, like: Any) -> Any:
 @intrinsic
 def zero_of(context: Any, pointer: Any) -> Any:
     """Return 0 in the dtype that numbers of an array are computed in."""
-    number = _computed_in(pointer)
+    number = computed_in(pointer)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.get_constant(number, 0)
@@ -175,15 +179,9 @@ def get(context: Any, pointer: Any, i: Any) -> Any:
     """Return the number at i; words of half precision become float32."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = builder.load(builder.gep(*_place(args), inbounds=True))
-        if pointer.dtype == FLOAT16_WORD:
-            return builder.fpext(builder.bitcast(value, ir.HalfType()), ir.FloatType())
-        if pointer.dtype == BFLOAT16_WORD:
-            word = ir.IntType(32)
-            return builder.bitcast(builder.shl(builder.zext(value, word), word(16)), ir.FloatType())
-        return value
+        return read(builder, pointer, *args)
 
-    return _computed_in(pointer)(pointer, types.int64), generate
+    return computed_in(pointer)(pointer, types.int64), generate
 
 
 @intrinsic
@@ -191,15 +189,10 @@ def put(context: Any, pointer: Any, i: Any, value: Any) -> Any:
     """Write a number at i, rounded to nearest where it is kept in half precision."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = args[2]
-        if pointer.dtype == FLOAT16_WORD:
-            value = builder.bitcast(builder.fptrunc(value, ir.HalfType()), ir.IntType(16))
-        elif pointer.dtype == BFLOAT16_WORD:
-            value = _to_bfloat16(builder, value)
-        builder.store(value, builder.gep(*_place(args), inbounds=True))
+        write(builder, pointer, *args)
         return context.get_dummy_value()
 
-    return types.none(pointer, types.int64, _computed_in(pointer)), generate
+    return types.none(pointer, types.int64, computed_in(pointer)), generate
 
 
 @intrinsic
@@ -210,8 +203,9 @@ def put_alone(context: Any, pointer: Any, i: Any, word: Any) -> Any:
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.gep(*_place(args), inbounds=True)
-        builder.store_atomic(args[2], place, "monotonic", word.bitwidth // 8)
+        pointer, i, value = args
+        at = place(builder, pointer, i)
+        builder.store_atomic(value, at, "monotonic", word.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(pointer, types.int64, word), generate
@@ -222,18 +216,42 @@ def get_word(context: Any, pointer: Any, i: Any) -> Any:
     """Return the number at i as it is stored."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(builder.gep(*_place(args), inbounds=True))
+        return builder.load(place(builder, *args))
 
     return pointer.dtype(pointer, types.int64), generate
 
 
-def _place(args: Any) -> tuple[Any, list[Any]]:
-    return args[0], [args[1]]
+# What intrinsics are made of, which others than these may be.
 
 
-def _computed_in(pointer: Any) -> Any:
+def computed_in(pointer: Any) -> Any:
     """Return float32 for words of half precision, and any other dtype itself."""
     return types.float32 if is_half(pointer) else pointer.dtype
+
+
+def read(builder: Any, kind: Any, pointer: Any, i: Any) -> Any:
+    """Emit the reading of the number at i behind a pointer of a kind."""
+    value = builder.load(place(builder, pointer, i))
+    if kind.dtype == FLOAT16_WORD:
+        return builder.fpext(builder.bitcast(value, ir.HalfType()), ir.FloatType())
+    if kind.dtype == BFLOAT16_WORD:
+        word = ir.IntType(32)
+        return builder.bitcast(builder.shl(builder.zext(value, word), word(16)), ir.FloatType())
+    return value
+
+
+def write(builder: Any, kind: Any, pointer: Any, i: Any, value: Any) -> None:
+    """Emit the writing of a number at i behind a pointer of a kind."""
+    if kind.dtype == FLOAT16_WORD:
+        value = builder.bitcast(builder.fptrunc(value, ir.HalfType()), ir.IntType(16))
+    elif kind.dtype == BFLOAT16_WORD:
+        value = _to_bfloat16(builder, value)
+    builder.store(value, place(builder, pointer, i))
+
+
+def place(builder: Any, pointer: Any, i: Any) -> Any:
+    """Emit the address of what is at i."""
+    return builder.gep(pointer, [i], inbounds=True)
 
 
 def _to_bfloat16(builder: Any, value: Any) -> Any:

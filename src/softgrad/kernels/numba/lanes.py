@@ -11,25 +11,35 @@ Loops over lanes have a constant length and no branches: the compiler makes vect
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
 from numba import types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
 
 from softgrad.kernels.numba.instructions import (
     PIECE,
+    computed_in,
     either,
     get,
     inlined,
+    place,
     put,
+    read,
     scratch,
     step,
     typed,
+    write,
 )
 
 __all__ = [
     "LANES",
     "all_max",
     "all_sum",
+    "block_at",
+    "copy",
     "entry",
     "fill",
     "flush",
@@ -43,19 +53,14 @@ __all__ = [
 
 LANES = 64
 
+word = ir.IntType(64)
+
 HALVES = (32, 16, 8, 4, 2, 1)
 """How many pairs of lanes are added at each step, until one is left."""
 
 FLUSH = 4
 """Blocks after which partial sums go to the accumulators of twice the precision. More would show:
 on a ramp all lanes round alike, and nothing averages out."""
-
-
-@inlined
-def fill(lanes, value):
-    """Put a value into every lane."""
-    for j in range(LANES):
-        put(lanes, j, value)
 
 
 @inlined
@@ -71,19 +76,76 @@ def share(lanes, spread):
         fill(lanes, get(lanes, 0))
 
 
-@inlined
-def block_at(blocks, at):
+# Loops that copy are emitted as they are, for there are many: Numba takes longer to analyse a loop
+# in Python than LLVM to compile it.
+
+
+@intrinsic
+def fill(context: Any, lanes: Any, value: Any) -> Any:
+    """Put a value into every lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        with cgutils.for_range(builder, word(LANES)) as loop:
+            write(builder, lanes, args[0], loop.index, args[1])
+        return context.get_dummy_value()
+
+    return types.none(lanes, computed_in(lanes)), generate
+
+
+@intrinsic
+def copy(context: Any, target: Any, source: Any, count: Any) -> Any:
+    """Write `count` numbers behind a pointer to where another points."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        emit_copy(builder, target, args[0], source, *args[1:])
+        return context.get_dummy_value()
+
+    return types.none(target, source, types.int64), generate
+
+
+@intrinsic
+def block_at(context: Any, blocks: Any, at: Any) -> Any:
     """Return the pointer to the block that begins at `at`: the last, padded one stands apart."""
-    pointer, tail, whole = blocks
-    return either(at == whole, tail, step(pointer, at))
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return emit_block_at(builder, *args)
+
+    return blocks[0](blocks, types.int64), generate
 
 
-@inlined
-def load(lanes, blocks, at):
+@intrinsic
+def load(context: Any, lanes: Any, blocks: Any, at: Any) -> Any:
     """Fill the lanes with the block that begins at `at`."""
-    source = block_at(blocks, at)
-    for j in range(LANES):
-        put(lanes, j, get(source, j))
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        block = emit_block_at(builder, *args[1:])
+        emit_copy(builder, lanes, args[0], blocks[0], block, word(LANES))
+        return context.get_dummy_value()
+
+    return types.none(lanes, blocks, types.int64), generate
+
+
+@intrinsic
+def store(context: Any, lanes: Any, blocks: Any, at: Any) -> Any:
+    """Write the block that begins at `at`; nothing if blocks is None."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if blocks != types.none:
+            block = emit_block_at(builder, *args[1:])
+            emit_copy(builder, blocks[0], block, lanes, args[0], word(LANES))
+        return context.get_dummy_value()
+
+    return types.none(lanes, blocks, types.int64), generate
+
+
+def emit_copy(builder: Any, kind: Any, target: Any, of: Any, source: Any, count: Any) -> None:
+    with cgutils.for_range(builder, count) as loop:
+        write(builder, kind, target, loop.index, read(builder, of, source, loop.index))
+
+
+def emit_block_at(builder: Any, blocks: Any, at: Any) -> Any:
+    pointer, tail, whole = (builder.extract_value(blocks, i) for i in range(3))
+    return builder.select(builder.icmp_signed("==", at, whole), tail, place(builder, pointer, at))
 
 
 @inlined
@@ -91,24 +153,6 @@ def entry(blocks, k, lane, spread):
     """Return the pointer to the entry of class k, in the lane's row where rows are not spread."""
     at = k // LANES * LANES if spread else k * LANES
     return step(block_at(blocks, at), k - at if spread else lane)
-
-
-def store(lanes, blocks, at):
-    """Write the block that begins at `at`; nothing if blocks is None."""
-    raise NotImplementedError("compiled code only")
-
-
-@overload(store, **PIECE)
-def _store(lanes, blocks, at):
-    if isinstance(blocks, types.NoneType):
-        return lambda lanes, blocks, at: None
-
-    def write(lanes, blocks, at):
-        target = block_at(blocks, at)
-        for j in range(LANES):
-            put(target, j, get(lanes, j))
-
-    return write
 
 
 @inlined

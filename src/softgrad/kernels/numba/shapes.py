@@ -15,18 +15,16 @@ from softgrad.kernels.numba.instructions import (
     PIECE,
     address,
     either,
-    get,
     get_word,
     inlined,
     is_half,
-    put,
     put_alone,
     scratch,
     step,
     typed,
     zero_of,
 )
-from softgrad.kernels.numba.lanes import LANES
+from softgrad.kernels.numba.lanes import LANES, copy, fill
 
 __all__ = ["MOST_SHORT", "kernel"]
 
@@ -129,10 +127,8 @@ def _open_row(array: Any, tail: Any, at: Any, classes: Any, missing: Any) -> Any
     def blocks(array, tail, at, classes, missing):
         pointer = step(address(array), either(array.size > classes, at, 0))
         whole = classes // LANES * LANES
-        for j in range(LANES):
-            put(tail, j, typed(missing, get(tail, 0)))
-        for j in range(classes - whole):
-            put(tail, j, get(pointer, whole + j))
+        fill(tail, typed(missing, zero_of(tail)))
+        copy(tail, step(pointer, whole), classes - whole)
         return pointer, tail, whole
 
     return blocks
@@ -148,12 +144,11 @@ def _close_row(blocks: Any, classes: Any) -> Any:
     if isinstance(blocks, types.NoneType):
         return lambda blocks, classes: None
 
-    def copy(blocks, classes):
+    def close(blocks, classes):
         pointer, tail, whole = blocks
-        for j in range(classes - whole):
-            put(pointer, whole + j, get(tail, j))
+        copy(step(pointer, whole), tail, classes - whole)
 
-    return copy
+    return close
 
 
 # The target of a long row: like any other row, or a float32 row that is rounded at the end.
@@ -198,17 +193,13 @@ def _close_target(array: Any, room: Any, at: Any, classes: Any) -> Any:
     if is_half(array):
 
         def write(array, room, at, classes):
-            target, row = step(address(array), at), address(room)
-            for j in range(classes):
-                put(target, j, get(row, j))
+            copy(step(address(array), at), address(room), classes)
 
     else:
 
         def write(array, room, at, classes):
             whole = classes // LANES * LANES
-            target = step(address(array), at + whole)
-            for j in range(classes - whole):
-                put(target, j, get(room, j))
+            copy(step(address(array), at + whole), room, classes - whole)
 
     return write
 
@@ -254,8 +245,7 @@ def _turn_back(tile: Any, array: Any, at: Any, rows: Any, classes: Any) -> Any:
 
         def write(tile, array, at, rows, classes):
             words = scratch(TILE, array)
-            for j in range(classes * LANES):
-                put(words, j, get(tile, j))
+            copy(words, tile, classes * LANES)
             turn_words_back(words, array, at, rows, classes)
 
     else:
