@@ -208,8 +208,8 @@ class _Calls(TorchDispatchMode):
 
 CHECKS = ["ge", "lt", "bitwise_and"]
 """Whether labels are class indices."""
-MEAN = ["sum", "_to_copy", "eq", "add", "where", "div"]
-"""The divisor, which is not 0, and the factor of each row."""
+MEAN = ["sum", "_to_copy", "eq", "mul", "add", "add", "where", "div"]
+"""The divisor, which is finite and not 0, and the factor of each row."""
 TOTAL = ["sum", "_to_copy"]
 
 
@@ -230,7 +230,7 @@ def test_beside_the_kernel_there_is_what_a_mean_wants(
     before = calls.names[: calls.names.index("mm")]
     assert sorted(set(before)) == sorted({*CHECKS, *MEAN, "copy_", "scalar_tensor"})
     assert before.count("sum") == 1
-    assert before.count("add") == 1
+    assert before.count("add") == 2
     assert launches
 
 

@@ -132,8 +132,8 @@ class RowFactors:
         of_nothing: Array | None = None
         if how.on_empty == "nan":
             of_nothing = xp.where(empty, divisor + xp.nan, divisor * 0)
-        # Weights whose sum overflows have no mean: NaN says so, a quotient would be a silent 0.
-        divisor = xp.where(xp.isinf(divisor), divisor + xp.nan, divisor)
+        # Weights whose sum overflows have no mean: 0·∞ says so, a quotient would be a silent 0.
+        divisor = divisor + 0 * divisor
         # Smoothing gives a row a loss even if its label has no weight; nothing is made of it.
         divisor = _beside(xp.where(empty, divisor + xp.inf, divisor), weights)
         return cls(weights / divisor, True, of_nothing, examples)
