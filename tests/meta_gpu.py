@@ -19,6 +19,7 @@ import torch
 from softgrad import arrays
 from softgrad.frameworks.torch import modes, operator, shortcut
 from softgrad.heads import products
+from softgrad.kernels import choice
 from softgrad.kernels.triton import operations
 
 __all__ = ["Launch", "empty", "take_meta_for_a_gpu"]
@@ -46,7 +47,8 @@ def take_meta_for_a_gpu(
     Who is `seen` instead gets them one by one, and nothing keeps their arguments.
     """
     monkeypatch.setattr(arrays, "_GPUS", {"meta"})
-    monkeypatch.setattr(products, "_adds_in_float32", lambda *_: True)
+    monkeypatch.setattr(products, "_sums_in_float32", lambda *_: True)
+    monkeypatch.setattr(choice, "works", lambda *_: True)
     for module in (modes, operator, shortcut):
         # They are no shapes of a graph that is traced: formulas are to see them.
         monkeypatch.setattr(module, "is_shape_alone", lambda _: False)
@@ -61,7 +63,8 @@ class _Kernel:
     """Stands for a kernel of Triton's, and looks at what it is given."""
 
     def __init__(self, kernel: Any, seen: Callable[[Launch], None]) -> None:
-        self.name, self.arg_names, self.seen = kernel.__name__, kernel.arg_names, seen
+        self.__name__ = self.name = kernel.__name__
+        self.arg_names, self.seen = kernel.arg_names, seen
 
     def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
         def launch(*given: Any, **constants: Any) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -142,6 +144,66 @@ def test_the_device_is_busy_and_its_cache_cold_before_a_call_is_timed(
     monkeypatch.setattr(gpu.Bench, "empty", lambda self, size: Memory())
     assert gpu.Bench("cuda", 1).milliseconds(lambda: said.append("call")) == 1.5
     assert said == ["flush", "sleep", "event", "call", "event"]
+
+
+def test_the_floor_s_rate_is_that_of_products_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them, on a device that was idle, would be faster than any that follow each other."""
+
+    def milliseconds(self: gpu.Bench, call: Callable[[], Any]) -> float:
+        with Products() as seen:
+            call()
+        return 0.5 * seen.count
+
+    monkeypatch.setattr(gpu.Bench, "milliseconds", milliseconds)
+    with Products() as seen:
+        assert gpu.product_rate(BENCH, 8) == pytest.approx(2 * 8**3 / 0.5e-3)
+    assert seen.count == 2 * 30
+
+
+class Products(TorchDispatchMode):
+    """Counts matrix products."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += str(func).startswith("aten.mm")
+        return func(*args, **(kwargs or {}))
+
+
+def test_each_shape_is_compiled_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+
+    def compiled(f: Any, **options: Any) -> Any:
+        said.append(options)
+        return f
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    monkeypatch.setattr(torch.compiler, "reset", lambda: said.append("reset"))
+    made = gpu.Head.of(BENCH, 70, 16, 65)
+    assert "torch.compile" in dict(gpu.ways_of_head(made, False))
+    room = BENCH.empty(*made.x.shape)
+    ways = [name for _, name, _ in gpu.ways_of_rows(made.x, made.labels, room, False)]
+    assert "torch.compile" in ways
+    assert said == ["reset", {"dynamic": False}] * 2
+
+
+def test_cut_cross_entropy_is_timed_with_all_its_gradients_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[Any] = []
+
+    def cut(x: torch.Tensor, W: torch.Tensor, labels: torch.Tensor, impl: str = "cce") -> Any:
+        said.append(impl)
+        return torch.nn.functional.cross_entropy(x @ W.T, labels)
+
+    module = ModuleType("cut_cross_entropy")
+    module.linear_cross_entropy = cut  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cut_cross_entropy", module)
+    monkeypatch.setattr(gpu, "_has", lambda name: name == "cut_cross_entropy")
+    ways = dict(gpu.ways_of_head(gpu.Head.of(BENCH, 70, 16, 65), True))
+    for name in ("cut-cross-entropy", "cce_exact"):
+        ways[name]()
+    assert said == ["cce", "cce_exact"]
 
 
 def test_rows_are_as_confident_as_is_said() -> None:

@@ -343,6 +343,12 @@ def test_no_memory_is_a_memory_error_whoever_says_it(name: str, library: str) ->
         TOO_LARGE[name](x)
 
 
+def test_no_memory_of_a_gpu_is_a_memory_error_as_well() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(MemoryError, match="Tried to allocate 2 GiB"), quiet():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+
 def test_another_error_of_a_library_stays_what_it_is() -> None:
     with pytest.raises(RuntimeError, match="a device that failed") as caught, quiet():
         raise RuntimeError("a device that failed")

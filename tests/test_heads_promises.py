@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from asserts import as_numpy, assert_close, assert_same_bits
+from softgrad.arrays import namespace
 from softgrad.heads import LinearCrossEntropy, linear_cross_entropy, selected_log_probs
 from softgrad.heads.plan import Plan, Size, block_of
 from softgrad.heads.products import NumPyProducts, products_for
@@ -396,3 +397,26 @@ def test_a_failed_allocation_is_a_memory_error(library: str) -> None:
     x = xp.asarray(X)
     with pytest.raises(MemoryError):
         products_for(x).empty((1 << 50,), x.dtype, x)
+
+
+def test_another_error_of_an_allocation_is_no_want_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A GPU's failure is said by the first call that comes after it."""
+    torch = pytest.importorskip("torch")
+    x = torch.zeros(2)
+
+    def raised(error: RuntimeError) -> BaseException:
+        def empty(*_: Any, **__: Any) -> Any:
+            raise error
+
+        monkeypatch.setattr(namespace(x), "empty", empty)
+        with pytest.raises((RuntimeError, MemoryError)) as caught:
+            products_for(x).empty((2,), x.dtype, x)
+        return caught.value
+
+    failed = RuntimeError("CUDA error: device-side assert triggered")
+    assert raised(failed) is failed
+    found = raised(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."))
+    assert isinstance(found, MemoryError)
+    assert "no memory for torch.float32 of shape (2,)" in str(found)

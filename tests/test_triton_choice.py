@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -14,7 +18,9 @@ pytest.importorskip("triton_rows")
 import torch
 
 import softgrad as sg
+import softgrad.torch as st
 from softgrad.kernels import choose
+from softgrad.kernels.choice import works
 from softgrad.kernels.triton import operations
 from specs import probe
 from triton_rows import DEVICE, INTERPRETED, on_gpu, tensor
@@ -24,6 +30,8 @@ from triton_rows import DEVICE, INTERPRETED, on_gpu, tensor
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the names of Triton's operations that run, as they run."""
     names: list[str] = []
+    with on_gpu():
+        choose("auto", rows())  # the first call looks whether Triton works
 
     def spy(name: str, run: Any, *args: Any, **options: Any) -> Any:
         names.append(name)
@@ -146,6 +154,73 @@ def test_without_triton_the_reference_does_the_work(monkeypatch: pytest.MonkeyPa
         assert str(choose("auto", rows())) == "reference: Triton is not installed"
 
 
+BROKEN = """
+import warnings
+import torch
+import softgrad as sg
+from softgrad import arrays
+from softgrad.frameworks.torch import modes
+arrays._GPUS.add("cpu")  # which Triton compiles nothing for
+modes._ORDINARY = ()
+x = torch.linspace(-3, 3, 40).reshape(4, 10)
+calls = {
+    "softmax": lambda **how: sg.softmax(x, **how),
+    "head": lambda **how: sg.linear_cross_entropy(x, x, x.argmin(1) % 4, **how),
+}
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    found = {name: call() for name, call in calls.items()}
+print([w.category.__name__ for w in caught], *(w.message for w in caught))
+for name, call in calls.items():
+    assert torch.equal(found[name], call(impl="reference"))
+    try:
+        call(impl="triton")
+    except Exception:
+        print(name, "raises")
+print(sg.explain_impl(sg.softmax, x))
+"""
+
+
+def test_a_triton_that_does_not_work_is_said_once() -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    command = [sys.executable, "-c", BROKEN]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert run.returncode == 0, run.stderr
+    warned, *raised, said = run.stdout.splitlines()
+    assert warned.startswith("['RuntimeWarning'] compiled kernels are off, since Triton does not")
+    assert warned.endswith("Triton wants a C compiler, such as gcc, and the headers of Python")
+    assert raised == ["softmax raises", "head raises"]
+    assert said == "reference: Triton does not work here"
+
+
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """Forget what works, before and after."""
+    works.cache_clear()
+    yield
+    works.cache_clear()
+
+
+@pytest.mark.usefixtures("anew")
+@pytest.mark.parametrize(
+    ("said", "remembered"), [("Failed to find C compiler.", True), ("CUDA out of memory.", False)]
+)
+def test_a_want_of_memory_is_no_answer(
+    said: str, remembered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(x: Any) -> Any:
+        raise RuntimeError(said)
+
+    expected = pytest.warns if remembered else pytest.raises
+    with monkeypatch.context() as patched:
+        patched.setattr(operations, "logsumexp", fail)
+        with expected(RuntimeWarning if remembered else RuntimeError, match=said), on_gpu():
+            choose("auto", rows())
+    with on_gpu():
+        assert choose("auto", rows()).impl == ("reference" if remembered else "triton")
+
+
 @pytest.mark.skipif(not INTERPRETED, reason="the interpreter's tensors are the CPU's")
 def test_tensors_on_two_devices_are_refused_by_name() -> None:
     x, elsewhere = rows(), torch.zeros((5, 10), device="meta")
@@ -165,3 +240,15 @@ def test_a_loss_of_float64_on_a_gpu_makes_bad_labels_nan_as_well() -> None:
     with on_gpu():
         found = sg.CrossEntropy(reduction="none").value(x, labels)
     assert torch.isnan(found).tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pytorch_s_loss_makes_a_bad_label_s_row_nan_on_a_gpu_alone(dtype: torch.dtype) -> None:
+    x, labels = rows(dtype), torch.tensor([1, 2, 99, 3, 4], device=DEVICE)
+    with on_gpu():
+        losses = st.cross_entropy(x.requires_grad_(), labels, reduction="none")
+        losses.sum().backward()
+    assert torch.isnan(losses).tolist() == [False, False, True, False, False]
+    assert torch.isnan(x.grad).all(1).tolist() == torch.isnan(losses).tolist()
+    with pytest.raises(IndexError, match="from 0 to 9, got 99 at position 2"):
+        st.cross_entropy(x.cpu(), labels.cpu())

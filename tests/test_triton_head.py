@@ -149,10 +149,14 @@ class MixedTorch:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.xp, name)
 
-    def mm(self, a: Any, b: Any, *, out_dtype: Any, out: Any) -> None:
+    def mm(self, a: Any, b: Any, *, out_dtype: Any, out: Any = None) -> Any:
         assert a.dtype == b.dtype == torch.bfloat16
-        assert out_dtype == out.dtype == torch.float32
+        assert out_dtype == torch.float32
+        if out is None:
+            return a.float() @ b.float()
+        assert out.dtype == torch.float32
         out[...] = a.float() @ b.float()
+        return out
 
     def addmm(self, c: Any, a: Any, b: Any, *, out_dtype: Any, out: Any) -> None:
         assert c is out
@@ -161,21 +165,50 @@ class MixedTorch:
         out += before
 
 
+class OlderTorch(MixedTorch):
+    """PyTorch 2.8, which writes such products, and adds them to bfloat16 alone."""
+
+    def addmm(self, c: Any, a: Any, b: Any, *, out_dtype: Any, out: Any) -> None:
+        raise RuntimeError("self and mat2 must have the same dtype, but got Float and BFloat16")
+
+
 @pytest.mark.parametrize("memory", [2**12, None])
-def test_the_numbers_of_mixed_products(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several chunks add to W_bar; a bias is written before the logits are added."""
-    monkeypatch.setattr(products, "_adds_in_float32", lambda *_: True)
-    monkeypatch.setattr(products, "namespace", lambda v: MixedTorch(namespace(v)))
+@pytest.mark.parametrize("kind", [MixedTorch, OlderTorch])
+def test_the_numbers_of_mixed_products(
+    kind: type[MixedTorch], memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several chunks add to W_bar; a bias is written before the logits are added.
+
+    Nothing is multiplied in float32, whichever of the two products there is.
+    """
     x, W, labels, bias = arguments(torch.bfloat16)
-    head = sg.LinearCrossEntropy(memory=memory)
+    head, wide = sg.LinearCrossEntropy(memory=memory), (x.double(), W.double())
+    expected = flat(head.value_and_gradient(*wide, labels, bias.double(), impl="reference"))
+    monkeypatch.setattr(products, "_sums_in_float32", lambda product, *_: product in HAS[kind])
+    monkeypatch.setattr(products, "namespace", lambda v: kind(namespace(v)))
+    monkeypatch.setattr(products, "_TILE_ON_GPU", 64)
+    for verb in ("write", "add"):
+        monkeypatch.setattr(products.TorchProducts, verb, None)  # of float32
     found = flat(OnGPU(head).value_and_gradient(x, W, labels, bias))
-    wide = x.double(), W.double(), labels, bias.double()
-    expected = flat(head.value_and_gradient(*wide, impl="reference"))
     for part, exact in zip(found[1:], expected[1:], strict=True):
         allowed = ALLOWED[torch.bfloat16] * float(exact.abs().max())
         torch.testing.assert_close(part.double(), exact, rtol=0, atol=allowed)
 
 
+def test_what_is_added_by_hand_is_cut_into_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the long side, and all of it."""
+    monkeypatch.setattr(products, "_TILE_ON_GPU", 64)
+    for n, k in ((3, 100), (100, 3), (7, 7), (1, 1), (0, 5), (5, 0)):
+        tiles, seen = list(products._tiles(n, k)), np.zeros((n, k))
+        for rows, columns in tiles:
+            seen[rows, columns] += 1
+            assert seen[rows, columns].size <= 64
+        assert (seen == 1).all()
+        assert len(tiles) <= max(n, k)
+
+
+MIXED = ("mm", "addmm")
+HAS = {MixedTorch: MIXED, OlderTorch: ("mm",)}
 PASSING = [
     torch.OutOfMemoryError("CUDA out of memory"),
     RuntimeError("CUDA error: unspecified launch failure"),
@@ -190,8 +223,10 @@ REFUSALS = [
 ]
 
 
-def asked(error: Exception, xp: Any, x: Any, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Ask twice for mixed products that raise; return whether each was tried."""
+def asked(
+    product: str, error: Exception, xp: Any, x: Any, monkeypatch: pytest.MonkeyPatch
+) -> list[bool]:
+    """Ask twice for a product that raises; return whether it was tried each time."""
     tried: list[bool] = []
 
     def fail(*_: Any, **how: Any) -> None:
@@ -199,25 +234,36 @@ def asked(error: Exception, xp: Any, x: Any, monkeypatch: pytest.MonkeyPatch) ->
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(xp, "addmm", fail, raising=False)
+        patched.setattr(xp, product, fail, raising=False)
         for _ in range(2):
             tried.append(False)
             with pytest.raises(type(error)) if error in PASSING else nullcontext():
-                assert not products._adds_in_float32(xp, x.dtype, x.device)
+                assert not products._sums_in_float32(product, xp, x.dtype, x.device)
     return tried
 
 
+@pytest.mark.parametrize("product", ["mm", "addmm"])
 @pytest.mark.parametrize("error", [*PASSING, *REFUSALS], ids=str)
 def test_what_products_there_are_is_remembered_and_a_failure_is_not(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
+    product: str, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = arguments(torch.bfloat16)[0]
     xp = namespace(x)
-    products._adds_in_float32.cache_clear()
-    assert asked(error, xp, x, monkeypatch) == [True, error in PASSING]
+    products._sums_in_float32.cache_clear()
+    assert asked(product, error, xp, x, monkeypatch) == [True, error in PASSING]
     if error in REFUSALS:
-        products._adds_in_float32.cache_clear()
-    assert products._adds_in_float32(xp, x.dtype, x.device) == (not INTERPRETED)
+        products._sums_in_float32.cache_clear()
+    assert products._sums_in_float32(product, xp, x.dtype, x.device) == (not INTERPRETED)
+
+
+def test_each_of_the_two_products_is_tried_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = arguments(torch.bfloat16)[0]
+    for kind, names in HAS.items():
+        products._sums_in_float32.cache_clear()
+        xp = kind(namespace(x))
+        found = {name: products._sums_in_float32(name, xp, x.dtype, x.device) for name in MIXED}
+        assert found == {name: name in names for name in MIXED}
+    products._sums_in_float32.cache_clear()
 
 
 # --- PyTorch -----------------------------------------------------------------------------------
@@ -308,7 +354,7 @@ def test_the_head_is_captured_in_a_cuda_graph() -> None:
 def test_bfloat16_is_multiplied_as_it_is() -> None:
     x, W, _, _ = arguments(torch.bfloat16)
     xp = namespace(x)
-    assert products._adds_in_float32(xp, x.dtype, x.device)
+    assert products._sums_in_float32("mm", xp, x.dtype, x.device)
     out = torch.ones((N, K), device=DEVICE)
     products.MixedProducts().add(x, W.T, out)
     torch.testing.assert_close(out, 1 + x.float() @ W.float().T)

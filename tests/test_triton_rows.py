@@ -194,7 +194,7 @@ def test_rows_in_tiles_have_the_digits_of_whole_rows(
     expected = exact(name, *given)
     monkeypatch.setattr(launch, "WHOLE", 512)
     monkeypatch.setattr(launch, "TILE", 1024)
-    assert not launch.Shape.of(K).whole
+    assert not launch.Shape.of(K, launch.WHOLE).whole
     scale = np.max(np.abs(expected), axis=-1, keepdims=expected.ndim == 2)
     scale = np.maximum(scale, 1.0 if "all" in name else 0.0)
     assert_close(here(name, *given), expected, u=40 if "all" in name else 12, scale=scale)

@@ -124,7 +124,7 @@ def test_autograd_launches_one_kernel_for_value_and_gradient(
 
 @pytest.mark.parametrize(
     ("K", "k", "together"),
-    [(131072, 1, 1), (131072, 5, 8), (4096, 64, 64), (4096, 900, 64), (2, 9, 2)],
+    [(131072, 1, 1), (131072, 5, 8), (4096, 16, 16), (4096, 900, 16), (64, 9, 4), (2, 9, 1)],
 )
 def test_classes_with_a_target_are_seen_together(
     K: int, k: int, together: int, launches: list[Launch]
@@ -143,6 +143,27 @@ def test_a_kernel_knows_what_rows_are_multiples_of(
 ) -> None:
     sg.softmax(empty(N, pitch)[:, :K])
     assert [one.arguments["STEP"] for one in launches] == [step]
+
+
+HELD: dict[str, tuple[Callable[[Any, Any], Any], int]] = {
+    "softmax": (lambda z, y: sg.softmax(z), 16384),
+    "log_softmax": (lambda z, y: sg.log_softmax(z), 8192),
+    "softmax.vjp": (lambda z, y: sg.softmax.vjp(z, z), 8192),
+    "labels": (lambda z, y: sg.cross_entropy(z, y), 16384),
+    "dense": (lambda z, y: sg.cross_entropy(z, z), 8192),
+    "smoothed": (lambda z, y: sg.CrossEntropy(label_smoothing=0.1)(z, y), 8192),
+    "capped": (lambda z, y: sg.CrossEntropy(soft_cap=30.0)(z, y), 8192),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_rows_are_held_at_once_as_far_as_registers_go(name: str, launches: list[Launch]) -> None:
+    call, longest = HELD[name]
+    for K in (longest, longest + 1):
+        call(empty(N, K), empty(N, dtype=torch.int64))
+    held, tiled = (one.arguments for one in launches)
+    assert (held["B"], held["WHOLE"]) == (longest, True)
+    assert (tiled["B"], tiled["WHOLE"]) == (8192, False)
 
 
 def test_float16_gradients_are_made_of_what_comes_in(launches: list[Launch]) -> None:
@@ -169,6 +190,48 @@ def test_a_kernel_runs_on_the_device_of_its_rows(
     monkeypatch.setattr(torch.cuda, "device_of", device_of)
     sg.logsumexp(z)
     assert held == [len(launches)] == [1]
+
+
+class _Calls(TorchDispatchMode):
+    """Notes the names of PyTorch's own operations that a GPU is told to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), named: Any = None) -> Any:
+        name = str(call).split(".")[1]
+        if not call.is_view and "empty" not in name:
+            self.names.append(name)
+        return call(*args, **(named or {}))
+
+
+CHECKS = ["ge", "lt", "bitwise_and"]
+"""Whether labels are class indices."""
+MEAN = ["sum", "_to_copy", "eq", "mul", "add", "add", "where", "div"]
+"""The divisor, which is finite and not 0, and the factor of each row."""
+TOTAL = ["sum", "_to_copy"]
+
+
+def test_beside_the_kernel_there_is_what_a_mean_wants(
+    launches: list[Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operation on a number a row takes as long as its launch."""
+    monkeypatch.setattr(modes, "is_recorded", lambda: False)
+    z, _, labels = rows(torch.bfloat16)
+    with _Calls() as calls:
+        sg.cross_entropy.value_and_gradient(z, labels)
+    assert calls.names == [*CHECKS, "ones_like", *MEAN, *TOTAL]
+    with _Calls() as calls:
+        sg.CrossEntropy(reduction="none").value_and_gradient(z, labels)
+    assert calls.names == [*CHECKS, "ones_like"]
+    with _Calls() as calls:
+        sg.linear_cross_entropy.value_and_gradient(*layer(torch.bfloat16)[:2], labels)
+    before = calls.names[: calls.names.index("mm")]
+    assert sorted(set(before)) == sorted({*CHECKS, *MEAN, "copy_", "scalar_tensor"})
+    assert before.count("sum") == 1
+    assert before.count("add") == 2
+    assert launches
 
 
 # --- the head ----------------------------------------------------------------------------------
@@ -244,6 +307,16 @@ def test_a_chunk_is_one_launch_that_fills_a_gpu(case: str, launches: list[Launch
     sg.LinearCrossEntropy(**LARGE[case]).value_and_gradient(x, W, y)
     assert len(launches) == 11
     assert min(one.programs for one in launches) > 500
+
+
+@pytest.mark.parametrize(("memory", "together"), [(None, 32), (2**31, 128)])
+def test_more_memory_gives_second_derivatives_more_rows_at_a_time(
+    memory: Any, together: int, launches: list[Launch]
+) -> None:
+    x, W = (empty(n, 4096, dtype=torch.bfloat16) for n in (512, 131072))
+    labels = empty(512, dtype=torch.int64)
+    sg.LinearCrossEntropy(memory=memory).hvp(x, W, labels, x_dot=x)
+    assert {one.programs for one in launches} == {together}
 
 
 def test_dense_targets_are_weighed_many_rows_at_a_time(

@@ -35,9 +35,11 @@ TOO_LONG = 65536
 
 PLAIN = {"TEMPERED": False, "CAPPED": False, "ALIASED": False}
 ALIASED = {"ALIASED": True}
+CAPPED = {"CAPPED": True}
+SMOOTHED = {"SMOOTHED": True, "ONES": False}
 FLAGS = {"ONES": True, "SMOOTHED": False, "WEIGHTED": False, "GRADIENT": True}
 LABELS = FLAGS | {"Q": 1}
-TOP_K = FLAGS | {"Q": 64, "ONES": False}
+TOP_K = FLAGS | {"ONES": False}
 EVERYTHING = dict.fromkeys((*PLAIN, *FLAGS), True) | {"Q": 1, "ONES": False}
 
 
@@ -51,8 +53,18 @@ def cases() -> Iterator[tuple[str, Any, int, str, str, dict[str, int]]]:
     yield "head", losses.cross_entropy, 131072, "fp32", "bf16", head
     yield "head", losses.cross_entropy, 50257, "fp32", "bf16", head
     yield "everything", losses.cross_entropy, 131072, "fp32", "bf16", EVERYTHING
-    yield "top-k", losses.cross_entropy, 1024, "bf16", "bf16", PLAIN | TOP_K
-    yield "top-k", losses.cross_entropy, 131072, "bf16", "bf16", PLAIN | TOP_K
+    for K in (16, 1024, 131072):
+        at_once = {"Q": launch.listed_at_a_time(64, K)}
+        yield "top-k", losses.cross_entropy, K, "bf16", "bf16", PLAIN | TOP_K | at_once
+    yield "smoothed", losses.cross_entropy, 131072, "bf16", "bf16", PLAIN | LABELS | SMOOTHED
+    for dtype in ("bf16", "fp32"):
+        yield "smoothed", losses.cross_entropy, 16384, dtype, dtype, PLAIN | LABELS | SMOOTHED
+        yield "capped", losses.cross_entropy, 16384, dtype, dtype, PLAIN | LABELS | CAPPED
+        yield "everything", losses.cross_entropy, 16384, dtype, "bf16", EVERYTHING
+        plain = PLAIN | {"GRADIENT": True, "SMOOTHED": False, "WEIGHTED": False}
+        yield "dense", losses.cross_entropy_dense, 16384, dtype, dtype, plain
+        yield "log_softmax", maps.log_softmax, 16384, dtype, dtype, {"TEMPERED": True}
+        yield "product", maps.softmax_product, 16384, dtype, dtype, {"TEMPERED": False}
     dense = PLAIN | {"GRADIENT": True, "SMOOTHED": True, "WEIGHTED": True}
     yield "dense", losses.cross_entropy_dense, 131072, "fp32", "fp32", dense
     yield "dense head", losses.cross_entropy_dense, 131072, "fp32", "bf16", dense | ALIASED
@@ -67,7 +79,7 @@ def compiled(
     kernel: Any, K: int, dtype: str, result: str, flags: dict[str, int], pitch: int
 ) -> Any:
     """Compile for aligned arrays whose rows stand `pitch` numbers apart."""
-    shape = Shape.of(K)
+    shape = Shape.of(K, launch.most_held(kernel, flags))
     step = gcd(launch.MOST, K, pitch)
     constants = flags | {"R": shape.R, "B": shape.B, "WHOLE": shape.whole, "STEP": step}
     signature, values, hints = {}, {}, {}
@@ -125,6 +137,7 @@ def described(name: str, asm: Any) -> dict[str, Any]:
         "approximate": sorted(set(re.findall(approximate, ptx))),
         "products": len(re.findall(r"\bmul\S*\.f32", ptx)),
         "sums": len(re.findall(r"\b(?:add|sub)\S*\.f32", ptx)),
+        "sums of float64": len(re.findall(r"\badd\S*\.f64", ptx)),
         "fused": len(re.findall(r"\bfma\S*\.f32", ptx)),
         "flushed": sorted(set(re.findall(r"\b(?:add|sub|mul|fma|div)\S*\.ftz\S*\.f32", ptx))),
         "short offsets": len(re.findall(r"\b(?:mul|mad)\.lo\.[su]32", ptx)),

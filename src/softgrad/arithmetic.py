@@ -16,7 +16,7 @@ from typing import NamedTuple
 import array_api_compat
 import numpy as np
 
-from softgrad.arrays import Array, indices, namespace, wider_dtype
+from softgrad.arrays import Array, index_dtype, indices, namespace, wider_dtype
 
 __all__ = [
     "FirstMax",
@@ -158,7 +158,7 @@ def first_max(x: Array) -> FirstMax:
     xp = namespace(x)
     if x.shape[-1] == 0:
         value = xp.sum(x, axis=-1, keepdims=True) - xp.inf  # zeros on x's device
-        return FirstMax(value, x == x, xp.astype(value, indices(x).dtype))
+        return FirstMax(value, x == x, xp.astype(value, index_dtype(x)))
     own = _own(x)
     if own is not None:
         found: FirstMax = own.first_max(x)

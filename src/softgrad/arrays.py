@@ -33,12 +33,14 @@ __all__ = [
     "cuts",
     "describe",
     "dtype_name",
+    "index_dtype",
     "indices",
     "is_at_hand",
     "is_concrete",
     "is_of_another_library",
     "is_on_gpu",
     "is_spread",
+    "is_want_of_memory",
     "namespace",
     "quiet",
     "real_array",
@@ -261,6 +263,12 @@ def indices(x: Array) -> Array:
     return xp.arange(x.shape[-1], device=array_api_compat.device(x))
 
 
+def index_dtype(x: Array) -> Any:
+    """Return the dtype of `indices`; none are made on a GPU for it."""
+    xp = namespace(x)
+    return xp.int64 if array_api_compat.is_torch_array(x) else xp.arange(0).dtype
+
+
 def cuts(length: int, step: int) -> Iterator[slice]:
     """Cut 0 … length into slices."""
     for start in range(0, length, step):
@@ -304,6 +312,13 @@ _NO_MEMORY = "DefaultCPUAllocator"
 """Who tells, in PyTorch, that the memory of the CPU does not suffice: by a RuntimeError."""
 
 
+def is_want_of_memory(error: RuntimeError) -> bool:
+    """Tell PyTorch's want of memory, a GPU's or the CPU's, from its other errors."""
+    torch = sys.modules.get("torch")
+    on_gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    return on_gpu or _NO_MEMORY in str(error)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence NumPy's warnings: infinities and NaN in a formula are decided, not accidents.
@@ -317,7 +332,7 @@ def quiet() -> Iterator[None]:
         try:
             yield
         except RuntimeError as error:
-            if _NO_MEMORY not in str(error):
+            if not is_want_of_memory(error):
                 raise
             raise MemoryError(str(error)) from error
 

@@ -88,7 +88,9 @@ class Cotangents:
             return
         made_there = isinstance(chunk.rows, slice) and self.x.dtype == self.layer.dtype
         if self.layer.shards is not None or not made_there:
-            self.x[chunk.rows] = namespace(x_bar).astype(x_bar, self.x.dtype, copy=False)
+            if not isinstance(chunk.rows, slice):  # PyTorch rounds what goes to slices alone
+                x_bar = namespace(x_bar).astype(x_bar, self.x.dtype, copy=False)
+            self.x[chunk.rows] = x_bar
 
     def _into_x(
         self, x_bar: Array | None, g: Array, W: Array | None, tile: slice, first: bool

@@ -115,6 +115,9 @@ class LinearLayer:
     def zeros(self, shape: tuple[int, ...]) -> Array:
         return self.products.zeros(shape, self.dtype, self.x)
 
+    def ones(self, shape: tuple[int, ...]) -> Array:
+        return self.products.full(shape, 1, self.dtype, self.x)
+
     def operand(self, v: Array) -> Array:
         """Return an array in the dtype that it is multiplied in."""
         return self.products.operand(v, self.dtype)

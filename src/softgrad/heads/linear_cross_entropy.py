@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 import array_api_compat
 
-from softgrad.arrays import Array, adapter_for, indices, namespace, real_array
+from softgrad.arrays import Array, adapter_for, index_dtype, namespace, real_array
 from softgrad.errors import mismatch
 from softgrad.heads.arguments import NOTHING, linear_layer, tangents
 from softgrad.heads.base import AbstractHead
@@ -173,7 +173,8 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
             An argument has another kind, shape or dtype than it must have, or there are no classes;
             or it is not the same on all ranks of a group.
         IndexError
-            A class index is out of range; the message has the first position.
+            A class index is out of range; the message has the first position. On a GPU its row is
+            NaN instead, unless `validate` is set.
         MemoryError
             There is no memory for a buffer or a result.
         """
@@ -323,7 +324,7 @@ class LinearCrossEntropy(AbstractCrossEntropySettings, AbstractHead):
         """Return −Σ p log p of every row: [...]."""
         with told(options.get("group")):
             rows = real_array("x", x)
-            none = namespace(rows).zeros_like(rows[..., :0], dtype=indices(rows).dtype)
+            none = namespace(rows).zeros_like(rows[..., :0], dtype=index_dtype(rows))
         return self._selected.value(x, W, none, bias, **options).entropy
 
     def _layer(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
-from softgrad.arrays import Array, as_integer, indices, namespace, quiet
+from softgrad.arrays import Array, as_integer, index_dtype, namespace, quiet
 from softgrad.errors import mismatch
 from softgrad.heads.arguments import parts_of_layer
 from softgrad.heads.layer import LinearLayer
@@ -102,7 +102,7 @@ def first_largest(z: Array, k: int) -> Array:
 def first_largest_of_ranks(z: Array, k: int, shards: Shards) -> Array:
     """Return the same for logits of which every rank has a part: each rank's best, compared."""
     xp, own = namespace(z), min(k, z.shape[1])
-    ids = first_largest(z, own) if own else xp.astype(z[:, :0], indices(z).dtype)
+    ids = first_largest(z, own) if own else xp.astype(z[:, :0], index_dtype(z))
     values = _padded(xp.take_along_axis(z, ids, axis=-1) if own else z[:, :0], k)
     all_values, all_ids = shards.ranks.gathered(values, _padded(ids + shards.start, k))
     best = [slice(0, min(k, size)) for size in shards.sizes]  # others are padding
@@ -127,5 +127,5 @@ def _kth_largest(z: Array, k: int) -> Array:
 
 def _ids(layer: LinearLayer, k: int) -> Array:
     """Return room for ids: [N, k]."""
-    dtype = indices(layer.like).dtype
+    dtype = index_dtype(layer.x)
     return layer.products.empty((layer.x.shape[0], k), dtype, layer.x)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from softgrad.arrays import Array, dtype_name, namespace, quiet
+from softgrad.arrays import Array, dtype_name, is_want_of_memory, namespace, quiet
 from softgrad.errors import mismatch
+from softgrad.heads.plan import cuts
 from softgrad.kernels.threads import over_rows
 
 __all__ = ["AbstractProducts", "MixedProducts", "NumPyProducts", "TorchProducts", "products_for"]
@@ -24,6 +26,9 @@ _REFUSES = re.compile(r"not.supported|not.implemented|same dtype|out_dtype", re.
 
 _TILE = 1 << 20
 """Entries of the small product that NumPy adds by: 4 MiB in float32 keep a bare product's speed."""
+
+_TILE_ON_GPU = 1 << 22
+"""The same of a GPU that writes and cannot add: 16 MiB stay in its cache."""
 
 
 class AbstractProducts(ABC):
@@ -59,14 +64,20 @@ class AbstractProducts(ABC):
         """
         try:
             return namespace(like).empty(shape, dtype=dtype, device=array_api_compat.device(like))
-        except RuntimeError as error:  # PyTorch's word for it
+        except RuntimeError as error:
+            if not is_want_of_memory(error):  # a device that failed
+                raise
             raise MemoryError(f"no memory for {dtype} of shape {shape}") from error
 
     def zeros(self, shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
         """Return fresh zeros, or raise MemoryError."""
-        zeros = self.empty(shape, dtype, like)
-        zeros[...] = 0
-        return zeros
+        return self.full(shape, 0, dtype, like)
+
+    def full(self, shape: tuple[int, ...], number: int, dtype: Any, like: Array) -> Array:
+        """Return fresh memory full of a number, or raise MemoryError."""
+        array = self.empty(shape, dtype, like)
+        array[...] = number
+        return array
 
 
 class NumPyProducts(AbstractProducts):
@@ -129,29 +140,42 @@ class MixedProducts(TorchProducts):
 
     def write(self, a: Array, b: Array, out: Array) -> None:
         a, b = _alike(a, b)
-        if _adds_in_float32(namespace(out), a.dtype, out.device):
+        if _sums_in_float32("mm", namespace(out), a.dtype, out.device):
             namespace(out).mm(a, b, out_dtype=out.dtype, out=out)
         else:
             super().write(a.to(out.dtype), b.to(out.dtype), out)
 
     def add(self, a: Array, b: Array, out: Array) -> None:
         a, b = _alike(a, b)
-        if _adds_in_float32(namespace(out), a.dtype, out.device):
-            namespace(out).addmm(out, a, b, out_dtype=out.dtype, out=out)
+        xp, where = namespace(out), (a.dtype, out.device)
+        if _sums_in_float32("addmm", xp, *where):
+            xp.addmm(out, a, b, out_dtype=out.dtype, out=out)
+        elif _sums_in_float32("mm", xp, *where):
+            for rows, columns in _tiles(*out.shape):
+                out[rows, columns].add_(xp.mm(a[rows], b[:, columns], out_dtype=out.dtype))
         else:
             super().add(a.to(out.dtype), b.to(out.dtype), out)
 
 
-@cache
-def _adds_in_float32(xp: Any, dtype: Any, device: Any) -> bool:
-    """Tell whether PyTorch multiplies half precision there with a sum of float32.
+def _tiles(n: int, k: int) -> Iterator[tuple[slice, slice]]:
+    """Cut the long side of a product [n, k] for a GPU."""
+    step = max(1, _TILE_ON_GPU // max(1, min(n, k)))
+    for cut in cuts(max(n, k), step):
+        yield (cut, slice(None)) if n >= k else (slice(None), cut)
 
-    It is tried, once: CPUs do not, nor do older versions everywhere. Any other error is no answer.
+
+@cache
+def _sums_in_float32(product: str, xp: Any, dtype: Any, device: Any) -> bool:
+    """Tell whether PyTorch has "mm" or "addmm" of half precision there, with sums of float32.
+
+    It is tried, once: CPUs have neither, and PyTorch had the first before the second. Any other
+    error is no answer.
     """
     a = xp.zeros((16, 16), dtype=dtype, device=device)
     total = xp.zeros((16, 16), dtype=xp.float32, device=device)
+    terms = (a, a) if product == "mm" else (total, a, a)
     try:
-        xp.addmm(total, a, a, out_dtype=xp.float32, out=total)
+        getattr(xp, product)(*terms, out_dtype=xp.float32, out=total)
     except (NotImplementedError, TypeError):  # not on this device; not in this version
         return False
     except RuntimeError as error:

@@ -59,7 +59,7 @@ class ReducedHead:
         c = lay_out_weights("class_weights", options.get("class_weights"), like, (K,))
         w = lay_out_weights("row_weights", options.get("row_weights"), like, layer.batch)
         xp = namespace(like)
-        w = layer.zeros((N,)) + 1 if w is None else xp.reshape(w, (N,))
+        w = layer.ones((N,)) if w is None else xp.reshape(w, (N,))
         with quiet():
             step = max(1, layer.memory // ((_WEIGHED_ON_GPU if on_gpu else _WEIGHED) * K))
             if shards is not None and isinstance(given, DenseTargets):
@@ -94,7 +94,7 @@ class ReducedHead:
 
     def value_dot(self, losses_dot: Array) -> Array:
         """Reduce rates of change [N]: what a mean over nothing is does not change."""
-        return replace(self, factors=replace(self.factors, of_nothing=0.0)).value(losses_dot)
+        return replace(self, factors=replace(self.factors, of_nothing=None)).value(losses_dot)
 
 
 def _loss_bar(bar: Any, layer: LinearLayer, shape: tuple[int, ...]) -> Array | None:
@@ -113,16 +113,15 @@ def _loss_bar(bar: Any, layer: LinearLayer, shape: tuple[int, ...]) -> Array | N
 
 def _targets(loss: CrossEntropy, layer: LinearLayer, targets: Any) -> AbstractTargets:
     """Check targets for logits [..., K], and give them one batch axis."""
-    K, batch, xp = layer.classes, layer.batch, namespace(layer.x)
+    K, batch = layer.classes, layer.batch
     if layer.shards is None:
         checked = check_targets(targets, layer.x, (*batch, K), batch, loss.takes_top_k)
     else:
         checked = check_targets_of_part(targets, layer.x, batch, -1, layer.shards)
     if isinstance(checked, TopK):
         checked = TopK(checked.ids, layer.cast(checked.probabilities))
-    like = xp.reshape(layer.x[:, :0].sum(-1), batch)
     rules = loss.ignore_index, loss.rest
-    return targets_of(checked, like, K, *rules, look=loss.validate).flat()
+    return targets_of(checked, layer.empty(batch), K, *rules, look=loss.validate).flat()
 
 
 def _weigh(

@@ -160,7 +160,8 @@ class SelectedLogProbs(AbstractHead):
         TypeError, ValueError
             An argument has another kind, shape or dtype than it must have, or there are no classes.
         IndexError
-            An id is out of range; the message has the first position.
+            An id is out of range; the message has the first position. On a GPU its row is NaN
+            instead.
         """
         adapter = adapter_for(x, W, bias)
         if adapter is not None:
@@ -328,7 +329,7 @@ class SelectedLogProbs(AbstractHead):
         """Return Σ ⟨bar, output⟩ of every row as its loss."""
         layer, (a, b, c) = given.layer, bars
         xp, used = namespace(a), None
-        ones = layer.zeros((layer.x.shape[0],)) + 1
+        ones = layer.ones((layer.x.shape[0],))
         if not is_on_gpu(layer.x):  # their number would be waited for
             silent = xp.all(a == 0, axis=-1) & (b == 0) & (c == 0)
             used = positions_used(xp.where(silent, 0 * ones, ones))

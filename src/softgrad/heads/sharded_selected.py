@@ -164,7 +164,7 @@ def selected_part(
     With masses, they are the targets of a cross-entropy.
     """
     assert layer.shards is not None
-    ones = layer.zeros((logits.shape[0],)) + 1
+    ones = layer.ones((logits.shape[0],))
     masses = 0 * layer.cast(ids) if masses is None else masses
     few = Few(ids - layer.shards.start, masses)
     settings = CrossEntropy(temperature=temperature, soft_cap=soft_cap)

@@ -1,8 +1,8 @@
 """Which implementation does the work: the reference, or a compiled kernel.
 
 The choice is a pure function of the operation, the array and what was asked for. No state and no
-environment variable has a part in it; a Numba that is missing or broken is the one exception, and
-is said once.
+environment variable has a part in it; a Numba or a Triton that is missing or broken is the one
+exception, and is said once.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ LEAST_TENSOR = 1
 need microseconds, and a row alone has the bits that it has in a batch."""
 
 LACKS = "this processor has no instructions for float16"
+
+_HELP = {
+    "numba": "Try: pip install --upgrade numba",
+    "triton": "Triton wants a C compiler, such as gcc, and the headers of Python",
+}
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,8 @@ def _choose_on_gpu(impl: str, x: Array, obstacle: str) -> Choice:
         return Choice("triton", "asked for")
     if find_spec("triton") is None:
         return Choice("reference", "Triton is not installed")
+    if not works("triton", x.device):
+        return Choice("reference", "Triton does not work here")
     return Choice("triton", "tensors on a GPU have kernels of their own")
 
 
@@ -157,20 +164,33 @@ def kernels(impl: str = "numba") -> ModuleType:
 
 
 @cache
-def works() -> bool:
-    """Tell whether Numba can be loaded and compiles; warn once if it does not."""
+def works(impl: str = "numba", gpu: Any = None) -> bool:
+    """Tell whether kernels can be loaded and compiled, for a GPU's device; warn once if not.
+
+    A want of memory is no answer: another time there may be some.
+    """
     try:
-        kernels().logsumexp(np.zeros((1, 1), np.float32))
+        kernels(impl).logsumexp(_least(gpu))
     except Exception as error:
+        if "out of memory" in str(error):
+            raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         warnings.warn(
-            f"compiled kernels are off, since Numba does not work here ({reason}); results come "
-            "from the slower reference. Try: pip install --upgrade numba",
+            f"compiled kernels are off, since {impl.capitalize()} does not work here ({reason}); "
+            f"results come from the slower reference. {_HELP[impl]}",
             RuntimeWarning,
             stacklevel=2,
         )
         return False
     return True
+
+
+def _least(gpu: Any) -> Array:
+    """Return a number for a kernel to try."""  # [1, 1]
+    if gpu is None:
+        return np.zeros((1, 1), np.float32)
+    torch = sys.modules["torch"]
+    return torch.zeros((1, 1), dtype=torch.float32, device=gpu)
 
 
 def _obstacle(x: Array) -> str:

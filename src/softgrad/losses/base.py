@@ -184,7 +184,8 @@ class AbstractLoss(AbstractReduction, ABC):
         TypeError, ValueError
             An argument has another kind, shape or dtype than it must have, or there are no classes.
         IndexError
-            A class index is out of range; the message has the first position.
+            A class index is out of range; the message has the first position. On a GPU its row is
+            NaN instead, unless `validate` is set.
         """
         with told(options.get("group")):
             out = check_out(out, real_array("x", x))

@@ -57,7 +57,8 @@ class CrossEntropy(AbstractCrossEntropySettings, AbstractLoss):
         What becomes of 1 − Σ probabilities where targets are `TopK`: nothing, so that the target
         sums to less than one, or an equal share for every class that is not listed.
     validate : bool
-        Raise unless probabilities are not negative and sum to one.
+        Raise unless probabilities are not negative and sum to one. Class indices on a GPU, which
+        are not looked at else, are looked at as well, and waited for.
 
     Derivative
     ----------

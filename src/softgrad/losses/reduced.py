@@ -101,8 +101,8 @@ class RowFactors:
     """What each loss is multiplied by: [...]."""
 
     reduced: bool
-    of_nothing: Array | float
-    """What is added to a reduced loss: NaN for a mean over nothing that is to be NaN, else 0."""
+    of_nothing: Array | None
+    """What is added to a loss whose mean over nothing is NaN: NaN there, else 0."""
 
     examples: int = 0
     """How many axes in front count examples, which are reduced each by itself."""
@@ -119,9 +119,9 @@ class RowFactors:
             The mean is over nothing, and `on_empty` is "raise".
         """
         if how.reduction != "mean":
-            return cls(weights, how.reduction == "sum", 0.0, examples)
+            return cls(weights, how.reduction == "sum", None, examples)
         if not isinstance(how.normalizer, str):
-            return cls(weights / how.normalizer, True, 0.0, examples)
+            return cls(weights / how.normalizer, True, None, examples)
         xp = namespace(weights)
         if how.normalizer == "count":
             masses = xp.astype(weights != 0, weights.dtype)
@@ -129,11 +129,11 @@ class RowFactors:
         empty = divisor == 0
         if how.on_empty == "raise" and is_concrete(empty) and bool(xp.any(empty)):
             raise ValueError(mismatch("targets", "at least one row that counts", "none"))
-        of_nothing: Array | float = 0.0
+        of_nothing: Array | None = None
         if how.on_empty == "nan":
             of_nothing = xp.where(empty, divisor + xp.nan, divisor * 0)
-        # Weights whose sum overflows have no mean: NaN says so, a quotient would be a silent 0.
-        divisor = xp.where(xp.isinf(divisor), divisor + xp.nan, divisor)
+        # Weights whose sum overflows have no mean: 0·∞ says so, a quotient would be a silent 0.
+        divisor = divisor + 0 * divisor
         # Smoothing gives a row a loss even if its label has no weight; nothing is made of it.
         divisor = _beside(xp.where(empty, divisor + xp.inf, divisor), weights)
         return cls(weights / divisor, True, of_nothing, examples)
@@ -142,7 +142,8 @@ class RowFactors:
         """Return the reduced loss, or the losses as they are."""
         if not self.reduced:
             return losses
-        return total(losses, self.examples) + self.of_nothing
+        reduced = total(losses, self.examples)
+        return reduced if self.of_nothing is None else reduced + self.of_nothing
 
 
 def _beside(y: Array, rows: Array) -> Array:

@@ -14,6 +14,7 @@ from softgrad.arrays import (
     compute_dtype,
     describe,
     dtype_name,
+    index_dtype,
     indices,
     is_at_hand,
     is_concrete,
@@ -156,7 +157,7 @@ def check_labels(
         A label is out of range: the message has the first position and its value.
     """
     xp = namespace(labels, like)
-    index = xp.astype(labels, indices(like[..., None]).dtype, copy=False)
+    index = xp.astype(labels, index_dtype(like), copy=False)
     in_range = (index >= 0) & (index < classes)
     counts = None
     if ignore_index is not None:
@@ -198,7 +199,7 @@ def spread_labels(labels: Labels, like: Array) -> Array:
 def _first_bad(fine: Array, values: Array) -> tuple[Any, Any]:
     """Return the position and the value of the first entry that is not fine."""
     xp = namespace(values)
-    first = int(xp.argmax(xp.astype(~xp.reshape(fine, (-1,)), indices(values[..., None]).dtype)))
+    first = int(xp.argmax(xp.astype(~xp.reshape(fine, (-1,)), index_dtype(values))))
     shape = tuple(values.shape)
     position = tuple(int(i) for i in np.unravel_index(first, shape)) if prod(shape) else ()
     value = xp.reshape(values, (-1,))[first]

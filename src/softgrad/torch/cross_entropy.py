@@ -64,7 +64,8 @@ def cross_entropy(
     Raises
     ------
     TypeError, ValueError, IndexError
-        As in `softgrad.cross_entropy`; a label out of range is named with its position.
+        As in `softgrad.cross_entropy`; a label out of range is named with its position,
+        and on a GPU makes its row NaN instead.
 
     Derivative
     ----------

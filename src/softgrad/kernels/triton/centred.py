@@ -200,11 +200,16 @@ def first_visit(
     NaN in a row is NaN in r. Tiles of a longer row merge as exponentials do: that with the larger
     maximum keeps its r, and the other adds (1 + r)·exp(−β·distance).
     """
-    z, _slope = logits(x, stride, rows, 0, N, K, cap, B, CAPPED)
-    m, E, r = of_tile(z, beta, beta_low, WHOLE, TEMPERED)
-    if not WHOLE:
+    if WHOLE:
+        z, _slope = logits(x, stride, rows, 0, N, K, cap, B, CAPPED)
+        m, E, r = of_tile(z, beta, beta_low, WHOLE, TEMPERED)
+    else:  # begin with what a tile of −∞ has: a tile before the loop would make it all stand twice
+        m = tl.zeros((rows.shape[0], 1), tl.float32) - float("inf")
+        r = tl.zeros((rows.shape[0], 1), tl.float64) - 1.0
+        z = tl.zeros((rows.shape[0], B), tl.float32)
+        E = z
         wide = in_float64(beta, beta_low)
-        for at in range(B, K, B):
+        for at in range(0, K, B):
             tile, _slope = logits(x, stride, rows, at, N, K, cap, B, CAPPED)
             m_b, _E, r_b = of_tile(tile, beta, beta_low, WHOLE, TEMPERED)
             m, r = merged(m, r, m_b, r_b, wide)

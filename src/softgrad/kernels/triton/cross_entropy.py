@@ -97,6 +97,14 @@ def smoothed(class_weights, share, label, at, K, B: tl.constexpr, WEIGHTED: tl.c
 
 
 @triton.jit
+def mass_of_shares(t, share, WEIGHTED: tl.constexpr):
+    """Sum targets that are 0 or the share, times a weight or not: those without are counted."""
+    if WEIGHTED:
+        return total(t)
+    return in_float64(share, 0.0) * tl.sum((t != 0.0).to(tl.int32), axis=1, keep_dims=True)
+
+
+@triton.jit
 def load_targets(
     t,
     stride,
@@ -189,10 +197,13 @@ def cross_entropy(
             if not WHOLE:
                 z, _slope = logits(x, x_stride, rows, at, N, K, cap, B, CAPPED)
             t = smoothed(class_weights, share, label, at, K, B, WEIGHTED)
-            spread += total(t)
-            spread_top += total(tl.where(z == m, t, 0.0))
+            if WEIGHTED:
+                spread += total(t)
+            spread_top += mass_of_shares(tl.where(z == m, t, 0.0), share, WEIGHTED)
             far = gap(z, m, beta, beta_low, TEMPERED)
             distance += total(tl.where(t == 0.0, 0.0, t * far))
+        if not WEIGHTED:  # no tile is made for it: Triton 3.7 gave every thread all of its entries
+            spread += in_float64(share, 0.0) * (K - 1)
         T += spread
     loss, slope, pull = finish(m, r, T, distance, f, in_float64(zeta, zeta_low), wide)
     tl.store(losses + rows, loss.to(tl.float32), mask=rows < N)

@@ -1,10 +1,11 @@
-"""How rows come to a kernel: programs of some rows each, whose shape depends on the classes alone.
+"""How rows come to a kernel: programs of some rows each, whose shape depends on the classes.
 
 So the bits of a row do not depend on how many there are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import gcd, prod
 from typing import Any, NamedTuple
 
@@ -32,13 +33,16 @@ WHOLE = 16384
 TILE = 8192
 """Classes of a longer row that are visited at a time."""
 
+LONG = ("softmax", "logsumexp", "cross_entropy")
+"""The kernels whose registers hold so many: what works on a second tile has no room for them."""
+
 LEAST = 1024
 """Numbers of a program at least, of several short rows."""
 
 MOST = 8
 """Numbers that are read at once: 16 bytes in half precision."""
 
-PAIRS = 4096
+PAIRS = 512
 """The most pairs of classes with a target that a program compares at a time."""
 
 OPTIONS = {"enable_fp_fusion": False}
@@ -58,8 +62,9 @@ class Shape(NamedTuple):
     """Whether these are all classes."""
 
     @classmethod
-    def of(cls, K: int) -> Shape:
-        if K > WHOLE:
+    def of(cls, K: int, most: int) -> Shape:
+        """Return the shape for rows of K classes, of which a program holds so many at most."""
+        if most < K:
             return cls(1, TILE, False)
         B = max(2, 1 << (K - 1).bit_length())
         return cls(max(1, LEAST // B), B, True)
@@ -70,9 +75,15 @@ class Shape(NamedTuple):
         return min(16, max(4, self.R * self.B // 512))
 
 
+def most_held(kernel: Any, constants: Mapping[str, Any]) -> int:
+    """Return the most classes of a row that a program of a kernel holds at once."""
+    bent = constants.get("CAPPED") or constants.get("SMOOTHED")
+    return WHOLE if kernel.__name__ in LONG and not bent else min(WHOLE, TILE)
+
+
 def listed_at_a_time(k: int, K: int) -> int:
     """Return how many of each row's k classes with a target a program sees at a time."""
-    R, Q = Shape.of(K).R, 1
+    R, Q = Shape.of(K, WHOLE).R, 1
     while k > Q and R * (2 * Q) ** 2 <= PAIRS:
         Q *= 2
     return Q
@@ -154,7 +165,8 @@ def launch(kernel: Any, rows: Rows, *arguments: Any, **constants: Any) -> None:
     N, K = rows.array.shape
     if not N * K:
         return
-    shape, named = Shape.of(K), zip(kernel.arg_names, (*rows, *arguments), strict=False)
+    shape = Shape.of(K, most_held(kernel, constants))
+    named = zip(kernel.arg_names, (*rows, *arguments), strict=False)
     strides = [number for name, number in named if name.endswith("stride")]
     if "WHOLE" in kernel.arg_names:
         constants["WHOLE"] = shape.whole

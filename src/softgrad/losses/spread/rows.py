@@ -14,7 +14,7 @@ from typing import NamedTuple
 import array_api_compat
 
 from softgrad.arithmetic import accurate_sum, first_max
-from softgrad.arrays import Array, computed, cuts, indices, namespace, wider_dtype
+from softgrad.arrays import Array, computed, cuts, index_dtype, indices, namespace, wider_dtype
 from softgrad.kernels import How
 from softgrad.linear import AbstractLinearMap
 from softgrad.linear.base import Shapes
@@ -112,7 +112,7 @@ class ShardedRows(AbstractRowLosses):
         y, temperature = self.chain(cut).y, self.settings.temperature
         xp = namespace(y)
         m, r = self._maxima(y)
-        others, top = xp.zeros_like(m), xp.zeros_like(m, dtype=indices(y).dtype)
+        others, top = xp.zeros_like(m), xp.zeros_like(m, dtype=index_dtype(y))
         if isinstance(self.targets, Few):
             few = self.targets.take(cut)
             own, z = self.picked(few, y)
@@ -307,4 +307,4 @@ def _top(y: Array) -> Array:
     xp = namespace(y)
     if y.shape[1]:
         return xp.argmax(y, axis=-1)
-    return xp.zeros(y.shape[:1], dtype=indices(y).dtype, device=array_api_compat.device(y))
+    return xp.zeros(y.shape[:1], dtype=index_dtype(y), device=array_api_compat.device(y))
