@@ -56,11 +56,11 @@ class Graph:
 
     @cached_property
     def moving(self) -> list[bool]:
-        """Whether a step depends on an input."""
+        """Whether a step depends on an input, and has entries that do."""
         seen = [False] * len(self.steps)
         for place, step in enumerate(self.steps):
             moves = place in self.inputs or any(seen[k] for k in step.operands)
-            seen[place] = moves and place not in self.still
+            seen[place] = moves and place not in self.still and step.value.size > 0
         return seen
 
     @cached_property
