@@ -23,6 +23,8 @@ LARGEST = 250
 """The most entries that a twin's inputs may have together."""
 _LARGEST_SPARE = 400
 """The same of a twin that is the last resort: its sizes divide one another."""
+_SPARES = 4
+"""The last resorts that are tried."""
 
 Shape = tuple[int, ...]
 
@@ -60,7 +62,8 @@ def plans(subject: Subject) -> Iterator[Plan]:
             dict(zip(shapes[0], first, strict=True)),
         )
     if sizes and len(sizes) <= len(primes):
-        yield _by_size("every size another prime", dict(zip(sizes, primes, strict=False)))
+        # What is longer stays so: labels must fit into steps, and what is chosen into what there is.
+        yield _by_size("every size another prime", dict(zip(sorted(sizes), primes, strict=False)))
     if sizes and shapes[0]:
         last = shapes[0][-1]
         kept = {n: n if n == last else p for n, p in zip(sizes, (3, 5, 2, 7, 11, 13), strict=False)}
@@ -69,10 +72,12 @@ def plans(subject: Subject) -> Iterator[Plan]:
     yield Plan("the shapes as they are", lambda shape: shape, {n: n for n in sizes})
     if sizes:
         spare = [_by_size("sizes with the same divisors", _divisible(sizes, n)) for n in (3, 5, 2)]
+        spare += [_by_size("sizes in the same relations", _related(sizes))]
+        spare += [_by_size("even and odd sizes", _alike_by_two(sizes))]
         if shared := _shared(shapes):
             spare.insert(0, _by_size("the same share of an axis", _sharing(sizes, shared)))
         fitting = (plan for plan in spare if _size(subject, plan) <= _LARGEST_SPARE)
-        yield from (replace(plan, spare=True) for plan in islice(fitting, 2))
+        yield from (replace(plan, spare=True) for plan in islice(fitting, _SPARES))
     yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
 
 
@@ -105,6 +110,22 @@ def _divisible(sizes: list[int], least: int) -> dict[int, int]:
         times = (k for k in (1, 2, 3, 5, 7, 11) if least <= k * divisor not in found.values())
         found[n] = divisor * next(times, 13)
     return found
+
+
+def _related(sizes: list[int]) -> dict[int, int]:
+    """Return the smallest sizes of which one is another plus 1, or a small multiple, as here."""
+    found: dict[int, int] = {}
+    for n in sorted(sizes):
+        multiples = [found[m] * (n // m) for m in found if n % m == 0 and n // m in (2, 3, 4)]
+        fresh = max(found.values(), default=1) + 1
+        found[n] = found[n - 1] + 1 if n - 1 in found else max(multiples, default=fresh)
+    return found
+
+
+def _alike_by_two(sizes: list[int]) -> dict[int, int]:
+    """Return small sizes that are even where those of the original are."""
+    odd, even = iter((3, 5, 7, 9, 11, 13)), iter((4, 6, 8, 10, 12, 14))
+    return {n: next(odd if n % 2 else even, n) for n in sorted(sizes)}
 
 
 def draw(

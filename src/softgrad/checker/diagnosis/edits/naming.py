@@ -37,7 +37,7 @@ from softgrad.checker.report import Diagnosis
 
 __all__ = ["by_steps"]
 
-_MOST = 6000
+_MOST = 12000
 """Edits that are tried at most."""
 _LEFT = 1e-4
 """An edit leaves no more than this part of the error."""
@@ -136,7 +136,7 @@ def _edits(case: Case) -> Iterator[Edit]:
     turns = [[place] for place in sorted(repeated)]
     for source in (softmaxes, logsumexps):
         yield from _together(graph, source(graph))
-    yield from one_use(graph, in_loops=True)
+    yield from _together(graph, one_use(graph, in_loops=True))
     for family in _LIKELY:
         yield from _over(family, graph, chain(alone, loops))
     yield from one_use(graph, in_loops=False)

@@ -82,6 +82,13 @@ def _other_values(graph: Graph, after: int, before: int) -> Iterator[Edit]:
     """Other numbers in place of probabilities, in the softmax's derivative and in all after it."""
     _, axis = form(graph.steps[after].value) or (False, 0)
     text = f"In place of the softmax {graph.steps[after].label} stands"
+    if not _is_shift_of(graph, after, before):
+
+        def unmasked(graph: Graph) -> Vector:
+            return softmax(graph.steps[before].value, axis)
+
+        said = f"{text} that of {graph.steps[before].label}, from which nothing is left out."
+        yield Edit("subset", said, _with_values(after, before, unmasked), place=after)
     for name, function in functions(graph.steps[before].value):
         if not name.endswith(f"axis {axis}"):
             code = "axis" if "axis" in name else "wrong-variable"
@@ -167,6 +174,14 @@ def _before_masks(graph: Graph, place: int) -> Iterator[int]:
         (place,) = (graph.before(edge) for edge in edges)
         if graph.steps[place].value.shape == graph.steps[edges[0][0]].value.shape:
             yield place
+
+
+def _is_shift_of(graph: Graph, after: int, before: int) -> bool:
+    """Whether a softmax is that of an array as it is, and not of one with a mask laid over it."""
+    y = graph.steps[after].value
+    log, axis = form(y) or (False, 0)
+    with np.errstate(all="ignore"):
+        return _is_shift(graph.steps[before].value, y if log else np.log(y), axis)
 
 
 def _is_shift(z: Vector, logs: Vector, axis: int) -> bool:

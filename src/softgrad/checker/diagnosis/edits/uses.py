@@ -12,6 +12,8 @@ from softgrad.checker.diagnosis.graph.local import Matrix
 
 __all__ = ["detached", "one_slice", "one_use", "reductions", "unsummed"]
 
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
+
 
 def one_use(graph: Graph, in_loops: bool) -> Iterator[Edit]:
     """Of several steps that take an array one alone is counted."""
@@ -56,17 +58,18 @@ def _alone(graph: Graph, before: int, edges: Sequence[Edge], same: bool) -> Iter
     name = graph.steps[before].label
     counts = np.sum([np.abs(graph.locals[edge]).max(axis=0) > 0 for edge in edges], axis=0)
     are_parts = counts.max(initial=0) <= 1
-    text = f"Of the uses of {name} one alone is counted, and all must be summed."
+    text = f"Of the uses of {name} the {{}} alone is counted, and all must be summed."
     if are_parts:
-        text = f"Of the parts of {name} one alone has a gradient."
+        text = f"Of the parts of {name} the {{}} alone has a gradient."
     code = "unreduced-broadcast" if same and not are_parts else "chain-term"
     for kept in edges if len(edges) <= 8 else (edges[0], edges[-1]):
+        which = "last" if kept == edges[-1] else _ORDINALS[edges.index(kept)]
         rest = [edge for edge in edges if edge != kept]
 
         def changes(graph: Graph, rest: Sequence[Edge] = rest) -> list[Change]:
             return [Change(place, before, -graph.locals[place, k]) for place, k in rest]
 
-        yield Edit(code, text, changes)
+        yield Edit(code, text.format(which), changes, place=before)
 
 
 def unsummed(graph: Graph, places: Sequence[int], k: int) -> Iterator[Edit]:

@@ -238,9 +238,18 @@ class Graph:
                 return any(
                     self.steps[after].value.shape == shape
                     and not direct.isdisjoint(self.steps[after].operands)
+                    and self._is_laid(neck, after)
                     for after in self.after(neck)
                 )
         return False
+
+    def _is_laid(self, neck: int, after: int) -> bool:
+        """Whether an operand of a step has in every entry what is made of one sum alone.
+
+        What goes through another sum, as a vector through its length, is a map of its own.
+        """
+        stretches = (self.stretch(neck, self.before(edge)) for edge in self.edges[after])
+        return any(S.any() and ((S != 0).sum(axis=1) <= 1).all() for S in stretches)
 
     def after(self, place: int, without: int | None = None) -> set[int]:
         """Return a step and all that are made of it; `without` another."""
