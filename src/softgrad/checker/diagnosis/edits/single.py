@@ -24,13 +24,19 @@ from softgrad.checker.subject import Vector
 __all__ = [
     "as_it_is",
     "branches",
+    "inverted",
     "multiples",
     "other_constants",
     "other_numbers",
     "powers",
+    "reversed_sign",
     "squared",
     "without_factor",
 ]
+
+
+_FOREIGN = -1
+"""In the place of an operand: an array that the step neither takes nor is."""
 
 
 def multiples(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -43,6 +49,7 @@ def multiples(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
         return
     for c, word in ((-1.0, "is missing"), (1.0, "is counted twice"), (-2.0, "has the wrong sign")):
         yield Edit(code, f"{text} {word}.", _times(places, k, c))
+    yield Edit(code, f"{text} {{}}.", _times(places, k, 1.0), True)
 
 
 def _times(places: Places, k: int, c: float) -> Changes:
@@ -52,6 +59,12 @@ def _times(places: Places, k: int, c: float) -> Changes:
         ]
 
     return changes
+
+
+def reversed_sign(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """A derivative with the wrong sign, as one that is made in a part."""
+    text = f"{capital(derivative(graph, places[0], k))} has the wrong sign."
+    yield Edit("sign", text, _times(places, k, -2.0), place=places[0])
 
 
 def as_it_is(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -127,6 +140,26 @@ def without_factor(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
             yield Edit(code, f"{text}{but}.", new, place=places[0])
 
 
+def inverted(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """What must be divided by is multiplied with, or the reverse."""
+    step, own = graph.steps[places[0]], graph.locals[places[0], k]
+    if step.name not in ("multiply", "divide") or len(np.unique(own[own != 0])) < 2:
+        return  # of one number it is a mistake of another name
+
+    def inverse(graph: Graph, place: int) -> Matrix:
+        L = graph.locals[place, k]
+        return np.divide(1.0, L, out=np.zeros_like(L), where=L != 0)
+
+    others = [j for j in range(len(step.operands)) if j != k]
+    factor = (operand(graph, places[0], others[0]) if others else "") or "the other factor"
+    text = f"In {derivative(graph, places[0], k)} {factor}"
+    how = "divides where it must multiply"
+    if step.name == "divide":
+        how = "multiplies where it must divide"
+    code = "chain-term" if any(graph.moving[step.operands[j]] for j in others) else "scale"
+    yield Edit(code, f"{text} {how}.", becomes(places, k, inverse), place=places[0])
+
+
 def powers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     """A factor too many or too few: the step's own value, an operand's, or any that fits."""
     step = graph.steps[places[0]]
@@ -150,13 +183,18 @@ def powers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
             code = "chain-term"
             if step.name == "multiply" and power > 0 and j == k and len(step.operands) == 2:
                 code = "wrong-variable"  # a·b stands where b must
+            if power > 0 and j == _FOREIGN:
+                code = "wrong-variable"  # what has no part in the step is no term of its chain
             yield Edit(code, text, becomes(places, k, scaled), place=places[0])
 
 
 def _sources(
     graph: Graph, places: Places
 ) -> Iterator[tuple[int | None, str, Callable[[Graph, int], Vector]]]:
-    """Yield arrays that may be a factor: which operand, the name, the value."""
+    """Yield arrays that may be a factor: which operand, the name, the value.
+
+    The operand is `_FOREIGN` where it is none, nor the step's own value.
+    """
     step = graph.steps[places[0]]
     yield None, "its own value", lambda graph, place: graph.steps[place].value
     for j in range(len(step.operands)):
@@ -170,7 +208,7 @@ def _sources(
             and _fits(seen.value.shape, step.value.shape)
         ):
             own.add(seen.value.tobytes())
-            yield None, seen.label, lambda graph, place, other=other: graph.steps[other].value  # type: ignore[misc]
+            yield _FOREIGN, seen.label, lambda graph, place, n=other: graph.steps[n].value  # type: ignore[misc]
 
 
 def squared(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
