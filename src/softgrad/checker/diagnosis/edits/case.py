@@ -150,6 +150,13 @@ class Case:
         few = all(wrong[part].sum() < live[part].sum() for part in self.parts if wrong[part].any())
         return few and edit.place is not None and self.is_chosen(edit.place)
 
+    def is_of_chain(self, edit: Edit) -> bool:
+        """Whether a factor that a step does not take is made into it, or is all that it becomes."""
+        place, factor = edit.place, edit.factor
+        if place is None or factor is None or place in self.graph.after(factor):
+            return True
+        return self.graph.after(place, without=factor).isdisjoint(self.graph.outputs)
+
     def is_picked(self, edit: Edit) -> bool:
         """Whether a step picks some entries of an array that has other uses."""
         place = edit.place

@@ -257,6 +257,8 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
             code = "zero" if all(case.is_severed() for case in cases) else code
         elif all(case.is_whole(edit) for case in cases):
             code = "sign" if abs(c + 2) < 1e-5 else "scale"
+    if code == "chain-term" and not all(case.is_of_chain(edit) for case in cases):
+        code = "wrong-variable"
     if code in ("chain-term", "wrong-variable", "scale") and all(
         case.is_of_softmax_sum(edit) for case in cases
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -35,8 +36,7 @@ __all__ = [
 ]
 
 
-_FOREIGN = -1
-"""In the place of an operand: an array that the step neither takes nor is."""
+_Source = tuple[int | None, str, Callable[[Graph, int], Vector], int | None]
 
 
 def multiples(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -165,7 +165,7 @@ def powers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     step = graph.steps[places[0]]
     if not step.elementwise:
         return
-    for j, name, source in _sources(graph, places):
+    for j, name, source, other in _sources(graph, places):
         for how, power in (("missing", -1.0), ("one too many", 1.0)):
 
             def scaled(
@@ -183,23 +183,17 @@ def powers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
             code = "chain-term"
             if step.name == "multiply" and power > 0 and j == k and len(step.operands) == 2:
                 code = "wrong-variable"  # a·b stands where b must
-            if power > 0 and j == _FOREIGN:
-                code = "wrong-variable"  # what has no part in the step is no term of its chain
-            yield Edit(code, text, becomes(places, k, scaled), place=places[0])
+            taken = becomes(places, k, scaled)
+            yield Edit(code, text, taken, place=places[0], factor=other)
 
 
-def _sources(
-    graph: Graph, places: Places
-) -> Iterator[tuple[int | None, str, Callable[[Graph, int], Vector]]]:
-    """Yield arrays that may be a factor: which operand, the name, the value.
-
-    The operand is `_FOREIGN` where it is none, nor the step's own value.
-    """
+def _sources(graph: Graph, places: Places) -> Iterator[_Source]:
+    """Yield arrays that may be a factor: which operand, the name, the value, or another step."""
     step = graph.steps[places[0]]
-    yield None, "its own value", lambda graph, place: graph.steps[place].value
+    yield None, "its own value", lambda graph, place: graph.steps[place].value, None
     for j in range(len(step.operands)):
         name = operand(graph, places[0], j) or "an operand"
-        yield j, name, lambda graph, place, j=j: graph.values(place)[j]  # type: ignore[misc]
+        yield j, name, partial(_of_operand, j), None
     own = {step.value.tobytes(), *(graph.steps[j].value.tobytes() for j in step.operands)}
     for other, seen in enumerate(graph.steps if len(places) == 1 else ()):
         if (
@@ -208,7 +202,15 @@ def _sources(
             and _fits(seen.value.shape, step.value.shape)
         ):
             own.add(seen.value.tobytes())
-            yield _FOREIGN, seen.label, lambda graph, place, n=other: graph.steps[n].value  # type: ignore[misc]
+            yield None, seen.label, partial(_of_step, other), other
+
+
+def _of_operand(j: int, graph: Graph, place: int) -> Vector:
+    return graph.values(place)[j]
+
+
+def _of_step(other: int, graph: Graph, place: int) -> Vector:
+    return graph.steps[other].value
 
 
 def squared(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
