@@ -153,7 +153,7 @@ ANGULAR = Subject(
         "margin's-slope-forgotten": ("chain-term subset", {"slope": lambda c, t: 1}),
         "margin-of-every-class": ("subset chain-term", {"slope": lambda c, t: _margin_slope(c)}),
         # A library's issue: the margin is added where no gradient is recorded.
-        "label's-cosine-detached": ("subset", {"slope": lambda c, t: 1 - t}),
+        "label's-cosine-detached": ("subset chain-term", {"slope": lambda c, t: 1 - t}),
         "margin-forgotten-in-p": ("wrong-variable", {"shifted": lambda c: c}),
         "scale-forgotten": ("scale", {"scale": lambda d: d}),
         "feature's-length-constant": ("projection-term chain-term", {

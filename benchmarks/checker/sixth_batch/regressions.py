@@ -90,7 +90,8 @@ PER_CLASS = Subject(
         "slope-of-the-output-too": ("chain-term diagonal-only", {
             "miss": lambda own, p: (own - p) * p * (1 - p)}),
         # An "if y == k" around the whole line.
-        "own-samples-alone": ("subset chain-term", {"miss": lambda own, p: own * (1 - p)}),
+        "own-samples-alone": ("subset chain-term diagonal-only", {
+            "miss": lambda own, p: own * (1 - p)}),
         "not-averaged": ("scale chain-term", {"count": one}),
         # Lecture code: one sum over everything is broadcast to all intercepts, and is 0.
         "one-sum-for-all-intercepts": ("unreduced-broadcast subset zero", {

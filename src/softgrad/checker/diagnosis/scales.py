@@ -105,7 +105,8 @@ def _constants(subject: Subject, outputs: Arrays) -> Iterator[tuple[Constant, fl
 
 def _quotients(subject: Subject, outputs: Arrays) -> Iterator[tuple[Constant, float]]:
     """Yield quotients of lengths, as where a sum is divided by one and must be by another."""
-    for (_, what, number), (_, other, divisor) in permutations(_lengths(subject, outputs), 2):
+    counts = (*_lengths(subject, outputs), *_sums(subject))
+    for (_, what, number), (_, other, divisor) in permutations(counts, 2):
         if number and divisor and number != divisor:
             yield Constant("n/m", f"n being {what} and m {other}"), number / divisor
 
@@ -127,6 +128,13 @@ def _lengths(subject: Subject, outputs: Arrays) -> Iterator[tuple[str, str, floa
                 if value.ndim > 2 and length:
                     text = f"the number of entries of {name} but for axis {axis}"
                     yield "n", text, float(value.size / length)
+
+
+def _sums(subject: Subject) -> Iterator[tuple[str, str, float]]:
+    """Yield how many entries masks keep."""
+    for name, value in zip(subject.names, subject.values, strict=True):
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biu" and _is_mask(value):
+            yield "n", f"the sum of {name}", float(value.sum())
 
 
 def _parameters(subject: Subject) -> Iterator[tuple[str, str, float]]:

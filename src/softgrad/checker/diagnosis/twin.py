@@ -60,7 +60,9 @@ def plans(subject: Subject) -> Iterator[Plan]:
             dict(zip(shapes[0], first, strict=True)),
         )
     if sizes and len(sizes) <= len(primes):
-        yield _by_size("every size another prime", dict(zip(sizes, primes, strict=False)))
+        # Where labels are spelt by steps, what is longer stays so, or they would not fit.
+        lengths = sorted(sizes) if _is_spelt(subject) else sizes
+        yield _by_size("every size another prime", dict(zip(lengths, primes, strict=False)))
     if sizes and shapes[0]:
         last = shapes[0][-1]
         kept = {n: n if n == last else p for n, p in zip(sizes, (3, 5, 2, 7, 11, 13), strict=False)}
@@ -72,8 +74,24 @@ def plans(subject: Subject) -> Iterator[Plan]:
         if shared := _shared(shapes):
             spare.insert(0, _by_size("the same share of an axis", _sharing(sizes, shared)))
         fitting = (plan for plan in spare if _size(subject, plan) <= _LARGEST_SPARE)
-        yield from (replace(plan, spare=True) for plan in islice(fitting, 2))
+        smaller = [
+            _by_size("sizes in the same relations", _related(sizes, least)) for least in (3, 2)
+        ]
+        smaller = [plan for plan in smaller if _size(subject, plan) <= LARGEST][:1]
+        smaller.append(_by_size("even and odd sizes", _alike_by_two(sizes)))
+        yield from (replace(plan, spare=True) for plan in (*islice(fitting, 2), *smaller))
     yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
+
+
+def _is_spelt(subject: Subject) -> bool:
+    """Whether there are labels that are not those of rows."""
+    arrays = [a for a in map(_as_array, subject.values) if a is not None and a.dtype.kind in "iu"]
+    rows = [point.shape for point in subject.points]
+    return any(array.ndim and not _are_of_rows(array, rows) for array in arrays)
+
+
+def _are_of_rows(labels: AnyArray, shapes: list[Shape]) -> bool:
+    return any(labels.shape == shape[: labels.ndim] for shape in shapes)
 
 
 def _shared(shapes: list[Shape]) -> list[int]:
@@ -107,6 +125,22 @@ def _divisible(sizes: list[int], least: int) -> dict[int, int]:
     return found
 
 
+def _related(sizes: list[int], least: int) -> dict[int, int]:
+    """Return the smallest sizes of which one is another plus 1, or a small multiple, as here."""
+    found: dict[int, int] = {}
+    for n in sorted(sizes):
+        multiples = [found[m] * (n // m) for m in found if n % m == 0 and n // m in (2, 3, 4)]
+        fresh = max(found.values(), default=least - 1) + 1
+        found[n] = found[n - 1] + 1 if n - 1 in found else max(multiples, default=fresh)
+    return found
+
+
+def _alike_by_two(sizes: list[int]) -> dict[int, int]:
+    """Return small sizes that are even where those of the original are."""
+    odd, even = iter((3, 5, 7, 9, 11, 13)), iter((4, 6, 8, 10, 12, 14))
+    return {n: next(odd if n % 2 else even, n) for n in sorted(sizes)}
+
+
 def draw(
     subject: Metered,
     plan: Plan,
@@ -124,8 +158,9 @@ def draw(
     largest = largest or (_LARGEST_SPARE if plan.spare else LARGEST)
     if _size(subject, plan) > largest:
         return None
+    rows = [plan.reshape(point.shape) for point in subject.points]
     values = tuple(
-        _floats(value, plan, rng) if place in subject.floating else _others(value, plan, rng)
+        _floats(value, plan, rng) if place in subject.floating else _others(value, plan, rng, rows)
         for place, value in enumerate(subject.values)
     )
     if like is not None:
@@ -191,8 +226,8 @@ def _as_array(value: Any) -> AnyArray | None:
     return None
 
 
-def _others(value: Any, plan: Plan, rng: np.random.Generator) -> Any:
-    """Return integers and booleans that fit the twin's sizes."""
+def _others(value: Any, plan: Plan, rng: np.random.Generator, rows: list[Shape]) -> Any:
+    """Return integers and booleans that fit the twin's sizes; `rows` are its inputs' shapes."""
     if isinstance(value, int) and not isinstance(value, bool) and plan.fresh:
         return plan.sizes.get(value, value) if value > 3 else value
     array = _as_array(value)
@@ -208,7 +243,10 @@ def _others(value: Any, plan: Plan, rng: np.random.Generator) -> Any:
         # Labels and indices point into the shortest axis that is long enough for all of them.
         into = min((n for n in plan.sizes if n > array.max()), default=None)
         if into is not None:
-            fresh = rng.integers(0, plan.sizes[into], drawn.shape).astype(array.dtype)
+            # In what is spelt, 0 may be a blank that never occurs; labels of rows may be any class.
+            spelt = not _are_of_rows(np.asarray(drawn), rows)
+            least = int(array.min() > 0 and plan.sizes[into] > 2 and spelt)
+            fresh = rng.integers(least, plan.sizes[into], drawn.shape).astype(array.dtype)
             if fresh.size > 2 and len(np.unique(array)) < array.size:
                 fresh.flat[-1] = fresh.flat[0]  # what occurs twice there occurs twice here
             if np.ptp(array) and fresh.size > 1 and not np.ptp(fresh):

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from softgrad.checker.diagnosis.edits.naming import by_steps
-from softgrad.checker.diagnosis.here import WRONG_ONLY, stands_out, unnamed
+from softgrad.checker.diagnosis.here import SOME_SLICES, WRONG_ONLY, stands_out, unnamed
 from softgrad.checker.diagnosis.jacobians import Matrix, Spot, Unusable
 from softgrad.checker.diagnosis.locate import Locator, named_sets
 from softgrad.checker.diagnosis.scales import Factor, told
@@ -253,7 +253,7 @@ def _slice(shown: list[Matrix], shape: tuple[int, ...]) -> str | None:
         index = np.indices(shape)[axis].ravel()
         ranges = [(index[columns].min(), index[columns].max() + 1) for columns in shown]
         if length > 1 and all(stands_out(start, stop, length) for start, stop in ranges):
-            return f"some slices along axis {axis}"
+            return f"{SOME_SLICES} {axis}"
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import combinations, permutations
 
@@ -159,22 +159,30 @@ def _mirrored(places: Places, j: int) -> Callable[[Graph, int], Vector]:
 
 
 def exchanged(graph: Graph) -> Iterator[Edit]:
-    """Two parts of an array whose gradients are swapped."""
-    places = [
-        place
-        for place, step in enumerate(graph.steps)
+    """Two parts of an array whose gradients are swapped, in one turn of a loop or in all."""
+    parts: dict[int, list[int]] = {}
+    for place, step in enumerate(graph.steps):
         # Of single numbers, as of the turns of a loop, two are alike by luck.
-        if step.name == "_item" and graph.moving[place] and step.value.size > 1
-    ]
-    for one, other in combinations(places, 2):
-        a, b = graph.steps[one], graph.steps[other]
-        if a.operands != b.operands or a.value.shape != b.value.shape:
-            continue
+        if step.name == "_item" and graph.moving[place] and step.value.size > 1:
+            parts.setdefault(step.operands[0], []).append(place)
+    turns: dict[object, list[tuple[int, int]]] = {}
+    for array, places in parts.items():
+        for (i, one), (j, other) in combinations(enumerate(places), 2):
+            if graph.steps[one].value.shape == graph.steps[other].value.shape:
+                yield _swap(graph, [(one, other)])
+                turns.setdefault((graph.steps[array].site, i, j), []).append((one, other))
+    yield from (_swap(graph, pairs) for pairs in turns.values() if len(pairs) > 1)
 
-        def changes(graph: Graph, one: int = one, other: int = other) -> list[Change]:
+
+def _swap(graph: Graph, pairs: Sequence[tuple[int, int]]) -> Edit:
+    def changes(graph: Graph) -> list[Change]:
+        found = []
+        for one, other in pairs:
             L, K = graph.locals[one, 0], graph.locals[other, 0]
             before = graph.before((one, 0))
-            return [Change(one, before, K - L), Change(other, before, L - K)]
+            found += [Change(one, before, K - L), Change(other, before, L - K)]
+        return found
 
-        what = f"{a.label} and {b.label}" if a.label != b.label else f"two parts of {a.label}"
-        yield Edit("axis", f"The gradients of {what} are swapped.", changes)
+    a, b = (graph.steps[place] for place in pairs[0])
+    what = f"{a.label} and {b.label}" if a.label != b.label else f"two parts of {a.label}"
+    return Edit("axis", f"The gradients of {what} are swapped.", changes)

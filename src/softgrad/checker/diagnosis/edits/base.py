@@ -38,6 +38,8 @@ class Edit:
     """Whether any multiple of the changes will do; the sentence then says which it is."""
     place: int | None = None
     """The step that is concerned, if it is one."""
+    factor: int | None = None
+    """A step that the one concerned is multiplied by, and which it does not take."""
 
 
 def becomes(places: Places, k: int, other: Callable[[Graph, int], Matrix | None]) -> Changes:

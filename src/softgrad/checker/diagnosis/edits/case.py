@@ -9,9 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from softgrad.checker.diagnosis.edits.base import Edit
+from softgrad.checker.diagnosis.edits.guesses import form
+from softgrad.checker.diagnosis.edits.parts import meets_its_sums
 from softgrad.checker.diagnosis.edits.picks import is_pick
 from softgrad.checker.diagnosis.edits.replays import Replay
-from softgrad.checker.diagnosis.graph.graph import Change, Graph
+from softgrad.checker.diagnosis.graph.graph import Change, Edge, Graph
 from softgrad.checker.diagnosis.jacobians import Matrix, Spot
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
@@ -96,7 +98,7 @@ class Case:
         for place, value in replay.values(self.graph).items():
             passed = replay.passed
             from_ = place if passed is None else self.graph.steps[place].operands[passed]
-            values[place] = value + found[from_] - self.graph.steps[from_].value
+            values[place] = value + replay.sign * (found[from_] - self.graph.steps[from_].value)
         found = self.graph.run(values, found)
         return np.concatenate([found[place].ravel() for place in self.graph.outputs])
 
@@ -148,6 +150,13 @@ class Case:
         few = all(wrong[part].sum() < live[part].sum() for part in self.parts if wrong[part].any())
         return few and edit.place is not None and self.is_chosen(edit.place)
 
+    def is_of_chain(self, edit: Edit) -> bool:
+        """Whether a factor that a step does not take is made into it, or is all that it becomes."""
+        place, factor = edit.place, edit.factor
+        if place is None or factor is None or place in self.graph.after(factor):
+            return True
+        return self.graph.after(place, without=factor).isdisjoint(self.graph.outputs)
+
     def is_picked(self, edit: Edit) -> bool:
         """Whether a step picks some entries of an array that has other uses."""
         place = edit.place
@@ -185,6 +194,14 @@ class Case:
             return False
         return self.graph.comes_back(changes[0].before, edit.place)
 
+    def is_of_softmax_sum(self, edit: Edit) -> bool:
+        """Whether it is in the sum of a softmax that an edit is made, and there alone."""
+        if edit.place is None or (changes := edit.changes(self.graph)) == []:
+            return False
+        ends = [edge for edge in self.graph.edges[edit.place] if _is_of(self.graph, edge, changes)]
+        is_softmax = form(self.graph.steps[edit.place].value) is not None
+        return is_softmax and any(meets_its_sums(self.graph, end) for end in ends)
+
     def _shift(self, changes: Sequence[Change]) -> Matrix:
         """Return what changes add to the outputs' Jacobian in all inputs."""
         return self.graph.shift(self.graph.moves, changes)
@@ -206,6 +223,11 @@ class Case:
             if effect is not None and move is not None:
                 total += ((effect @ change.delta) * move.T).sum(axis=1)
         return total
+
+
+def _is_of(graph: Graph, edge: Edge, changes: Sequence[Change]) -> bool:
+    """Whether changes are those of one edge."""
+    return all((change.after, change.before) == (edge[0], graph.before(edge)) for change in changes)
 
 
 def _is_multiple(changed: Vector, J: Vector) -> bool:

@@ -23,7 +23,7 @@ def functions(x: Vector) -> Iterator[tuple[str, Function]]:
             yield f"the softmax of {{}} along axis {axis}", partial(softmax, axis=axis)
 
 
-def softmax(x: Vector, axis: int) -> Vector:
-    """Return softmax along an axis; a row of −∞ alone is 0."""
+def softmax(x: Vector, axis: int | tuple[int, ...]) -> Vector:
+    """Return softmax along an axis, or over several; a row of −∞ alone is 0."""
     e = np.exp(x - np.maximum(x.max(axis=axis, keepdims=True), -1e300))
     return np.asarray(e / np.maximum(e.sum(axis=axis, keepdims=True), 1e-300))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,17 @@ from softgrad.checker.subject import Vector
 __all__ = ["logsumexps", "missing"]
 
 
+Axes = tuple[int, ...]
+"""The axes that a log-sum-exp is taken over."""
+
+
 @dataclass(frozen=True)
 class _Rows:
     """The logits z of a log-sum-exp at one point, and which of them count."""
 
     z: Vector
     kept: NDArray[np.bool_]
-    axis: int
+    axis: Axes
 
     @property
     def p(self) -> Vector:
@@ -38,7 +43,7 @@ class _Rows:
         """The exponentials of what counts."""
         return np.where(self.kept, np.exp(self.z), 0.0)
 
-    def softmax(self, x: Vector, axis: int | None = None) -> Vector:
+    def softmax(self, x: Vector, axis: Axes | None = None) -> Vector:
         """Return the softmax of what counts."""
         axis = self.axis if axis is None else axis
         return softmax(np.where(self.kept, x, -np.inf), axis)
@@ -68,7 +73,7 @@ def missing(graph: Graph) -> Iterator[Edit]:
         yield Edit("chain-term", text, changes, place=after)
 
 
-def _of_own(graph: Graph, after: int, before: int, axis: int) -> Iterator[Edit]:
+def _of_own(graph: Graph, after: int, before: int, axis: Axes) -> Iterator[Edit]:
     """Yield wrong weights that are made of the logits."""
     said = f"In the derivative of {graph.steps[after].label}, a log-sum-exp,"
     for code, text, weights in _wrong(graph.steps[before].value.shape, axis):
@@ -98,7 +103,7 @@ def _at_picks(name: str) -> Iterator[tuple[str, _Part]]:
     yield text, lambda rows, picked: rows.softmax(np.where(picked, -np.inf, rows.z))
 
 
-def _of_others(graph: Graph, after: int, before: int, axis: int) -> Iterator[Edit]:
+def _of_others(graph: Graph, after: int, before: int, axis: Axes) -> Iterator[Edit]:
     """Yield the softmaxes of other arrays in place of the weights."""
     z = graph.steps[before]
     said = f"In the derivative of {graph.steps[after].label}, a log-sum-exp,"
@@ -116,12 +121,12 @@ def _of_others(graph: Graph, after: int, before: int, axis: int) -> Iterator[Edi
         yield Edit("wrong-variable", text, taken, place=after)
 
 
-def _wrong(shape: tuple[int, ...], axis: int) -> Iterator[tuple[str, str, _Weights]]:
+def _wrong(shape: tuple[int, ...], axis: Axes) -> Iterator[tuple[str, str, _Weights]]:
     text = "the weights are left out: the softmax is missing"
     yield "chain-term", text, lambda rows: np.ones(shape)
     yield "chain-term", text, lambda rows: rows.kept.astype(np.float64)
     text = "the weights are all alike"
-    yield "chain-term", text, lambda rows: np.ones(shape) / shape[axis]
+    yield "chain-term", text, lambda rows: np.ones(shape) / np.prod([shape[n] for n in axis])
     yield "chain-term", text, lambda rows: rows.softmax(np.zeros(shape))
     text = "the exponentials are not divided by their sum"
     yield "chain-term", text, lambda rows: rows.exp
@@ -135,22 +140,23 @@ def _wrong(shape: tuple[int, ...], axis: int) -> Iterator[tuple[str, str, _Weigh
     yield "wrong-variable", text, lambda rows: rows.softmax(rows.p)
     yield "wrong-variable", "log p stands where p must", lambda rows: np.log(rows.p)
     yield "chain-term", "p² stands where p must", lambda rows: rows.p**2
-    yield "chain-term", "1 − p stands where p must", lambda rows: 1 - rows.p
+    yield "wrong-variable", "1 − p stands where p must", lambda rows: 1 - rows.p
     for other, length in enumerate(shape):
-        if other != axis and length > 1:
-            text = f"the softmax is taken along axis {other} and not {axis}"
-            yield "axis", text, partial(_along, other)
-    if len(shape) > 1:
+        if axis != (other,) and length > 1:
+            said = " and ".join(map(str, axis))
+            text = f"the softmax is taken along axis {other} and not {said}"
+            yield "axis", text, partial(_along, (other,))
+    if len(shape) > len(axis):
         text = "the softmax is taken over all axes at once"
         yield "axis", text, lambda rows: rows.exp / rows.exp.sum()
 
 
-def _along(axis: int, rows: _Rows) -> Vector:
+def _along(axis: Axes, rows: _Rows) -> Vector:
     return rows.softmax(rows.z, axis)
 
 
 def _changes(
-    after: int, before: int, axis: int, weights: Callable[[Graph, _Rows], Vector]
+    after: int, before: int, axis: Axes, weights: Callable[[Graph, _Rows], Vector]
 ) -> Callable[[Graph], list[Change]]:
     def changes(graph: Graph) -> list[Change]:
         J, z = graph.stretch(before, after), graph.steps[before].value
@@ -164,16 +170,16 @@ def _changes(
     return changes
 
 
-def _laid(shape: tuple[int, ...], axis: int) -> Matrix:
+def _laid(shape: tuple[int, ...], axis: Axes) -> Matrix:
     """Return 1 where an entry belongs to a row."""
-    rest = shape[:axis] + shape[axis + 1 :]
+    rest = tuple(length for n, length in enumerate(shape) if n not in axis)
     index = np.expand_dims(np.arange(int(np.prod(rest))).reshape(rest), axis)
     row = np.broadcast_to(index, shape).ravel()
     return np.asarray(np.arange(row.max() + 1)[:, None] == row, np.float64)
 
 
-def _found(graph: Graph) -> Iterator[tuple[int, int, int]]:
-    """Yield the places of a log-sum-exp and of its logits, those before any shift, and the axis."""
+def _found(graph: Graph) -> Iterator[tuple[int, int, Axes]]:
+    """Yield the places of a log-sum-exp and of its logits, those before any shift, and the axes."""
     seen: set[int] = set()
     for before, first in enumerate(graph.steps):
         if not graph.moving[before] or first.value.size < 2:
@@ -184,20 +190,24 @@ def _found(graph: Graph) -> Iterator[tuple[int, int, int]]:
             if after in seen or sums is None or not last.value.size < first.value.size:
                 continue
             if np.abs(sums - 1).max() < 1e-7:  # the weights sum to 1
-                axis = _axis(first.value, last.value.shape, graph.stretch(before, after))
+                axis = _axes(first.value, last.value.shape, graph.stretch(before, after))
                 if axis is not None:
                     seen.add(after)
                     yield after, before, axis
 
 
-def _axis(z: Vector, shape: tuple[int, ...], J: Matrix) -> int | None:
-    """Return the axis whose softmax a Jacobian holds; None where it does not."""
+def _axes(z: Vector, shape: tuple[int, ...], J: Matrix) -> Axes | None:
+    """Return the axes whose softmax a Jacobian holds; None where it does not."""
     if J.min() < 0 or np.ptp(J[J > 0]) < 1e-6:
         return None
-    for axis in reversed(range(z.ndim)):
-        kept = (*z.shape[:axis], 1, *z.shape[axis + 1 :])
-        if z.shape[axis] > 1 and shape in (kept, z.shape[:axis] + z.shape[axis + 1 :]):
-            rows = _Rows(z, (J != 0).any(axis=0).reshape(z.shape), axis)
-            if np.allclose(J, rows.p.ravel() * _laid(z.shape, axis), rtol=0, atol=1e-7):
-                return axis
+    counts = range(1, z.ndim + 1)
+    for axes in chain.from_iterable(combinations(reversed(range(z.ndim)), n) for n in counts):
+        kept = tuple(1 if n in axes else length for n, length in enumerate(z.shape))
+        rest = tuple(length for n, length in enumerate(z.shape) if n not in axes)
+        if np.prod([z.shape[n] for n in axes]) > 1 and shape in (kept, rest):
+            rows = _Rows(z, (J != 0).any(axis=0).reshape(z.shape), axes)
+            if len(axes) > 1 and not rows.kept.all():
+                continue  # one row of several, which is a log-sum-exp of its own
+            if np.allclose(J, rows.p.ravel() * _laid(z.shape, axes), rtol=0, atol=1e-7):
+                return axes
     return None

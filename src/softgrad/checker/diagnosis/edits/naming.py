@@ -12,32 +12,47 @@ from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.edits.case import Case
 from softgrad.checker.diagnosis.edits.choices import choices, other_masks
 from softgrad.checker.diagnosis.edits.logsumexps import logsumexps, missing
-from softgrad.checker.diagnosis.edits.nodes import factors_missing, factors_too_many
-from softgrad.checker.diagnosis.edits.parts import for_operands, passed_over
+from softgrad.checker.diagnosis.edits.nodes import (
+    divisors_missing,
+    factors_missing,
+    factors_too_many,
+)
+from softgrad.checker.diagnosis.edits.parts import calls_passed_over, for_operands, passed_over
 from softgrad.checker.diagnosis.edits.picks import counted_once, next_to
 from softgrad.checker.diagnosis.edits.replays import replays
-from softgrad.checker.diagnosis.edits.sets import in_sets
+from softgrad.checker.diagnosis.edits.sets import in_sets, one_number
 from softgrad.checker.diagnosis.edits.single import (
     as_it_is,
     branches,
+    inverted,
     multiples,
     other_constants,
     other_numbers,
     powers,
+    reversed_sign,
     squared,
     without_factor,
 )
 from softgrad.checker.diagnosis.edits.slopes import slopes
 from softgrad.checker.diagnosis.edits.softmaxes import softmaxes
 from softgrad.checker.diagnosis.edits.tails import tails
-from softgrad.checker.diagnosis.edits.uses import detached, one_slice, one_use, reductions, unsummed
+from softgrad.checker.diagnosis.edits.turns import of_other_turns
+from softgrad.checker.diagnosis.edits.upstreams import other_upstreams
+from softgrad.checker.diagnosis.edits.uses import (
+    detached,
+    one_slice,
+    one_use,
+    reductions,
+    uncancelled,
+    unsummed,
+)
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.jacobians import Spot
 from softgrad.checker.report import Diagnosis
 
 __all__ = ["by_steps"]
 
-_MOST = 6000
+_MOST = 12000
 """Edits that are tried at most."""
 _LEFT = 1e-4
 """An edit leaves no more than this part of the error."""
@@ -47,7 +62,7 @@ _EXACT = 1e-7
 _CHOICES = ("where", "clip", "maximum", "minimum")
 _LIKELY = (
     multiples, as_it_is, branches, choices, without_factor, turned, rearranged, copied, next_to,
-    unsummed, one_slice, powers, squared,
+    unsummed, one_slice, inverted, of_other_turns, powers, squared,
 )  # fmt: skip
 """What may be wrong with a step, or with all turns of a loop."""
 
@@ -69,7 +84,9 @@ def by_steps(spots: tuple[Spot, Spot], wrong: Sequence[int]) -> Diagnosis | None
         if bare[0] is not None and bare[1] is not None:
             found = _explained((bare[0], bare[1]), _edits, spots, wrong)
     # Reverse mode knows no step that is idle, such as the maximum that softmax subtracts.
-    return found or _explained(graphs, lambda case: detached(case.graph), spots, wrong)
+    return found or _explained(
+        graphs, lambda case: chain(uncancelled(case.graph), detached(case.graph)), spots, wrong
+    )
 
 
 def _explained(
@@ -136,7 +153,7 @@ def _edits(case: Case) -> Iterator[Edit]:
     turns = [[place] for place in sorted(repeated)]
     for source in (softmaxes, logsumexps):
         yield from _together(graph, source(graph))
-    yield from one_use(graph, in_loops=True)
+    yield from _together(graph, one_use(graph, in_loops=True))
     for family in _LIKELY:
         yield from _over(family, graph, chain(alone, loops))
     yield from one_use(graph, in_loops=False)
@@ -146,7 +163,9 @@ def _edits(case: Case) -> Iterator[Edit]:
     yield from other_axes(graph)
     yield from _together(graph, slopes(graph))
     yield from _together(graph, factors_missing(graph))
+    yield from _together(graph, divisors_missing(graph))
     yield from _together(graph, factors_too_many(graph))
+    yield from one_number(case)
     yield from tails(graph)
     for places in chain(alone, loops):
         likely = filter(case.may_be_of, replays(graph, places))
@@ -156,11 +175,15 @@ def _edits(case: Case) -> Iterator[Edit]:
     yield from _over(other_constants, graph, chain(alone, loops))
     yield from _over(other_masks, graph, chain(alone, loops))
     yield from _over(other_numbers, graph, chain(alone, loops, turns))
+    for family in (multiples, as_it_is, without_factor):
+        yield from _over(family, graph, _calls(graph, loops))
     yield from in_sets(case)
+    yield from calls_passed_over(graph)
     for source in (missing, passed_over):
         yield from for_operands(graph, source(graph))
-    for family in (as_it_is, without_factor):
+    for family in (as_it_is, without_factor, reversed_sign):
         yield from for_operands(graph, _over(family, graph, chain(alone, loops)))
+    yield from other_upstreams(graph)
 
 
 def _over(
@@ -202,13 +225,28 @@ def _loops(graph: Graph) -> list[list[int]]:
     return [places for places in groups.values() if len(places) > 1]
 
 
+def _calls(graph: Graph, loops: Sequence[list[int]]) -> Iterator[list[int]]:
+    """Yield the steps that are one line of a function which is called at several places."""
+    groups: dict[object, list[int]] = {}
+    for place, step in enumerate(graph.steps):
+        if step.function is not None and step.site is not None:
+            for depth in range(1, len(step.site.calls)):
+                groups.setdefault((step.name, step.site.calls[:depth]), []).append(place)
+    seen = set(map(tuple, loops))
+    for places in groups.values():
+        if len(places) > 1 and tuple(places) not in seen:
+            seen.add(tuple(places))
+            yield places
+
+
 def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
     edit, c = fit.edit, fit.factor
     code, text = edit.code, edit.message
     if edit.multiple:
         words = {0: "is missing", 2: "is counted twice", 0.5: "is halved", -1: "has the wrong sign"}
         near = [word for value, word in words.items() if abs(1 + c - value) < 1e-5]
-        text = text.format(near[0] if near else f"is {1 + c:.6g} times what it must be")
+        said = near[0] if near else f"is {1 + c:.6g} times what it must be"
+        text = said.join(text.rsplit("{}", 1))  # the user's line may have braces of its own
         if abs(c + 1) < 1e-5 and all(case.is_of_output(edit) for case in cases):
             if edit.place is not None and cases[0].is_chosen(edit.place, _CHOICES):
                 code = "subset"
@@ -219,8 +257,15 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
             code = "zero" if all(case.is_severed() for case in cases) else code
         elif all(case.is_whole(edit) for case in cases):
             code = "sign" if abs(c + 2) < 1e-5 else "scale"
+    if code == "chain-term" and not all(case.is_of_chain(edit) for case in cases):
+        code = "wrong-variable"
+    if code in ("chain-term", "wrong-variable", "scale") and all(
+        case.is_of_softmax_sum(edit) for case in cases
+    ):
+        code = "projection-term"
     if code == "chain-term" and edit.place is not None:
-        if all(case.is_selected(edit) for case in cases):
+        # A slope that is not applied is a term, on whichever branch of a choice.
+        if edit.multiple and all(case.is_selected(edit) for case in cases):
             code = "subset"
         elif all(case.is_picked(edit) for case in cases):
             code = "sign" if edit.multiple and abs(c + 2) < 1e-5 else "subset"

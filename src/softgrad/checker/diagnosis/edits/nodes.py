@@ -12,7 +12,7 @@ from softgrad.checker.diagnosis.edits.functions import functions
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.subject import Vector
 
-__all__ = ["factors_missing", "factors_too_many"]
+__all__ = ["divisors_missing", "factors_missing", "factors_too_many"]
 
 _SLOPES: dict[str, Callable[[Vector], Vector]] = {
     "v·(1 − v)": lambda v: v * (1 - v),
@@ -80,6 +80,23 @@ def factors_missing(graph: Graph) -> Iterator[Edit]:
             said = f"1/{name}" if step.name == "divide" else name
             text = f"What comes back to {graph.steps[before].label} lacks the factor {said}."
             yield Edit("chain-term", text, changes, place=before)
+
+
+def divisors_missing(graph: Graph) -> Iterator[Edit]:
+    """Yield a quotient rule without its divisor, or without the square of that: `/ b * b`."""
+    for place, step in enumerate(graph.steps):
+        if step.name != "divide" or len(graph.edges[place]) != 2:
+            continue
+        by = operand(graph, place, 1) or graph.steps[step.operands[1]].label
+        for power, factor in ((1, f"1/{by}"), (2, f"1/{by}²")):
+
+            def changes(graph: Graph, place: int = place, power: int = power) -> list[Change]:
+                shape = graph.steps[place].value.shape
+                more = np.broadcast_to(graph.values(place)[1], shape).ravel() ** power
+                return [Change(place, place, np.diag(more - 1))]
+
+            text = f"The derivative of {step.label}, in both operands, lacks the factor {factor}."
+            yield Edit("chain-term", text, changes, place=place)
 
 
 def _is_value_of(function: Callable[[Vector], Vector], graph: Graph, place: int) -> bool:

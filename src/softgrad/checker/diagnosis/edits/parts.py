@@ -11,12 +11,14 @@ import numpy as np
 from softgrad.checker.diagnosis.edits.base import Edit, operand
 from softgrad.checker.diagnosis.graph.graph import Change, Edge, Graph
 
-__all__ = ["for_operands", "in_uses", "passed_over"]
+__all__ = ["calls_passed_over", "for_operands", "in_uses", "meets_its_sums", "passed_over"]
 
 _MOST_USES = 4
 """Of more uses than these each is tried alone."""
 _DEPTH = 4
 """Steps between a mistake and the operand that it is made for."""
+_FAR = 12
+"""The same where each of them has one operand."""
 
 Path = tuple[int, ...]
 """Which operand, from step to step."""
@@ -57,7 +59,7 @@ def for_operands(graph: Graph, edits: Iterable[Edit]) -> Iterator[Edit]:
 
             end = _end(graph, place, path)
             name = operand(graph, *end) or graph.steps[graph.before(end)].label
-            code = "projection-term" if _comes_back(graph, end) else edit.code
+            code = "projection-term" if meets_its_sums(graph, end) else edit.code
             said = f"For {name} alone: {edit.message}"
             yield replace(edit, code=code, message=said, changes=changes)
 
@@ -80,19 +82,56 @@ def passed_over(graph: Graph) -> Iterator[Edit]:
                 yield Edit("chain-term", f"{text} as it is.", changes, place=after)
 
 
+def calls_passed_over(graph: Graph) -> Iterator[Edit]:
+    """Yield calls of the user's functions, each and all of one function, as if they were not there.
+
+    Such a function takes one array and returns one of its shape.
+    """
+    by_function: dict[object, list[tuple[int, int]]] = {}
+    for function, steps in _calls(graph):
+        inside, after = set(steps), steps[-1]
+        given = {graph.before(edge) for place in steps for edge in graph.edges[place]} - inside
+        shapes = {graph.steps[place].value.shape for place in (*given, after)}
+        if len(given) == len(shapes) == 1 and graph.moving[after] and len(steps) > 1:
+            by_function.setdefault(function, []).append((*given, after))  # type: ignore[arg-type]
+    for calls in by_function.values():
+        for group in [[one] for one in calls] + ([calls] if len(calls) > 1 else []):
+
+            def changes(graph: Graph, group: list[tuple[int, int]] = group) -> list[Change]:
+                pairs = [(after, before, graph.stretch(before, after)) for before, after in group]
+                return [Change(after, before, np.eye(len(J)) - J) for after, before, J in pairs]
+
+            what = " and ".join(dict.fromkeys(graph.steps[after].label for _, after in group))
+            text = f"What comes back to {what} is passed on as it is: the function that returns it"
+            yield Edit("chain-term", f"{text} is not differentiated.", changes, place=group[0][1])
+
+
+def _calls(graph: Graph) -> Iterator[tuple[object, list[int]]]:
+    """Yield every call of a user's function within the forward, and the steps that it takes."""
+    calls: dict[tuple[object, object], list[int]] = {}
+    for place, step in enumerate(graph.steps):
+        frames = step.site.calls if step.site is not None and step.function is not None else ()
+        for depth in range(1, len(frames)):
+            calls.setdefault((frames[depth - 1][0], frames[depth:]), []).append(place)
+    for (function, _), steps in calls.items():
+        if steps == list(range(steps[0], steps[-1] + 1)):
+            yield function, steps
+
+
 def _paths_of(graph: Graph, places: Iterable[int]) -> dict[Path, int]:
     """Return the ways back from steps, as of all turns of a loop, and a step that has each."""
     return {path: place for place in places for path in _paths(graph, place)}
 
 
-def _paths(graph: Graph, place: int, path: Path = ()) -> Iterator[Path]:
+def _paths(graph: Graph, place: int, path: Path = (), forks: int = 0) -> Iterator[Path]:
     """Yield the ways back from a step to one of several operands."""
     edges = graph.edges[place]
-    for edge in edges if len(path) < _DEPTH else ():
+    near = len(path) < _DEPTH or (len(path) < _FAR and not forks)
+    for edge in edges if near else ():
         longer = (*path, edge[1])
         if len(edges) > 1:
             yield longer
-        yield from _paths(graph, graph.before(edge), longer)
+        yield from _paths(graph, graph.before(edge), longer, forks + (len(edges) > 1))
 
 
 def _end(graph: Graph, place: int, path: Path) -> Edge:
@@ -103,7 +142,7 @@ def _end(graph: Graph, place: int, path: Path) -> Edge:
     return place, last
 
 
-def _comes_back(graph: Graph, end: Edge) -> bool:
+def meets_its_sums(graph: Graph, end: Edge) -> bool:
     """Whether an operand is made of sums of another one, which it meets, as in log_softmax."""
     place, k = end
     sums, shape = graph.steps[place].operands[k], graph.steps[place].value.shape

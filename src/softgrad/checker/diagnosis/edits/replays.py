@@ -26,6 +26,8 @@ class Replay:
     value: Callable[[Graph, int], Vector]
     passed: int | None = None
     """The operand that is passed on as it is, if the steps are passed over altogether."""
+    sign: float = 1.0
+    """What the steps' own Jacobians are multiplied by."""
 
     def values(self, graph: Graph) -> dict[int, Vector]:
         """Return what stands for the values."""
@@ -43,6 +45,9 @@ class Replay:
             if edge[0] in self.places:
                 size = graph.locals[edge].shape
                 passed[edge] = np.eye(size[0]) if edge[1] == self.passed else np.zeros(size)
+        for edge in graph.locals if self.sign != 1 else ():
+            if edge[0] in self.places:
+                passed[edge] = self.sign * graph.locals[edge]
         return with_values(graph, self.values(graph), passed)
 
 
@@ -81,20 +86,39 @@ def replays(graph: Graph, places: Places) -> Iterator[Replay]:
             known = operand(graph, places[0], j) or "a constant"
             yield Replay("chain-term", f"{text}{known}.", places, _operand(j), passed=j)
         elif graph.moving[before]:
+            yield from _other_signs(graph, places, j)
             what = operand(graph, places[0], j) or graph.steps[before].label
             text = f"The derivative is that without {step.label}: {what} stands in its place."
             yield Replay("wrong-variable", text, places, _operand(j))
             code = "chain-term" if step.name in ("multiply", "divide") else "wrong-variable"
             yield Replay(code, text, places, _operand(j), passed=j)
-    text = f"The derivative is taken at {{}} in place of {step.label}."
     for name, function in functions(step.value):
-        said = text.format(name.format("it"))
+        said = f"The derivative is taken at {name.format('it')} in place of {step.label}."
         yield Replay("wrong-variable", said, places, _of_own(function))
     for other, seen in enumerate(graph.steps if len(places) == 1 else ()):
         fits = other != places[0] and seen.value.shape == step.value.shape
         if fits and not np.array_equal(seen.value, step.value):
-            said = text.format(seen.label)
+            said = f"The derivative is taken at {seen.label} in place of {step.label}."
             yield Replay("wrong-variable", said, places, _of_other(other))
+
+
+def _other_signs(graph: Graph, places: Places, j: int) -> Iterator[Replay]:
+    """Yield a constant that is added to operand j, or multiplies it, with the other sign."""
+    step = graph.steps[places[0]]
+    constants = [k for k, n in enumerate(step.operands) if k != j and not graph.moving[n]]
+    if not constants or step.name not in ("add", "subtract", "multiply", "divide"):
+        return
+    (k,) = constants
+    is_sum = step.name in ("add", "subtract")
+
+    def other(graph: Graph, place: int) -> Vector:
+        value = graph.steps[place].value
+        sign = -1 if (step.name, j) == ("subtract", 1) else 1
+        return 2 * sign * graph.values(place)[j] - value if is_sum else -value
+
+    name = operand(graph, places[0], k) or "the constant"
+    text = f"The derivative is taken where {name} has the other sign in {step.label}."
+    yield Replay("wrong-variable", text, places, other, sign=1.0 if is_sum else -1.0)
 
 
 def _operand(j: int) -> Callable[[Graph, int], Vector]:

@@ -6,12 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from softgrad.checker.diagnosis.edits.base import Changes, Edit
+from softgrad.checker.diagnosis.edits.base import (
+    Changes,
+    Edit,
+    becomes,
+    derivative,
+    operand,
+)
 from softgrad.checker.diagnosis.edits.case import Case
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
+from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.subject import Vector
 
-__all__ = ["in_sets"]
+__all__ = ["in_sets", "one_number"]
 
 _WORDS = ((0.0, "is missing"), (1.0, "is right"), (2.0, "is doubled"), (-1.0, "has the wrong sign"))
 
@@ -29,7 +36,41 @@ def in_sets(case: Case) -> Iterator[Edit]:
             inside, outside = map(_said, factors)
             text = f"What comes back to {step.label} {inside} where {name}, and {outside} elsewhere"
             changes = _scaled(place, given, *factors)
-            yield Edit("subset", f"{text}.", changes, place=place)
+            # Of a sum over classes the label's term alone is there: the others' are missing.
+            alone = _is_label(graph, given, step.value.shape) and np.allclose(factors, (1, 0))
+            yield Edit("chain-term" if alone else "subset", f"{text}.", changes, place=place)
+
+
+def one_number(case: Case) -> Iterator[Edit]:
+    """Yield the number that stands where a product's or quotient's constant differs by entries."""
+    graph = case.graph
+    for (place, k), L in graph.locals.items() if case.has_many else ():
+        step, differs = graph.steps[place], len(np.unique(L[L != 0])) > 1
+        others = [n for j, n in enumerate(step.operands) if j != k]
+        known = step.name in ("multiply", "divide") and not any(graph.moving[n] for n in others)
+        number = _number(case, place, k) if known and differs else None
+        if number is None:
+            continue
+
+        def same(graph: Graph, place: int, k: int = k, number: float = number) -> Matrix:
+            return np.where(graph.locals[place, k] != 0, number, 0.0)
+
+        what = (operand(graph, place, 1 - k) if others else "") or "the other factor"
+        text = f"In {derivative(graph, place, k)} {number:.6g} times what comes in is passed on,"
+        said = f"{text} and {what} is not the same everywhere."
+        yield Edit("scale", said, becomes([place], k, same), place=place)
+
+
+def _number(case: Case, place: int, k: int) -> float | None:
+    """Return the number that comes nearest to an error in place of a constant."""
+    of, L = case.graph.before((place, k)), case.graph.locals[place, k]
+    unit = (L != 0).astype(np.float64)
+    own, more = (case.sketch([Change(place, of, M)]) for M in (L, unit))
+    if not more.any():
+        return None
+    c = float(more @ (case.wanted + own) / (more @ more))
+    left = np.abs(case.wanted + own - c * more).max()
+    return c if abs(c) > 1e-6 and left <= 1e-4 * np.abs(case.wanted).max() else None
 
 
 def _said(factor: float) -> str:
@@ -83,6 +124,12 @@ def _set(graph: Graph, place: int, shape: tuple[int, ...]) -> Vector | None:
     if _is_binary(value) and shape[-1] > 2:
         return np.broadcast_to((value != 0)[..., None], shape)
     return np.asarray(value[..., None] == np.arange(shape[-1]))
+
+
+def _is_label(graph: Graph, given: int, shape: tuple[int, ...]) -> bool:
+    """Whether an argument names one class in every row."""
+    chosen = _set(graph, given, shape)
+    return chosen is not None and bool((chosen.sum(axis=-1) == 1).all())
 
 
 def _is_binary(value: Vector) -> bool:

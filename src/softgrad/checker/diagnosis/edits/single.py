@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -24,13 +25,18 @@ from softgrad.checker.subject import Vector
 __all__ = [
     "as_it_is",
     "branches",
+    "inverted",
     "multiples",
     "other_constants",
     "other_numbers",
     "powers",
+    "reversed_sign",
     "squared",
     "without_factor",
 ]
+
+
+_Source = tuple[int | None, str, Callable[[Graph, int], Vector], int | None]
 
 
 def multiples(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -43,6 +49,7 @@ def multiples(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
         return
     for c, word in ((-1.0, "is missing"), (1.0, "is counted twice"), (-2.0, "has the wrong sign")):
         yield Edit(code, f"{text} {word}.", _times(places, k, c))
+    yield Edit(code, f"{text} {{}}.", _times(places, k, 1.0), True)
 
 
 def _times(places: Places, k: int, c: float) -> Changes:
@@ -52,6 +59,12 @@ def _times(places: Places, k: int, c: float) -> Changes:
         ]
 
     return changes
+
+
+def reversed_sign(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """A derivative with the wrong sign, as one that is made in a part."""
+    text = f"{capital(derivative(graph, places[0], k))} has the wrong sign."
+    yield Edit("sign", text, _times(places, k, -2.0), place=places[0])
 
 
 def as_it_is(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -127,12 +140,32 @@ def without_factor(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
             yield Edit(code, f"{text}{but}.", new, place=places[0])
 
 
+def inverted(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """What must be divided by is multiplied with, or the reverse."""
+    step, own = graph.steps[places[0]], graph.locals[places[0], k]
+    if step.name not in ("multiply", "divide") or len(np.unique(own[own != 0])) < 2:
+        return  # of one number it is a mistake of another name
+
+    def inverse(graph: Graph, place: int) -> Matrix:
+        L = graph.locals[place, k]
+        return np.divide(1.0, L, out=np.zeros_like(L), where=L != 0)
+
+    others = [j for j in range(len(step.operands)) if j != k]
+    factor = (operand(graph, places[0], others[0]) if others else "") or "the other factor"
+    text = f"In {derivative(graph, places[0], k)} {factor}"
+    how = "divides where it must multiply"
+    if step.name == "divide":
+        how = "multiplies where it must divide"
+    code = "chain-term" if any(graph.moving[step.operands[j]] for j in others) else "scale"
+    yield Edit(code, f"{text} {how}.", becomes(places, k, inverse), place=places[0])
+
+
 def powers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     """A factor too many or too few: the step's own value, an operand's, or any that fits."""
     step = graph.steps[places[0]]
     if not step.elementwise:
         return
-    for j, name, source in _sources(graph, places):
+    for j, name, source, other in _sources(graph, places):
         for how, power in (("missing", -1.0), ("one too many", 1.0)):
 
             def scaled(
@@ -150,18 +183,17 @@ def powers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
             code = "chain-term"
             if step.name == "multiply" and power > 0 and j == k and len(step.operands) == 2:
                 code = "wrong-variable"  # a·b stands where b must
-            yield Edit(code, text, becomes(places, k, scaled), place=places[0])
+            taken = becomes(places, k, scaled)
+            yield Edit(code, text, taken, place=places[0], factor=other)
 
 
-def _sources(
-    graph: Graph, places: Places
-) -> Iterator[tuple[int | None, str, Callable[[Graph, int], Vector]]]:
-    """Yield arrays that may be a factor: which operand, the name, the value."""
+def _sources(graph: Graph, places: Places) -> Iterator[_Source]:
+    """Yield arrays that may be a factor: which operand, the name, the value, or another step."""
     step = graph.steps[places[0]]
-    yield None, "its own value", lambda graph, place: graph.steps[place].value
+    yield None, "its own value", lambda graph, place: graph.steps[place].value, None
     for j in range(len(step.operands)):
         name = operand(graph, places[0], j) or "an operand"
-        yield j, name, lambda graph, place, j=j: graph.values(place)[j]  # type: ignore[misc]
+        yield j, name, partial(_of_operand, j), None
     own = {step.value.tobytes(), *(graph.steps[j].value.tobytes() for j in step.operands)}
     for other, seen in enumerate(graph.steps if len(places) == 1 else ()):
         if (
@@ -170,7 +202,15 @@ def _sources(
             and _fits(seen.value.shape, step.value.shape)
         ):
             own.add(seen.value.tobytes())
-            yield None, seen.label, lambda graph, place, other=other: graph.steps[other].value  # type: ignore[misc]
+            yield None, seen.label, partial(_of_step, other), other
+
+
+def _of_operand(j: int, graph: Graph, place: int) -> Vector:
+    return graph.values(place)[j]
+
+
+def _of_step(other: int, graph: Graph, place: int) -> Vector:
+    return graph.steps[other].value
 
 
 def squared(graph: Graph, places: Places, k: int) -> Iterator[Edit]:

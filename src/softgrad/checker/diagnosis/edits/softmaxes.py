@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from softgrad.checker.diagnosis.edits.base import Changes, Edit
 from softgrad.checker.diagnosis.edits.functions import Function, functions, softmax
@@ -44,6 +45,7 @@ def softmaxes(graph: Graph) -> Iterator[Edit]:
         yield from in_uses(graph, guessed(graph, after, before, _OF_SOFTMAX, text), after)
         yield from _elsewhere(graph, after, before)
         yield from _other_values(graph, after, before)
+        yield from _of_what_is_used(graph, after, before)
 
 
 def _decayed(graph: Graph, after: int, before: int) -> Iterator[Edit]:
@@ -82,6 +84,15 @@ def _other_values(graph: Graph, after: int, before: int) -> Iterator[Edit]:
     """Other numbers in place of probabilities, in the softmax's derivative and in all after it."""
     _, axis = form(graph.steps[after].value) or (False, 0)
     text = f"In place of the softmax {graph.steps[after].label} stands"
+    if not _is_shift_of(graph, after, before):
+
+        def unmasked(graph: Graph) -> Vector:
+            return softmax(graph.steps[before].value, axis)
+
+        mask = next(edge[0] for edge in graph.locals if graph.before(edge) == before)
+        said = f"{text} that of {graph.steps[before].label}, and must be that of"
+        said += f" {graph.steps[mask].label}, which leaves entries out."
+        yield Edit("wrong-variable", said, _with_values(after, before, unmasked), place=after)
     for name, function in functions(graph.steps[before].value):
         if not name.endswith(f"axis {axis}"):
             code = "axis" if "axis" in name else "wrong-variable"
@@ -116,6 +127,51 @@ def _with_values(after: int, before: int, value: Callable[[Graph], Vector]) -> C
         return [own, *with_values(graph, {after: y})]
 
     return changes
+
+
+def _of_what_is_used(graph: Graph, after: int, before: int) -> Iterator[Edit]:
+    """Where some probabilities go nowhere, as of experts that are not chosen, or of a sink.
+
+    The others are taken for a softmax by themselves, or they alone give their logits a gradient.
+    """
+    log, axis = form(graph.steps[after].value) or (False, 0)
+    used = _used(graph, after)
+    # One that is picked in a row is the label's, in a loss.
+    if log or used.all() or (used.sum(axis=axis) < 2).any():
+        return
+    text = f"Of the softmax {graph.steps[after].label} some entries go nowhere: the derivative is"
+    said = f"{text} that of a softmax of the others by themselves."
+
+    def cut(graph: Graph) -> list[Change]:
+        J, used = _jacobian(False, axis, graph.steps[after].value), _used(graph, after)
+        return [Change(after, before, J * used.ravel() - J)]
+
+    for rest in (0.0, 1.0):
+
+        def among(graph: Graph, rest: float = rest) -> Vector:
+            p, used = graph.steps[after].value, _used(graph, after)
+            share = np.where(used, p, 0.0).sum(axis=axis, keepdims=True)
+            return np.where(used, p / share, rest * p)
+
+        def alone(graph: Graph, among: Callable[[Graph], Vector] = among) -> list[Change]:
+            J = _jacobian(False, axis, graph.steps[after].value)
+            return [Change(after, before, _jacobian(False, axis, among(graph)) - J)]
+
+        yield Edit("wrong-variable", said, alone, place=after)
+        yield Edit("wrong-variable", said, _with_values(after, before, among), place=after)
+    said = f"{text} not given to their logits, on which the sum depends too."
+    yield Edit("subset", said, cut, place=after)
+
+
+def _used(graph: Graph, place: int) -> NDArray[np.bool_]:
+    """Return which entries of a step any other takes."""
+    taken = np.zeros(graph.steps[place].value.size, dtype=bool)
+    if place in graph.outputs:
+        taken[:] = True
+    for edge, L in graph.locals.items():
+        if graph.before(edge) == place:
+            taken |= L.any(axis=0)
+    return taken.reshape(graph.steps[place].value.shape)
 
 
 def found(graph: Graph) -> Iterator[tuple[int, int]]:
@@ -167,6 +223,14 @@ def _before_masks(graph: Graph, place: int) -> Iterator[int]:
         (place,) = (graph.before(edge) for edge in edges)
         if graph.steps[place].value.shape == graph.steps[edges[0][0]].value.shape:
             yield place
+
+
+def _is_shift_of(graph: Graph, after: int, before: int) -> bool:
+    """Whether a softmax is that of an array as it is, and not of one with a mask laid over it."""
+    y = graph.steps[after].value
+    log, axis = form(y) or (False, 0)
+    with np.errstate(all="ignore"):
+        return _is_shift(graph.steps[before].value, y if log else np.log(y), axis)
 
 
 def _is_shift(z: Vector, logs: Vector, axis: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -10,7 +11,9 @@ from softgrad.checker.diagnosis.edits.base import Edit, becomes, derivative
 from softgrad.checker.diagnosis.graph.graph import Change, Edge, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 
-__all__ = ["detached", "one_slice", "one_use", "reductions", "unsummed"]
+__all__ = ["detached", "one_slice", "one_use", "reductions", "uncancelled", "unsummed"]
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
 
 
 def one_use(graph: Graph, in_loops: bool) -> Iterator[Edit]:
@@ -37,13 +40,14 @@ def _written_over(graph: Graph, before: int, turns: Sequence[Edge]) -> Iterator[
     touched = [np.abs(graph.locals[edge]).max(axis=0) > 0 for edge in turns]
     if np.sum(touched, axis=0).max(initial=0) <= 1:
         return
-    for which, order in (("last", -1), ("first", 1)):
+    for (which, order), within in product((("last", -1), ("first", 1)), (False, True)):
 
-        def changes(graph: Graph, order: int = order) -> list[Change]:
+        def changes(graph: Graph, order: int = order, within: bool = within) -> list[Change]:
             taken, found = np.zeros(graph.steps[before].value.size, bool), []
             for place, k in turns[::order]:
                 L = graph.locals[place, k]
-                found.append(Change(place, before, -L * taken))
+                own = _last(L) if within and ((L != 0).sum(axis=1) <= 1).all() else L
+                found.append(Change(place, before, own * ~taken - L))
                 taken = taken | (np.abs(L).max(axis=0) > 0)
             return found
 
@@ -56,17 +60,18 @@ def _alone(graph: Graph, before: int, edges: Sequence[Edge], same: bool) -> Iter
     name = graph.steps[before].label
     counts = np.sum([np.abs(graph.locals[edge]).max(axis=0) > 0 for edge in edges], axis=0)
     are_parts = counts.max(initial=0) <= 1
-    text = f"Of the uses of {name} one alone is counted, and all must be summed."
+    of, so = f"Of the uses of {name} the", "is counted, and all must be summed"
     if are_parts:
-        text = f"Of the parts of {name} one alone has a gradient."
+        of, so = f"Of the parts of {name} the", "has a gradient"
     code = "unreduced-broadcast" if same and not are_parts else "chain-term"
     for kept in edges if len(edges) <= 8 else (edges[0], edges[-1]):
+        which = "last" if kept == edges[-1] else _ORDINALS[edges.index(kept)]
         rest = [edge for edge in edges if edge != kept]
 
         def changes(graph: Graph, rest: Sequence[Edge] = rest) -> list[Change]:
             return [Change(place, before, -graph.locals[place, k]) for place, k in rest]
 
-        yield Edit(code, text, changes)
+        yield Edit(code, f"{of} {which} one alone {so}.", changes, place=before)
 
 
 def unsummed(graph: Graph, places: Sequence[int], k: int) -> Iterator[Edit]:
@@ -141,6 +146,21 @@ def reductions(graph: Graph) -> Iterator[Edit]:
 
         what = " and ".join(dict.fromkeys(graph.steps[place].label for place, _ in some))
         yield Edit("chain-term", f"The derivative of {what} {{}}.", changes, multiple=True)
+
+
+def uncancelled(graph: Graph) -> Iterator[Edit]:
+    """Of a step that cancels, such as a maximum that is subtracted, some uses are counted."""
+    for before in sorted(graph.idle):
+        edges = [edge for edge in graph.locals if graph.before(edge) == before]
+        for kept in edges if len(edges) > 1 and any(graph.edges[before]) else ():
+            rest = [edge for edge in edges if edge != kept]
+
+            def changes(graph: Graph, rest: Sequence[Edge] = rest) -> list[Change]:
+                return [Change(edge[0], graph.before(edge), -graph.locals[edge]) for edge in rest]
+
+            text = f"{graph.steps[before].label} cancels, and its derivative must not be counted:"
+            said = f"{text} that of {graph.steps[kept[0]].label} with respect to it is."
+            yield Edit("chain-term", said, changes)
 
 
 def detached(graph: Graph) -> Iterator[Edit]:

@@ -56,11 +56,11 @@ class Graph:
 
     @cached_property
     def moving(self) -> list[bool]:
-        """Whether a step depends on an input."""
+        """Whether a step depends on an input, and has entries that do."""
         seen = [False] * len(self.steps)
         for place, step in enumerate(self.steps):
             moves = place in self.inputs or any(seen[k] for k in step.operands)
-            seen[place] = moves and place not in self.still
+            seen[place] = moves and place not in self.still and step.value.size > 0
         return seen
 
     @cached_property
@@ -238,9 +238,18 @@ class Graph:
                 return any(
                     self.steps[after].value.shape == shape
                     and not direct.isdisjoint(self.steps[after].operands)
+                    and self._is_laid(neck, after)
                     for after in self.after(neck)
                 )
         return False
+
+    def _is_laid(self, neck: int, after: int) -> bool:
+        """Whether an operand of a step has in every entry what is made of one sum alone.
+
+        What goes through another sum, as a vector through its length, is a map of its own.
+        """
+        stretches = (self.stretch(neck, self.before(edge)) for edge in self.edges[after])
+        return any(S.any() and ((S != 0).sum(axis=1) <= 1).all() for S in stretches)
 
     def after(self, place: int, without: int | None = None) -> set[int]:
         """Return a step and all that are made of it; `without` another."""

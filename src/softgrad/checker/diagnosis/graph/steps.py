@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import takewhile
 from types import CodeType, FrameType
 
@@ -24,6 +25,8 @@ _CHECKER = os.path.dirname(os.path.dirname(_HERE))
 _SKIPPED = (_HERE, os.path.join(_CHECKER, "subjects"), os.path.dirname(np.__file__))
 _MODULES = ("np", "numpy", "torch", "F", "nn", "jnp", "jax", "lax")
 """What calls of functions begin with; other names before a dot are arrays."""
+_CACHE = 0
+"""The opcode of what follows an instruction for the interpreter's own use."""
 _LOOPS = ("scan", "map", "fori_loop", "while_loop")
 """Calls whose first argument is a function, and whose steps are rows."""
 
@@ -97,8 +100,17 @@ class Site:
 
 def _frames(frame: FrameType | None) -> Iterator[tuple[CodeType, int]]:
     while frame is not None:
-        yield frame.f_code, frame.f_lasti
+        yield frame.f_code, _start(frame.f_code, frame.f_lasti)
         frame = frame.f_back
+
+
+@lru_cache(maxsize=4096)
+def _start(code: CodeType, instruction: int) -> int:
+    """Return where an instruction begins: what was run often is found within its caches."""
+    raw = code.co_code
+    while instruction > 0 and raw[instruction] == _CACHE:
+        instruction -= 2
+    return instruction
 
 
 @dataclass(frozen=True)

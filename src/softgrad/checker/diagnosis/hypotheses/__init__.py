@@ -15,6 +15,7 @@ from softgrad.checker.diagnosis.hypotheses.attention import (
 )
 from softgrad.checker.diagnosis.hypotheses.axes import (
     ARRANGED,
+    LAID_ELSEWHERE,
     OTHER_AXIS,
     OTHER_INPUT,
     OUTPUTS_SWAPPED,
@@ -94,7 +95,12 @@ from softgrad.checker.diagnosis.hypotheses.stand_ins import (
     DIAGONAL_ELSEWHERE,
     SLICE_FOR_S,
 )
-from softgrad.checker.diagnosis.hypotheses.variables import AT_THE_OUTPUT, FORMULA_OF_INPUT, TWICE
+from softgrad.checker.diagnosis.hypotheses.variables import (
+    AT_ANOTHER_FORM,
+    AT_THE_OUTPUT,
+    FORMULA_OF_INPUT,
+    TWICE,
+)
 
 __all__ = ["TABLE", "Guess", "Hypothesis"]
 
@@ -146,6 +152,7 @@ TABLE = (
     SPARSE_SUPPORT,
     TRANSPOSED,
     ARRANGED,
+    LAID_ELSEWHERE,
     OUTPUTS_SWAPPED,
     OTHER_INPUT,
     AT_THE_OUTPUT,
@@ -171,6 +178,7 @@ TABLE = (
     BEHIND_DIAGONAL,
     BEHIND_PROJECTION,
     BEHIND_IDENTITY,
+    AT_ANOTHER_FORM,
     INNER_PRODUCT,
     ANOTHER_POINT,
     PERMUTED,

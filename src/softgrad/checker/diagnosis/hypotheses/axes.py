@@ -14,7 +14,14 @@ from softgrad.checker.diagnosis.view import View
 from softgrad.checker.report import Formula
 from softgrad.checker.subject import AnyArray
 
-__all__ = ["ARRANGED", "OTHER_AXIS", "OTHER_INPUT", "OUTPUTS_SWAPPED", "TRANSPOSED"]
+__all__ = [
+    "ARRANGED",
+    "LAID_ELSEWHERE",
+    "OTHER_AXIS",
+    "OTHER_INPUT",
+    "OUTPUTS_SWAPPED",
+    "TRANSPOSED",
+]
 
 
 def _transposed(view: View) -> Iterator[Guess]:
@@ -123,6 +130,27 @@ def _other_input(view: View) -> Iterator[Guess]:
             yield Guess(f"{names[other]} transposed", J, text)
 
 
+def _laid_elsewhere(view: View) -> Iterator[Guess]:
+    """Of a map that reduces axes: the cotangent is broadcast along another axis than its own."""
+    y, x = view.y, view.x
+    if y is None or not 0 < y.ndim < x.ndim or ((view.pattern != 0).sum(axis=0) != 1).any():
+        return
+    own, column = (view.pattern != 0).argmax(axis=0), np.arange(x.size)
+    slopes = view.J[own, column]
+    for axes in permutations(range(x.ndim), y.ndim):
+        if tuple(x.shape[axis] for axis in axes) != y.shape:
+            continue
+        index = np.indices(x.shape).reshape(x.ndim, -1)[list(axes)]
+        row = np.ravel_multi_index(tuple(index), y.shape)
+        if (row != own).any():
+            matrix = np.zeros_like(view.J)
+            matrix[row, column] = slopes
+            said = " and ".join(map(str, axes))
+            text = f"The incoming gradient is laid along axis {said} of the input, which is not"
+            line = Formula("g * dy/dx", "np.expand_dims(g, axis) * dy/dx")
+            yield Guess(f"laid along {said}", matrix, f"{text} where its entries belong.", line)
+
+
 def _outputs_swapped(view: View) -> Iterator[Guess]:
     outputs = view.spot.outputs
     starts = np.cumsum([0, *(output.size for output in outputs)])
@@ -139,6 +167,9 @@ TRANSPOSED = Hypothesis("axis", "A = Jᵀ", "A − Jᵀ beyond the error bar", _
 ARRANGED = Hypothesis("axis", "A = P·J or J·P", "entries that J has nowhere", _arranged)
 OUTPUTS_SWAPPED = Hypothesis(
     "axis", "A = J with two outputs swapped", "outputs that differ", _outputs_swapped
+)
+LAID_ELSEWHERE = Hypothesis(
+    "axis", "A = J, g along another axis", "lengths that differ", _laid_elsewhere
 )
 OTHER_AXIS = Hypothesis(
     "axis", "A is J along another axis", "the support of A", _other_axis, costly=True

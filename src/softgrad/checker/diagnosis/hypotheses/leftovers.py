@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.view import View
+from softgrad.checker.subject import Vector
 
-__all__ = ["NARROW", "SLICES"]
+__all__ = ["NARROW", "SLICES", "is_zero_elsewhere"]
 
 
 def _narrow(view: View) -> Iterator[Guess]:
@@ -27,14 +29,24 @@ def _narrow(view: View) -> Iterator[Guess]:
 
 def _slices(view: View) -> Iterator[Guess]:
     """One slice of the gradient alone is computed, or one is left out."""
-    for axis, length in enumerate(view.x.shape if view.x.size > 2 else ()):
-        index = np.indices(view.x.shape)[axis].ravel()
+    for text, kept in _kept(view.x.shape) if view.x.size > 2 else ():
+        yield Guess(text, view.J * kept.ravel(), text)
+
+
+def _kept(shape: tuple[int, ...]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield what is said where a slice is zero, or all but it, and what is left."""
+    for axis, length in enumerate(shape):
+        index = np.indices(shape)[axis]
         for name, at in (("first", 0), ("last", length - 1)):
             if length > 1:
-                only = f"The gradient is zero but for the {name} slice along axis {axis}."
-                without = f"The gradient is zero at the {name} slice along axis {axis}."
-                yield Guess(f"only the {name} of {axis}", view.J * (index == at), only)
-                yield Guess(f"without the {name} of {axis}", view.J * (index != at), without)
+                where = f"the {name} slice along axis {axis}."
+                yield f"The gradient is zero but for {where}", index == at
+                yield f"The gradient is zero at {where}", index != at
+
+
+def is_zero_elsewhere(text: str, gradient: Vector) -> bool:
+    """Whether a gradient at other inputs is zero where it is said to be, if it is of slices."""
+    return not any(gradient[~kept].any() for said, kept in _kept(gradient.shape) if said == text)
 
 
 SLICES = Hypothesis("subset", "A = J on a slice, else 0", "two slices", _slices, factor=False)

@@ -71,6 +71,15 @@ def _wrong_inner_product(view: View) -> Iterator[Guess]:
         T = view.term(rows, U, V, (rows.axis,))
         if T is None:
             continue
+        if u == v == "1" and not rows.log:
+            squares = (rows.p**2).sum(axis=rows.axis, keepdims=True)
+            S = view.term(rows, np.broadcast_to(squares, rows.p.shape), V, (rows.axis,))
+            if S is not None:
+                text = (
+                    "The outer product s·sᵀ is a number: of an array of one axis .T is no column."
+                )
+                line = Formula("diag(s) - s @ s.T", "diag(s) - s[:, None] * s[None, :]")
+                yield Guess("s @ s.T is a number", D - S, text, line)
         right = (u, v) == (d, "s")
         for how, factor in _factors(rows):
             if not (right and how == "-"):

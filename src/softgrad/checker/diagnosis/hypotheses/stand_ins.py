@@ -31,6 +31,10 @@ def _diagonal_elsewhere(view: View) -> Iterator[Guess]:
     if view.elementwise:
         others["z"] = view.x
         others["sigmoid(z)"] = 0.5 + 0.5 * np.tanh(view.x / 2)
+        for axis, length in enumerate(view.x.shape):
+            if axis != rows.axis and length > 1:
+                name = f"the softmax of z over axis {axis}"
+                others[name] = softmax(view.scale(rows) * view.x, axis)
     right = f"s * (g - (g * s).sum(axis={rows.axis - rows.p.ndim}, keepdims=True))"
     for name, v in others.items():
         D = view.diagonal_term(rows, v * (1 - v))

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
+from softgrad.checker.diagnosis.hypotheses.losses import softmax
 from softgrad.checker.diagnosis.jacobians import Matrix, Unusable
-from softgrad.checker.diagnosis.view import View
+from softgrad.checker.diagnosis.view import View, differ_along
 from softgrad.checker.report import Formula
 
-__all__ = ["AT_THE_OUTPUT", "FORMULA_OF_INPUT", "TWICE"]
+__all__ = ["AT_ANOTHER_FORM", "AT_THE_OUTPUT", "FORMULA_OF_INPUT", "TWICE"]
+
+_LARGEST = 30.0
+"""Logarithms are no larger, whose exponentials are taken."""
 
 
 def _at_the_output(view: View) -> Iterator[Guess]:
@@ -56,6 +60,25 @@ def _formula_of_input(view: View) -> Iterator[Guess]:
             yield Guess(f"{name} of the input", np.diag(value), text, formula)
 
 
+def _at_another_form(view: View) -> Iterator[Guess]:
+    """The gradient at the logits or the probabilities whose logarithms the input is."""
+    x = view.x
+    if x.ndim == 0 or x.shape[-1] < 2 or view.elementwise or np.abs(x).max() > _LARGEST:
+        return
+    p = np.exp(x).ravel()
+    sums = view.J @ differ_along(x.shape, (x.ndim - 1,))
+    text = "The gradient is that at {}, and must be that at the input, which is {}."
+    log = "log_softmax of them"
+    for name, q in (("exp(x)", p), ("softmax(x)", softmax(x, -1).ravel())):
+        said = text.format("the logits", log)
+        line = Formula(f"dx - {name} * dx.sum(axis=-1, keepdims=True)", "dx")
+        yield Guess(f"at the logits, {name}", view.J - sums * q, said, line)
+    said = text.format("the probabilities", "their logarithm")
+    yield Guess("at the probabilities", view.J / p, said, Formula("dx / np.exp(x)", "dx"))
+    said = "A factor of exp(x), x being the input, is one too many."
+    yield Guess("times exp(x)", view.J * p, said, Formula("dx * np.exp(x)", "dx"))
+
+
 def _in_terms_of_output(view: View) -> Iterator[tuple[str, Matrix, Matrix]]:
     """Yield derivatives in terms of the output: sigmoid's, tanh's, exp's, the square root's."""
     assert view.y is not None
@@ -78,6 +101,9 @@ AT_THE_OUTPUT = Hypothesis(
     "J(f(x)), which is measured",
     _at_the_output,
     costly=True,
+)
+AT_ANOTHER_FORM = Hypothesis(
+    "wrong-variable", "A = J − exp(x)·ΣJ or J·exp(∓x)", "another factor", _at_another_form
 )
 TWICE = Hypothesis("wrong-variable", "A = J·J", "A − J·J beyond the error bar", _twice)
 FORMULA_OF_INPUT = Hypothesis(
