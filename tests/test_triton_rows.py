@@ -231,6 +231,32 @@ def test_a_ramp_of_many_tiles_loses_no_digits(
     assert_close(softmax(tensor(x)), expected, u=6, scale=scale)
 
 
+@pytest.mark.parametrize("name", ["softmax", "softmax.vjp", "gradient, all"])
+def test_a_row_of_a_million_classes(name: str, rng: np.random.Generator) -> None:
+    """In the tiles that a GPU takes it in, whose maxima rise."""
+    K = 1_000_000
+    x = (3 * rng.normal(size=(1, K)) + np.linspace(-20, 20, K)).astype(np.float32)
+    given = x, rng.normal(size=(1, K)).astype(np.float32), np.array([K - 1])
+    found, expected = as_numpy(here(name, *given)), exact(name, *given)
+    scale = np.max(np.abs(expected), axis=-1, keepdims=True)
+    assert_close(found, expected, u=40 if "all" in name else 12, scale=scale, what=name)
+
+
+def test_rows_beyond_32_bits_of_offset() -> None:
+    """The third row begins 2³¹ numbers after the first, in memory that is hardly touched."""
+    K, rows, apart = 130, 3, 2**30 + 130
+    x, _, labels = arguments(K, rows)
+    loss, near = OnGPU(each_row), tensor(x).half()
+    memory = torch.empty((rows - 1) * apart + K, dtype=near.dtype, device=DEVICE)
+    far = memory.as_strided((rows, K), (apart, 1))
+    for call in (softmax, lambda z, out: loss.value_and_gradient(z, tensor(labels), out=out)):
+        far.copy_(near)
+        call(far, out=far)
+        expected = torch.empty_like(near)
+        call(near, out=expected)
+        assert_same_bits(far, expected)
+
+
 @pytest.mark.parametrize(("K", "k"), [(2, 5), (130, 1), (130, 70), (1025, 3), (1025, 70)])
 def test_many_classes_with_a_target(K: int, k: int, rng: np.random.Generator) -> None:
     """More than are seen at a time, and some of them several times."""
