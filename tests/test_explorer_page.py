@@ -443,12 +443,12 @@ def test_play_walks_until_it_is_stopped(explorer: Explorer) -> None:
     explorer.hold_time()
     explorer.open("view=follow&steps=0")
     explorer.page.click("#play")
-    explorer.page.clock.run_for(480)
-    assert "In 11 steps" in explorer.summary  # a step takes 40 ms, and a frame comes every 16
+    explorer.page.clock.run_for(500)
+    assert "In 12 steps" in explorer.summary  # 40 ms each, seen by the next frame, every 16
     assert explorer.page.inner_text("#play") == "Pause"
     explorer.page.click("#play")
     explorer.page.clock.run_for(200)
-    assert "In 11 steps" in explorer.summary
+    assert "In 12 steps" in explorer.summary
     assert explorer.page.inner_text("#play") == "Play"
 
 
@@ -460,16 +460,16 @@ def test_play_ends_where_the_story_does_and_then_walks_again(explorer: Explorer)
     assert explorer.page.inner_text("#play") == "Play"
     assert "In 60 steps" in explorer.summary
     explorer.page.click("#play")
-    explorer.page.clock.run_for(480)
-    assert "In 11 steps" in explorer.summary
+    explorer.page.clock.run_for(500)
+    assert "In 12 steps" in explorer.summary
 
 
 def test_play_goes_as_far_as_somebody_wanted(explorer: Explorer) -> None:
     explorer.hold_time()
     explorer.open("view=follow&steps=70&objective=entropy")
     explorer.page.click("#play")
-    explorer.page.clock.run_for(480)
-    assert "In 11 steps" in explorer.summary
+    explorer.page.clock.run_for(500)
+    assert "In 12 steps" in explorer.summary
     explorer.page.click("#play")  # a pause is no new end
     explorer.page.click("#play")
     explorer.page.clock.run_for(5000)
@@ -481,8 +481,8 @@ def test_reset_ends_the_walk(explorer: Explorer) -> None:
     explorer.hold_time()
     explorer.open("view=follow&steps=0")
     explorer.page.click("#play")
-    explorer.page.clock.run_for(480)
-    assert "In 11 steps" in explorer.summary
+    explorer.page.clock.run_for(500)
+    assert "In 12 steps" in explorer.summary
     explorer.page.click("#reset")
     explorer.page.clock.run_for(200)
     assert "Press play" in explorer.summary
