@@ -362,6 +362,50 @@ def test_a7_gradient_of_cross_entropy_sums_to_zero(place: Where, slow: bool) -> 
     assert_promise("A-7 |Σg|/Σ|g|, u", place, worst / unit_roundoff(place.dtype), 2)
 
 
+smoothed = sg.CrossEntropy(reduction="none", label_smoothing=0.1)
+
+
+@everywhere
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "class weights"])
+def test_smoothed_labels_are_within_6_u(place: Where, weighted: bool, slow: bool) -> None:
+    """Every class has a target; a saturated maximum keeps what the others have of it."""
+
+    def weights(batch: Batch) -> np.ndarray:
+        k = batch.x.shape[1]
+        return (0.3 + np.arange(k) % 3 if weighted else np.ones(k)).astype(place.dtype)
+
+    def found(batch: Batch) -> Any:
+        x, labels = place.array(batch.x), place.array(batch.labels)
+        options = {"class_weights": place.array(weights(batch))} if weighted else {}
+        return place.by(smoothed).value_and_gradient(x, labels, **options)
+
+    def targets(batch: Batch, i: int) -> list[Any]:
+        share = mpmath.mpf(smoothed.label_smoothing) / batch.x.shape[1]
+        t = [share] * batch.x.shape[1]
+        t[batch.labels[i]] += 1 - mpmath.mpf(smoothed.label_smoothing)
+        return [a * float(c) for a, c in zip(t, weights(batch), strict=True)]
+
+    def loss(batch: Batch, i: int) -> list[Any]:
+        return [-mpmath.fsum(t * q for t, q in zip(targets(batch, i), batch.log_p[i], strict=True))]
+
+    def pull_and_push(batch: Batch, i: int) -> list[tuple[Any, Any]]:
+        """The gradient is their difference: T·p_j − t_j, or what the others have, at a maximum."""
+        t, p = targets(batch, i), batch.p[i]
+        T = mpmath.fsum(t)
+        return [(T * q, a) if q <= 0.5 else (T - a, T * (1 - q)) for q, a in zip(p, t, strict=True)]
+
+    def gradient(batch: Batch, i: int) -> list[Any]:
+        return [a - b for a, b in pull_and_push(batch, i)]
+
+    def scale(batch: Batch, i: int, y: list[Any]) -> list[Any]:
+        return [a + b for a, b in pull_and_push(batch, i)]
+
+    worst = measure(place, slow, lambda batch: found(batch)[0], loss)
+    assert_promise("loss of smoothed labels, u", place, worst, 6)
+    worst = measure(place, slow, lambda batch: found(batch)[1], gradient, scale)
+    assert_promise("gradient of smoothed labels, u", place, worst, 6)
+
+
 each_sum = sg.CrossEntropy(reduction="sum")
 PRODUCTS = {
     "vjp": lambda place, x, v, labels: place.by(sg.softmax).vjp(x, v),

@@ -399,10 +399,10 @@ def test_rows_are_not_overwritten_by_numbers_of_another_length(held: Any, writte
 def test_class_weights_with_a_stride() -> None:
     x, v, labels = map(tensor, arguments(10))
     f, weights = torch.ones(ROWS, device=DEVICE), (v[:2] ** 2).T.contiguous()[:, 1]
-    how = {"z_loss": 0.0, "temperature": 1.0, "with_gradient": True}
+    how = {"z_loss": 0.0, "temperature": 1.0, "with_gradient": True, "smoothing": 0.5}
     with on_gpu():
         found, expected = (
-            operations.cross_entropy(x, labels[:, None], None, f, spread=(0.1, c), **how)
+            operations.cross_entropy(x, labels[:, None], None, f, class_weights=c, **how)
             for c in (weights, weights.contiguous())
         )
     assert weights.stride() == (2,)

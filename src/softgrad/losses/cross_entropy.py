@@ -200,11 +200,14 @@ class CrossEntropyRows(AbstractRowLosses):
             "temperature": self.settings.temperature,
             "with_gradient": with_gradient,
         }
-        if compiled.DOES_ALL and self.where is None and self._has_one_weighting:
+        alike = self.where is None and self._has_one_weighting
+        if alike and few is None and isinstance(self.targets, LabelTargets):
+            few = self.targets.listed(self.class_weights)
+            options["smoothing"] = self.settings.label_smoothing
+            options["class_weights"] = self.class_weights
+        if compiled.DOES_ALL and alike:
             options["soft_cap"] = self.settings.soft_cap
-            if few is None and isinstance(self.targets, LabelTargets):
-                few, options["spread"] = self._smoothed(self.targets)
-            elif isinstance(self.targets, DenseTargets):
+            if few is None and isinstance(self.targets, DenseTargets):
                 t, options["class_weights"] = self.targets.t, self.class_weights
                 options["smoothing"] = self.settings.label_smoothing
         elif self.settings.soft_cap is not None:
@@ -281,17 +284,6 @@ class CrossEntropyRows(AbstractRowLosses):
         if self.settings.label_smoothing:
             return None
         return self.targets.listed(self.class_weights)
-
-    def _smoothed(
-        self, labels: LabelTargets
-    ) -> tuple[tuple[Array, Array], tuple[float, Array | None]]:
-        """Return labels and their targets, [..., 1]; what each other class has, and its weight."""
-        share = self.settings.label_smoothing / self.x.shape[-1]
-        ids, weights = labels.listed(self.class_weights)
-        if weights is None:
-            weights = namespace(self.x).ones_like(ids, dtype=self.weights.dtype)
-        own = weights * (1 - self.settings.label_smoothing + share)
-        return (ids, own), (share, self.class_weights)
 
     @property
     def _mass(self) -> Array:

@@ -5,7 +5,7 @@ plus f·ζ·logsumexp² for a z-loss. Its gradient is f(T·p_j − t_j) + 2fζ·
 Where the maximum holds more than half of the probability, r < 1, its entry is
 f(Σ_{j≠k} t_j − T·r/S) instead: two numbers close to each other are never subtracted.
 
-Both kernels take as args: factors f [N], losses [N] to write, ζ and β last. A row with the factor 0
+All kernels take as args: factors f [N], losses [N] to write, ζ and β last. A row with the factor 0
 counts nothing, and nothing of it is looked at but its logits, whatever they are. The target takes
 the gradient; it is None where only the loss is wanted.
 """
@@ -17,7 +17,6 @@ from numba import types
 from numba.extending import overload
 
 from softgrad.kernels.numba.centred import (
-    centred_exp,
     difference,
     in_two_parts,
     inverse_of_sum,
@@ -34,7 +33,6 @@ from softgrad.kernels.numba.instructions import (
     get,
     inlined,
     put,
-    scalar,
     scratch,
     step,
     typed,
@@ -43,7 +41,7 @@ from softgrad.kernels.numba.instructions import (
 from softgrad.kernels.numba.lanes import (
     LANES,
     all_sum,
-    entry,
+    copy,
     fill,
     flush,
     is_full,
@@ -53,11 +51,12 @@ from softgrad.kernels.numba.lanes import (
     store,
     width,
 )
+from softgrad.kernels.numba.listed import add_listed, fix, pick
 from softgrad.kernels.numba.logarithm64 import log1p
 from softgrad.kernels.numba.prefetch import ask_for_next
 from softgrad.kernels.numba.shapes import kernel
 
-__all__ = ["cross_entropy", "cross_entropy_dense"]
+__all__ = ["cross_entropy", "cross_entropy_dense", "cross_entropy_smoothed"]
 
 
 @kernel(missing=-np.inf)
@@ -71,19 +70,19 @@ def cross_entropy(sources, target, total, spread, rows, args):
     ids, masses = step(address(ids), first * k), step(address(masses), first * k)
     picked = step(address(picked), first * k)
     m, r, f = scratch(LANES, zero), scratch(LANES, 0.0), scratch(LANES, 0.0)
-    T, distance = scratch(LANES, 0.0), scratch(LANES, 0.0)
+    T, others, distance = scratch(LANES, 0.0), scratch(LANES, 0.0), scratch(LANES, 0.0)
     load_factors(f, factors, rows, spread)
-    for q in range(k):
-        for i in range(count):
-            k_q = either(get(f, i) != 0, get(ids, i * k + q), 0)
-            put(picked, i * k + q, get(entry(source, k_q, i, spread), 0))
+    pick(picked, source, ids, k, f, count, spread)
     row_max(source, total, m, spread)
-    sums_over_ids(picked, masses, k, count, m, beta, T, distance, spread)
+    fill(T, 0.0)
+    fill(others, 0.0)
+    fill(distance, 0.0)
+    add_listed(picked, masses, k, count, m, beta, T, others, distance, spread)
     sum_of_others(source, target, total, m, beta, r, spread)
     slope, z = (scratch(LANES, zero), scratch(LANES, zero)), scratch(LANES, 0.0)
     finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread)
     scale(source, target, total, slope, spread)
-    fix(target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread)
+    fix(target, ids, masses, picked, k, f, z, T, beta, m, r, None, count, spread)
 
 
 @kernel(missing=(-np.inf, 0.0))
@@ -103,6 +102,32 @@ def cross_entropy_dense(sources, target, total, spread, rows, args):
     slope, z = (scratch(LANES, zero), scratch(LANES, zero)), scratch(LANES, 0.0)
     finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread)
     scale_dense(t, target, total, m, r, f, z, T, others, slope, beta)
+
+
+@kernel(missing=(-np.inf, 0.0))
+def cross_entropy_smoothed(sources, target, total, spread, rows, args):
+    """Targets are the second source, [K] for every row, and k class indices a row with more mass.
+
+    args: those of `cross_entropy`.
+    """
+    (source, t), (ids, masses, picked, k, factors, losses, zeta, beta) = sources, args
+    (first, count), zero = rows, zero_of(source[0])
+    ids, masses = step(address(ids), first * k), step(address(masses), first * k)
+    picked = step(address(picked), first * k)
+    m, r, f = scratch(LANES, zero), scratch(LANES, 0.0), scratch(LANES, 0.0)
+    T, others, distance = scratch(LANES, 0.0), scratch(LANES, 0.0), scratch(LANES, 0.0)
+    beside = scratch(LANES, 0.0)
+    load_factors(f, factors, rows, spread)
+    pick(picked, source, ids, k, f, count, spread)
+    row_max(source, total, m, spread)
+    sums_of_targets(source, t, total, m, beta, T, others, distance, spread)
+    copy(beside, others, LANES)
+    add_listed(picked, masses, k, count, m, beta, T, others, distance, spread)
+    sum_of_others(source, target, total, m, beta, r, spread)
+    slope, z = (scratch(LANES, zero), scratch(LANES, zero)), scratch(LANES, 0.0)
+    finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread)
+    scale_dense(t, target, total, m, r, f, z, T, others, slope, beta)
+    fix(target, ids, masses, picked, k, f, z, T, beta, m, r, (t, beside), count, spread)
 
 
 @inlined
@@ -141,13 +166,6 @@ def finish(m, r, T, distance, f, zeta, beta, slope, z, losses, rows, spread):
     share(z, spread)
 
 
-@scalar
-def gap(x, m, beta):
-    """Return β(m − x), not negative."""
-    d, e = difference(x, m, beta)
-    return either(np.isinf(d), -float(d), -(float(d) + float(e)))
-
-
 def scale(source, target, total, slope, spread):
     """Turn every E into its slope times E; ask for the next row meanwhile."""
     raise NotImplementedError("compiled code only")
@@ -171,75 +189,6 @@ def _scale(source, target, total, slope, spread):
             store(block, target, at)
 
     return gradient
-
-
-@inlined
-def sums_over_ids(picked, masses, k, count, m, beta, T, distance, spread):
-    """Put Σ t and Σ t·β(m − x) over the ids of each lane's row into float64 lanes."""
-    x, mass = scratch(LANES, m), scratch(LANES, 0.0)
-    fill(T, 0.0)
-    fill(distance, 0.0)
-    fill(x, typed(0.0, get(m, 0)))
-    fill(mass, 0.0)
-    for q in range(k):
-        for i in range(count):
-            put(x, i, get(picked, i * k + q))
-            put(mass, i, float(get(masses, i * k + q)))
-        for j in range(width(spread)):
-            t = get(mass, j)
-            put(T, j, get(T, j) + t)
-            term = either(t == 0.0, 0.0, t * gap(get(x, j), get(m, j), beta))
-            put(distance, j, get(distance, j) + term)
-
-
-def fix(target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread):
-    """Write the entries that have a target."""
-    raise NotImplementedError("compiled code only")
-
-
-@overload(fix, **PIECE)
-def _fix(target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread):
-    if isinstance(target, types.NoneType):
-        return lambda target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread: None
-
-    def gradient(target, ids, masses, picked, k, f, z, T, beta, m, r, count, spread):
-        x, g = scratch(LANES, m), scratch(LANES, m)
-        t, others = scratch(LANES, 0.0), scratch(LANES, 0.0)
-        fill(x, typed(0.0, get(m, 0)))
-        fill(t, 0.0)
-        fill(others, 0.0)
-        for q in range(k):
-            for i in range(count):
-                put(x, i, get(picked, i * k + q))
-                put(t, i, float(get(masses, i * k + q)))
-                if k > 1:
-                    share_out(ids, masses, i * k, k, q, t, others, i)
-            for j in range(width(spread)):
-                inverse, rest = inverse_of_sum(get(r, j))
-                p = scaled_by(inverse, rest, float(centred_exp(get(x, j), get(m, j), beta)))
-                top = (get(x, j) == get(m, j)) & (get(r, j) < 1.0)
-                at_top = get(others, j) - get(T, j) * scaled_by(inverse, rest, get(r, j))
-                slope = either(top, at_top, get(T, j) * p - get(t, j))
-                slope = times(get(f, j), beta) * (slope + get(z, j) * p)
-                put(g, j, typed(slope, get(m, 0)))
-            for i in range(count):
-                if get(f, i) != 0.0:
-                    put(entry(target, get(ids, i * k + q), i, spread), 0, get(g, i))
-
-    return gradient
-
-
-@inlined
-def share_out(ids, masses, begin, k, q, t, others, lane):
-    """Put the mass of the q-th id, which may stand several times, and of all others into a lane."""
-    own, rest = 0.0, 0.0
-    for other in range(k):
-        mass = float(get(masses, begin + other))
-        same = get(ids, begin + other) == get(ids, begin + q)
-        own += either(same, mass, 0.0)
-        rest += either(same, 0.0, mass)
-    put(t, lane, own)
-    put(others, lane, rest)
 
 
 @inlined

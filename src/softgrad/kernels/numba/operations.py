@@ -22,6 +22,7 @@ from softgrad.kernels.numba.calls import (
     beta_of,
     empty_like,
     flat,
+    memory_of,
     number_of,
     room_for,
     run_rows,
@@ -139,17 +140,25 @@ def cross_entropy(
     temperature: float,
     with_gradient: bool,
     out: Array | None = None,
+    smoothing: float = 0.0,
+    class_weights: Array | None = None,
 ) -> tuple[Array, Array | None]:
     """Return factor times loss [...], and its gradient where that is wanted.
 
-    `ids` and `masses` are [..., k]: the classes of each row that have a target, and the target,
-    which is 1 where masses are None.
+    `ids` and `masses` are [..., k]: the classes of each row that have a target, and the target t,
+    which is 1 where masses are None. A smoothing ε makes it (1 − ε)·t, and gives ε/K to all
+    classes, times their weights [K] where they have some.
     """
-    k, number = ids.shape[-1], number_of(x)
+    k, K, number = ids.shape[-1], x.shape[-1], number_of(x)
     picked = np.empty(prod(ids.shape), number)
-    flat_masses = np.ones(picked.shape, number) if masses is None else flat(masses)
-    args = (flat(ids).astype(np.int64, copy=False), flat_masses, picked, k)
-    return _loss(losses.cross_entropy, (x,), args, factor, z_loss, temperature, with_gradient, out)
+    masses = np.ones(picked.shape, number) if masses is None else flat(masses)
+    kernel, sources = losses.cross_entropy, (x,)
+    if smoothing:
+        t = np.full(K, smoothing / K, number)
+        t = t if class_weights is None else t * memory_of(class_weights)
+        kernel, sources, masses = losses.cross_entropy_smoothed, (x, t), (1 - smoothing) * masses
+    args = (flat(ids).astype(np.int64, copy=False), masses, picked, k)
+    return _loss(kernel, sources, args, factor, z_loss, temperature, with_gradient, out)
 
 
 def cross_entropy_of_labels(

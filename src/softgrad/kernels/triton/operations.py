@@ -98,25 +98,28 @@ def cross_entropy(
     with_gradient: bool,
     out: Array | None = None,
     soft_cap: float | None = None,
-    spread: tuple[float, Array | None] | None = None,
+    smoothing: float = 0.0,
+    class_weights: Array | None = None,
 ) -> tuple[Array, Array | None]:
     """Return factor times loss [...], and its gradient where that is wanted.
 
-    `ids` and `masses` are [..., k]: the classes of each row that have a target, and the target,
-    which is 1 where masses are None. Smoothed labels `spread` a share, times the weight of a class
-    [K] where it has one, over all other classes.
+    `ids` and `masses` are [..., k]: the classes of each row that have a target, and the target t,
+    which is 1 where masses are None. A smoothing ε of labels makes it (1 − ε)·t, and gives ε/K to
+    all classes, times their weights [K] where they have some.
     """
-    k = ids.shape[-1]
+    k, share = ids.shape[-1], smoothing / max(1, x.shape[-1])
+    if smoothing:  # a label's own target has its share in it
+        own = 1 - smoothing + share
+        masses = torch.full_like(ids, own, dtype=torch.float32) if masses is None else masses * own
     ids = ids.contiguous()
     masses = None if masses is None else masses.contiguous()
     fixed = x.new_empty(ids.shape if with_gradient else (0,), dtype=torch.float32)
-    share, class_weights = (0.0, None) if spread is None else spread
     class_weights = None if class_weights is None else class_weights.contiguous()
     targets = (ids, masses, fixed, k, class_weights, share)
     constants = {
         "Q": listed_at_a_time(k, x.shape[-1]),
         "ONES": masses is None,
-        "SMOOTHED": spread is not None,
+        "SMOOTHED": smoothing != 0,
         "WEIGHTED": class_weights is not None,
     }
     kernel, sources = losses.cross_entropy, (x,)
