@@ -152,13 +152,13 @@ def cross_entropy(
     k, K, number = ids.shape[-1], x.shape[-1], number_of(x)
     picked = np.empty(prod(ids.shape), number)
     masses = np.ones(picked.shape, number) if masses is None else flat(masses)
-    kernel, sources = losses.cross_entropy, (x,)
+    kernel, sources = losses.cross_entropy, [x]
     if smoothing:
         t = np.full(K, smoothing / K, number)
-        t = t if class_weights is None else t * memory_of(class_weights)
-        kernel, sources, masses = losses.cross_entropy_smoothed, (x, t), (1 - smoothing) * masses
+        sources.append(t if class_weights is None else t * memory_of(class_weights))
+        kernel, masses = losses.cross_entropy_smoothed, (1 - smoothing) * masses
     args = (flat(ids).astype(np.int64, copy=False), masses, picked, k)
-    return _loss(kernel, sources, args, factor, z_loss, temperature, with_gradient, out)
+    return _loss(kernel, tuple(sources), args, factor, z_loss, temperature, with_gradient, out)
 
 
 def cross_entropy_of_labels(
