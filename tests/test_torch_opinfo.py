@@ -177,8 +177,10 @@ def test_compiled_operators_are_the_operators(name: str) -> None:
         f, variables = function_of_variables(OPERATORS[name], sample)
         torch._dynamo.reset()
         here = outcome(torch.compile(f, fullgraph=True, backend="aot_eager"), variables)
-        for a, b in zip(here, outcome(f, variables), strict=True):
-            if a.numel():
+        for i, (a, b) in enumerate(zip(here, outcome(f, variables), strict=True)):
+            if i and b.any():  # a graph multiplies by what comes in before it rounds, a loss after
+                assert_close(a, as_numpy(b), u=8)
+            elif b.numel():
                 assert_same_bits(a, b)
 
 
