@@ -184,3 +184,16 @@ def test_labels_that_are_off_by_one(shift):
         found = sg.check(cross_entropy, wrong, z, labels, seed=seed).diagnosis
         assert found.code == "subset"
         assert f"the class {'before' if shift < 0 else 'after'} the label" in found.message
+
+
+def test_a_backward_that_stops_at_the_first_entry_is_not_linear():
+    def wrong(z, g):
+        s = softmax(z)
+        for i, upstream in enumerate(g):
+            if upstream != 0:
+                return upstream * s[i] * (np.eye(len(s))[i] - s)
+        return 0 * z
+
+    report = sg.check(softmax, wrong, np.random.default_rng(0).normal(size=7))
+    assert report.diagnosis.code == "cotangent"
+    assert "sum of incoming gradients" in report.diagnosis.message

@@ -285,20 +285,32 @@ def _linearity(subject: Metered, first: list[Any], locator: Locator) -> Diagnosi
                 text = f"The answer does not grow {factor:g}-fold with the incoming gradient."
             more = " It must be linear in it."
             return _said("cotangent", text + more, f"relative difference {number(gap)}")
-    other = cotangents(locator.rng, locator.outputs, 1)[0]
-    both = tuple((c + d).astype(c.dtype) for c, d in zip(cotangent, other, strict=True))
-    parts = zip(first, raw_answer(subject, points, other), strict=True)
-    wanted = [None if a is None or b is None else _wide(a) + _wide(b) for a, b in parts]
-    gap = _gap(raw_answer(subject, points, both), wanted, points)
-    if gap > max(_LINEAR, _slack(points, first), _cancelled(first, locator)):
-        text = "The answer to a sum of incoming gradients is not the sum of the answers."
-        more = " It must be linear in them."
-        return _said("cotangent", text + more, f"relative difference {number(gap)}")
+    for one, other in _summands(locator):
+        both = tuple((c + d).astype(c.dtype) for c, d in zip(one, other, strict=True))
+        parts = zip(*(raw_answer(subject, points, c) for c in (one, other)), strict=True)
+        wanted = [None if a is None or b is None else _wide(a) + _wide(b) for a, b in parts]
+        gap = _gap(raw_answer(subject, points, both), wanted, points)
+        if gap > max(_LINEAR, _slack(points, first), _cancelled(first, locator)):
+            text = "The answer to a sum of incoming gradients is not the sum of the answers."
+            more = " It must be linear in them."
+            return _said("cotangent", text + more, f"relative difference {number(gap)}")
     result = _gap(_scattered(subject, cotangent), first, points)
     if result > _slack(points, first):
         text = "The incoming gradient is read by its place in memory, and not by its indices."
         return _said("cotangent", text, f"relative difference {number(result)}, not contiguous")
     return None
+
+
+def _summands(locator: Locator) -> Iterator[tuple[Arrays, Arrays]]:
+    """Yield pairs of cotangents: full ones that do not cancel, and two halves of one."""
+    cotangent = locator.cotangent
+    other = cotangents(locator.rng, locator.outputs, 1)[0]
+    yield cotangent, tuple((c / 2).astype(c.dtype) for c in other)
+    # Who stops at the first entry that is not 0 is linear in that one.
+    first = [np.arange(c.size).reshape(c.shape) < (c.size + 1) // 2 for c in cotangent]
+    if any(c.size > 1 for c in cotangent):
+        pairs = list(zip(cotangent, first, strict=True))
+        yield tuple(c * f for c, f in pairs), tuple(c * ~f for c, f in pairs)
 
 
 def _cancelled(entries: list[Any], locator: Locator) -> float:
