@@ -48,8 +48,8 @@ def test_a_backward_with_the_constant_passes():
 def test_a_constant_that_float32_would_show_is_a_mistake():
     report = check(loss(1e-5), plain, Z, LABELS)
     assert report.verdict == "fail"
-    assert report.diagnosis.code == "chain-term"
-    assert "leaves out the 1e-05 in `" in report.diagnosis.message
+    assert report.diagnosis.code == "wrong-variable"
+    assert "without the 1e-05 in `" in report.diagnosis.message
 
 
 def test_a_constant_excuses_nothing_else():

@@ -66,9 +66,9 @@ def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Wh
     with suppress(Spent, Ended):
         locator = Locator(bare, bare.first_outputs(), rng)
         if set(locator.right) == {True}:
-            text = f"The backward leaves out {said}, which the forward has."
+            text = f"The derivative is taken without {said}, which the forward has."
             evidence = "where 0 stands there it is right"
-            return Diagnosis("chain-term", text, None, evidence, None), None
+            return Diagnosis("wrong-variable", text, None, evidence, None), None
     diagnosis, where = _diagnosed(bare, rng)
     return replace(diagnosis, evidence=f"{diagnosis.evidence}; without {said}"), where
 
