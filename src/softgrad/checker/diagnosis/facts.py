@@ -131,6 +131,12 @@ def _shape(subject: Metered, where: int, array: AnyArray, locator: Locator) -> D
         if locator.agrees(where, gradient=spread):
             text = f"The gradient of {name} is not broadcast to its input's shape."
             return _said("unreduced-broadcast", text, f"{evidence}; broadcast it is right")
+    for axes in _summed_away(array, shape) if number_like else ():
+        if locator.agrees_as_sum(where, axes, _wide(array)):
+            which = "all axes" if len(axes) == len(shape) else f"axis {axes[0]}"
+            text = f"The gradient of {name} is summed over {which} of it: each entry has its own."
+            formula = Formula("g.sum()", f"g summed to {shape}")
+            return _said("axis", text, f"{evidence}; it is the sum of the right one", formula)
     for axis in range(len(shape)):
         if array.shape == shape[:axis] + shape[axis + 1 :]:
             text = f"The gradient of {name} lacks axis {axis} of its input: it was summed"
@@ -172,6 +178,15 @@ def _sums(array: AnyArray, shape: tuple[int, ...]) -> Iterator[Vector]:
         if summed.shape == shape:
             yield np.asarray(summed)
     yield from _group_sums(array, shape)
+
+
+def _summed_away(array: AnyArray, shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield the axes over which a gradient may have been summed besides: all of them, or one."""
+    long = tuple(axis for axis, length in enumerate(shape) if length > 1)
+    for axes in (tuple(range(len(shape))), *((axis,) for axis in long)):
+        rest = [length for axis, length in enumerate(shape) if axis not in axes]
+        if long and _long(array.shape) == _long(tuple(rest)):
+            yield axes
 
 
 def _group_sums(array: AnyArray, shape: tuple[int, ...]) -> Iterator[Vector]:

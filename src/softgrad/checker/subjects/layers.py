@@ -86,9 +86,22 @@ class Layer:
                 self._say_changed([weight.name])
             if array_at(self._layer, weight.gradient[0]) is not cleared.get(weight):
                 self._written.add(weight)
-        found = (array_at(self._layer, weight.gradient[0]) for weight in self.weights)
-        gradients = (None if G is None else np.asarray(G * self._factor, G.dtype) for G in found)
-        return (*self._entries(result), *gradients)
+        return (*self._entries(result), *map(self._gradient_of, self.weights, self._given))
+
+    def _gradient_of(self, weight: Weight, value: AnyArray) -> AnyArray | None:
+        """Return what the backward has left for a weight, in its shape where it has its size."""
+        G = array_at(self._layer, weight.gradient[0])
+        if G is None:
+            return None
+        if G.shape != value.shape and G.size == value.size:
+            text = f"The gradient of {weight.name} is kept with shape {G.shape}, and it has "
+            self._remark(f"{text}{value.shape}: only its numbers were checked.")
+            G = G.reshape(value.shape)
+        return np.asarray(G * self._factor, G.dtype)
+
+    def _remark(self, text: str) -> None:
+        if text not in self.remarks:
+            self.remarks.append(text)
 
     def find_weights(self, inputs: tuple[Any, ...]) -> None:
         """Run the layer a few times to see which of its arrays are weights."""
@@ -160,14 +173,16 @@ class Layer:
         inputs, values, g = at
         if G is None or not np.isfinite(G).all():
             return None
-        u = np.where(G, np.sign(G), 1.0) * max(float(np.abs(values[place]).max()), _STEP)
+        fits = G.size == values[place].size  # what is not summed has no factor
+        signs = np.where(G, np.sign(G), 1.0) if fits else np.ones(values[place].shape)
+        u = signs * max(float(np.abs(values[place]).max()), _STEP)
         ends = []
         for step in (_STEP, -_STEP):
             moved = list(values)
             moved[place] = (values[place] + step * u).astype(values[place].dtype)
             ends.append(float(g @ flat(self._run((*inputs, *moved))[0])))
         slope = (ends[0] - ends[1]) / (2 * _STEP)
-        return float(np.vdot(G, u)) / slope if slope else None
+        return (float(np.vdot(G, u)) / slope if fits else 1.0) if slope else None
 
     def _look_for_steps(
         self, inputs: tuple[Any, ...], outputs: Arrays, left: dict[Path, AnyArray]
