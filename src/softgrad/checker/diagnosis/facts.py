@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from softgrad.checker.calls import Ended
+from softgrad.checker.calls import Ended, guarded
 from softgrad.checker.diagnosis.answers import raw_answer
 from softgrad.checker.diagnosis.locate import Locator
 from softgrad.checker.diagnosis.metered import Metered
@@ -37,15 +37,16 @@ def fact(subject: Metered, outputs: Arrays, locator: Locator) -> Diagnosis | Non
     # A layer's own backward, run again on what its forward has kept.
     again = subject.pull_back_again(cotangent)
     found = _form(subject, first, locator) or _state(subject, first, again, cotangent)
-    if found is None and all(
+    usable = found is None and all(
         _usable(entry, p) for entry, p in zip(first, subject.points, strict=True)
-    ):
-        found = (
-            _whole_numbers(subject, first, locator)
-            or _linearity(subject, first, locator)
-            or _coarse(first, locator)
-        )
-    return found
+    )
+    if not usable:
+        return found
+    return (
+        _whole_numbers(subject, first, locator)
+        or _exchanged(subject, locator, _linearity(subject, first, locator))
+        or _coarse(first, locator)
+    )
 
 
 def _said(code: str, message: str, evidence: str, formula: Formula | None = None) -> Diagnosis:
@@ -96,6 +97,11 @@ def _shape(subject: Metered, where: int, array: AnyArray, locator: Locator) -> D
     names, shape = subject.floating_names, subject.points[where].shape
     name = names[where]
     evidence = f"the gradient has shape {array.shape}, the input {shape}"
+    count = len(locator.cotangent)
+    if subject.several_outputs and array.shape == (count, *shape):
+        text = f"The incoming gradient is a tuple of {count}, one for each output, and is taken "
+        more = "an output that is kept for the backward is left out by lambda z: forward(z)[0]"
+        return _said("cotangent", f"{text}for one array.", f"{evidence}; {more}")
     number_like = array.dtype.kind in "fiu" or is_floating(array)
     sums = list(_sums(array, shape)) if number_like else []
     for summed in sums:
@@ -314,6 +320,28 @@ def _linearity(subject: Metered, first: list[Any], locator: Locator) -> Diagnosi
         text = "The incoming gradient is read by its place in memory, and not by its indices."
         return _said("cotangent", text, f"relative difference {number(result)}, not contiguous")
     return None
+
+
+def _exchanged(subject: Metered, locator: Locator, found: Diagnosis | None) -> Diagnosis | None:
+    """Say of what is not linear in the cotangent that it takes it as its first argument."""
+    if found is None or subject.kept_vjp is not None or subject.several_outputs:
+        return found
+    subject.meter.take(subject.forwards_per_vjp, 1)
+    arguments = [np.array(locator.cotangent[0]), *subject.arguments(subject.points)]
+    try:
+        entries = subject.listed(guarded("it", "doubt", subject.vjp, arguments))
+    except Ended:
+        return found
+    pairs = list(zip(entries, subject.points, strict=False))
+    if len(pairs) < len(subject.points) or not all(
+        entry is not None and np.shape(entry) == point.shape for entry, point in pairs
+    ):
+        return found
+    if not all(locator.agrees(k, gradient=_wide(entry)) for k, (entry, _) in enumerate(pairs)):
+        return found
+    text = "The backward takes the incoming gradient as its first argument, and gets it as its last"
+    formula = Formula("backward(g, x)", "backward(x, g)")
+    return _said("cotangent", f"{text} one.", "called so it is right", formula)
 
 
 def _summands(locator: Locator) -> Iterator[tuple[Arrays, Arrays]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from softgrad.checker.calls import Ended, guarded
+from softgrad.checker.calls import Ended, guarded, misfit_of
 from softgrad.checker.subject import AnyArray, Arrays, flat, is_floating
 from softgrad.checker.subjects.weights import (
     Path,
@@ -21,6 +21,10 @@ from softgrad.checker.subjects.weights import (
 
 __all__ = ["Layer"]
 
+OUTPUTS = ("output", "outputs", "out")
+"""Where a forward that returns nothing leaves its value."""
+GRADIENTS = ("dinputs", "dinput", "d_inputs", "d_input", "grad_input", "grad_inputs")
+"""Where a backward that returns nothing leaves the gradient of the input."""
 _STEP = 2.0**-10
 _NEAR = 2.0**-8
 """How near one difference comes to a slope, as a part of it."""
@@ -63,7 +67,7 @@ class Layer:
         count = len(arguments) - len(self.weights)
         self._given = arguments[count:]
         self._put_back()
-        return self._layer.forward(*arguments[:count])
+        return self._called("forward", arguments[:count], OUTPUTS)
 
     def vjp(self, *arguments: Any) -> Any:
         """Return the gradients of inputs and weights."""
@@ -78,7 +82,7 @@ class Layer:
             if array_at(self._layer, weight.gradient[0]) is not None:  # it may be added to
                 cleared[weight] = np.zeros_like(value)
                 self._put(weight.gradient, cleared[weight])
-        result = self._layer.backward(cotangent)
+        result = self._called("backward", (cotangent,), GRADIENTS)
         if not self.weights:
             return result
         for weight, value in zip(self.weights, self._given, strict=True):
@@ -87,6 +91,24 @@ class Layer:
             if array_at(self._layer, weight.gradient[0]) is not cleared.get(weight):
                 self._written.add(weight)
         return (*self._entries(result), *map(self._gradient_of, self.weights, self._given))
+
+    def _called(self, method: str, arguments: tuple[Any, ...], left: tuple[str, ...]) -> Any:
+        """Call a method; of one that returns nothing, take what it leaves under a known name."""
+        function = getattr(self._layer, method)
+        try:
+            result = function(*arguments)
+        except TypeError:
+            misfit = misfit_of(function, arguments)
+            if misfit is None:
+                raise
+            raise Ended("doubt", f"The layer's {method} {misfit}") from None
+        if result is not None:
+            return result
+        name = next((n for n in left if array_at(self._layer, (n,)) is not None), None)
+        if name is None:
+            return None
+        self._remark(f"The layer's {method} returns nothing: its `{name}` was taken.")
+        return array_at(self._layer, (name,))
 
     def _gradient_of(self, weight: Weight, value: AnyArray) -> AnyArray | None:
         """Return what the backward has left for a weight, in its shape where it has its size."""
