@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from softgrad.checker.calls import Ended
+from softgrad.checker.diagnosis.graph.bound import rebound
 from softgrad.checker.diagnosis.graph.constructors import constructors_write
 from softgrad.checker.diagnosis.graph.traced import Tape, Traced
 from softgrad.checker.richardson import rms
@@ -43,12 +44,13 @@ class Unguarded:
         tape = next((a.tape for a in arguments if isinstance(a, Traced) and a.tape), None)
         if tape is not None:
             tape.spared = self.spared
-            return self.function(*arguments)
+            return rebound(self.function, tape)(*arguments)
         tape = Tape()
         tape.spared = self.spared
         handed = [_wrapped(argument, tape) for argument in arguments]
+        function = rebound(self.function, tape)
         with constructors_write(tape):
-            result = self.function(*handed)
+            result = function(*handed)
         return _plain(result)
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from softgrad.checker.calls import Ended
+from softgrad.checker.diagnosis.answers import raw_answer
 from softgrad.checker.diagnosis.facts import fact
 from softgrad.checker.diagnosis.here import (
     WRONG_ONLY,
@@ -84,6 +85,9 @@ def _diagnosed(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, W
         if differing is not None:
             return differing, None
         locator = Locator(subject, outputs, rng)
+        rest = _without_severed(subject, locator)
+        if rest is not None:
+            return _diagnosed(rest, rng)
         found = fact(subject, outputs, locator) or rounding(locator)
         if found is not None:
             return found, _which(found, locator, "")
@@ -113,6 +117,25 @@ def _diagnosed(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, W
         reason = f"{type(error).__name__}: {error}"
         found = found or unnamed("What is wrong could not be looked into.", reason)
     return found, where
+
+
+def _without_severed(subject: Metered, locator: Locator) -> Metered | None:
+    """Return the subject without inputs whose gradient is None, where another is wrong besides.
+
+    That no gradient is given is said anyway: what is wrong with those that are is not.
+    """
+    try:
+        entries = raw_answer(subject, subject.points, locator.cotangent)
+    except Ended:
+        return None
+    if len(entries) != len(subject.floating):
+        return None
+    given = [where for where, entry in enumerate(entries) if entry is not None]
+    if len(given) in (0, len(entries)) or all(locator.right[k] is not False for k in given):
+        return None
+    rest = replace(subject)
+    rest.set_aside([subject.floating[k] for k in range(len(entries)) if k not in given])
+    return rest
 
 
 def _other_forward(subject: Metered, outputs: Arrays, rng: np.random.Generator) -> Diagnosis | None:
