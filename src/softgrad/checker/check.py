@@ -247,7 +247,7 @@ def _of_small_constants(subject: Subject, examination: Examination, seed: int) -
     found = unguarded(subject)
     if found is None:
         return None
-    bare = replace(found[0], forward_calls=0, backward_calls=0)
+    bare = replace(found.subject, forward_calls=0, backward_calls=0)
     again = Examination(seed, 3)
     try:
         with np.errstate(all="ignore"):
@@ -261,7 +261,7 @@ def _of_small_constants(subject: Subject, examination: Examination, seed: int) -
     if any(found.level != "note" for found in again.findings) or after > _LEFT * before:
         return None
     return (
-        f"The backward is that of the forward without {in_words(bare)}: its relative error of "
+        f"Forward and backward differ by {in_words(bare)}: the relative error of "
         f"{number(before)} is gone where 0 stands there. That is right where the constant only "
         "keeps a logarithm or a division finite, and a small error elsewhere."
     )

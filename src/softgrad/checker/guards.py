@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from softgrad.checker.subject import Arrays, Subject, flat
 from softgrad.checker.subjects.library import Lifted
 from softgrad.results import number
 
-__all__ = ["NEXT_TO_NOTHING", "Unguarded", "in_words", "unguarded"]
+__all__ = ["NEXT_TO_NOTHING", "Bare", "Unguarded", "in_words", "unguarded"]
 
 NEXT_TO_NOTHING = 2.0**-20
 """A relative error that float32 would hardly show."""
@@ -59,10 +59,19 @@ class Unguarded:
         return self.function
 
 
-def unguarded(subject: AnySubject) -> tuple[AnySubject, bool] | None:
-    """Return the subject without the constants, and whether the backward has any of them.
+@dataclass(frozen=True)
+class Bare(Generic[AnySubject]):
+    """A subject without the constants, and which of its functions had some that matter."""
 
-    None where the forward adds none, or is something else without them.
+    subject: AnySubject
+    in_forward: bool
+    in_backward: bool
+
+
+def unguarded(subject: AnySubject) -> Bare[AnySubject] | None:
+    """Return the subject without the constants.
+
+    None where neither function adds any, or the forward is something else without them.
     """
     if isinstance(subject.forward, Lifted) or subject.reference or subject.cotangents:
         return None
@@ -71,22 +80,29 @@ def unguarded(subject: AnySubject) -> tuple[AnySubject, bool] | None:
     try:
         outputs, others = subject.first_outputs(), bare.first_outputs()
         own, new = flat(outputs), flat(others)
-        if not forward.spared or own.size != new.size or not rms(new - own) <= _NEAR * rms(own):
+        if own.size != new.size or not rms(new - own) <= _NEAR * rms(own):
             return None
         g = _drawn(outputs)
         gradients = [subject.vector(its.pull_back(its.points, g)) for its in (subject, bare)]
     except Ended:
         return None
     gap, size = rms(gradients[1] - gradients[0]), rms(gradients[0])
-    return (bare, gap > 1e-14 * size) if np.isfinite(gap) else None
+    if not (forward.spared or vjp.spared) or not np.isfinite(gap):
+        return None
+    return Bare(bare, bool(forward.spared), gap > 1e-14 * size)
 
 
 def in_words(subject: Subject) -> str:
     """Say which constants a subject does without: "the 1e-08 in `p + eps`"."""
-    assert isinstance(subject.forward, Unguarded)
+    spared = {
+        text: value
+        for function in (subject.vjp, subject.forward)
+        if isinstance(function, Unguarded)
+        for text, value in function.spared.items()
+    }
     parts = [
         f"the {number(value)} in `{text}`" if text else f"the constant {number(value)}"
-        for text, value in subject.forward.spared.items()
+        for text, value in spared.items()
     ]
     return ", ".join(parts[:2]) + (" and others" if len(parts) > 2 else "")
 
