@@ -221,3 +221,20 @@ def test_what_is_wrong_with_a_set_is_said(factor, text):
     report = sg.check(forward, wrong, p, t.astype(int))
     assert report.diagnosis.code == "subset", str(report)
     assert text in report.diagnosis.evidence
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_mean_that_is_divided_once_more(axis):
+    def norm(x, w):
+        return w * x / np.sqrt((x * x).mean(axis=axis, keepdims=True) + 1e-5)
+
+    def wrong(x, w, g):
+        r = np.sqrt((x * x).mean(axis=axis, keepdims=True) + 1e-5)
+        inner = (x * g * w).mean(axis=axis, keepdims=True) / x.shape[axis]
+        return (g * w - x * inner / r**2) / r, (g * x / r).sum(axis=1 - axis, keepdims=True)
+
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(6, 1) if axis == 0 else (1, 4))
+    report = sg.check(norm, wrong, rng.normal(size=(6, 4)), w)
+    assert report.diagnosis.code == "chain-term", str(report)
+    assert "divided by the number of entries, and is a mean already" in report.diagnosis.message
