@@ -143,3 +143,19 @@ def test_a_constant_of_the_backward_alone(eps):
     assert report.verdict == "inconclusive"
     assert f"the {eps:g} in `p + eps`" in said(report)
     assert check(log_loss, lambda p, t, g: -guarded(p, t, g), p, t).diagnosis.code == "sign"
+
+
+def test_a_layer_keeps_nothing_of_a_run_without_constants():
+    class Kept(Loss):
+        """What the backward returns is added up."""
+
+        total = 0.0
+
+        def backward(self, g):
+            self.total = self.total + super().backward(g)
+            return self.total
+
+    layer = Kept()
+    report = check(layer, Z)
+    assert report.diagnosis.code == "aliasing", str(report)
+    assert layer.total == 0.0

@@ -7,6 +7,7 @@ its own, and it would hide what another mistake is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,7 @@ from softgrad.checker.diagnosis.graph.constructors import constructors_write
 from softgrad.checker.diagnosis.graph.traced import Tape, Traced
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Arrays, Subject, flat
+from softgrad.checker.subjects.layers import Layer
 from softgrad.checker.subjects.library import Lifted
 from softgrad.results import number
 
@@ -75,7 +77,10 @@ def unguarded(subject: AnySubject) -> Bare[AnySubject] | None:
     """
     if isinstance(subject.forward, Lifted) or subject.reference or subject.cotangents:
         return None
-    forward, vjp = Unguarded(subject.forward), Unguarded(subject.vjp)
+    functions = _of_a_copy(subject)
+    if functions is None:
+        return None
+    forward, vjp = map(Unguarded, functions)
     bare = replace(subject, forward=forward, vjp=vjp, kept_vjp=None, damage=set())
     try:
         outputs, others = subject.first_outputs(), bare.first_outputs()
@@ -90,6 +95,18 @@ def unguarded(subject: AnySubject) -> Bare[AnySubject] | None:
     if not (forward.spared or vjp.spared) or not np.isfinite(gap):
         return None
     return Bare(bare, bool(forward.spared), gap > 1e-14 * size)
+
+
+def _of_a_copy(subject: Subject) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
+    """Return both functions; of a copy of a layer, which would keep what is traced."""
+    owner = getattr(subject.forward, "__self__", None)
+    if not isinstance(owner, Layer):
+        return subject.forward, subject.vjp
+    try:
+        owner = deepcopy(owner)
+    except Exception:  # whatever it keeps
+        return None
+    return owner.forward, owner.vjp
 
 
 def in_words(subject: Subject) -> str:

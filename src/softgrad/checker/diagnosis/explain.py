@@ -168,8 +168,8 @@ def _in_shape(subject: Metered, locator: Locator, rng: np.random.Generator) -> M
 
     try:
         entries = raw_answer(subject, subject.points, locator.cotangent)
-        others = [np.shape(e) for e in entries if e is not None]
-        if others == shapes or sorted(map(long, others)) != sorted(map(long, shapes)):
+        others = [np.shape(entry) for entry in entries]
+        if others == shapes or list(map(long, others)) != list(map(long, shapes)):
             return None
         rest = replace(subject, vjp=vjp, kept_vjp=None)
         return rest if False in Locator(rest, locator.outputs, rng).right else None
