@@ -15,6 +15,7 @@ from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
 __all__ = [
+    "ONE_ROW",
     "OTHER_MAP",
     "OUTER_FACTOR",
     "PROJECTION",
@@ -39,6 +40,16 @@ def _row_sums(view: View) -> Iterator[Guess]:
                 yield Guess(f"row sums, {name}", 0 * view.A, text.format(name) + more, formula)
         elif np.ptp(sums) > 1e-5 * np.abs(sums).max():  # else it would be c·I
             yield Guess(f"row sums, {name}", np.diag(sums), text.format(name), formula)
+
+
+def _one_row(view: View) -> Iterator[Guess]:
+    """One row of a square Jacobian, times g entry by entry."""
+    if not view.elementwise or view.J.shape[0] != max(view.x.shape, default=0):
+        return
+    text = "One row of the Jacobian is multiplied by g, which is not a product with it."
+    for name, row in (("first", 0), ("last", -1)):
+        formula = Formula(f"g * J[{row}]", "J.T @ g")
+        yield Guess(f"{name} row", np.diag(view.J[row]), text, formula)
 
 
 def _sign_off(view: View) -> Iterator[Guess]:
@@ -67,6 +78,15 @@ def _wrong_inner_product(view: View) -> Iterator[Guess]:
         return
     text = f"The term {_term(rows)} is missing."
     yield Guess("inner product missing", D, text, _formula(rows, d, "0", "", ""))
+    if not rows.log:
+        squares = (rows.p**2).sum(axis=rows.axis, keepdims=True)
+        exchanged = view.diagonal_term(rows, rows.p - squares)
+        if exchanged is not None:
+            text = "g and s are exchanged: the inner product is ⟨s, s⟩, and s has g as its factor."
+            end = f"sum(axis={rows.axis - rows.p.ndim}, keepdims=True)"
+            expected = _formula(rows, d, "0", "", "").expected
+            line = Formula(f"g * (s - (s * s).{end})", expected)
+            yield Guess("g and s exchanged", exchanged, text, line)
     for (u, U), (v, V) in product(_operands(rows).items(), repeat=2):
         T = view.term(rows, U, V, (rows.axis,))
         if T is None:
@@ -229,6 +249,9 @@ ROW_SUMS = Hypothesis(
     _row_sums,
     factor=False,
     vanishing=True,
+)
+ONE_ROW = Hypothesis(
+    "projection-term", "A = diag(J[0])", "an entry off the diagonal", _one_row, factor=False
 )
 SIGN_OFF = Hypothesis("projection-term", "A = 2·diag(J) − J", "cross derivatives as J's", _sign_off)
 OTHER_MAP = Hypothesis(

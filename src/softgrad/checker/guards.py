@@ -1,0 +1,145 @@
+"""The small constants that a forward adds, as to a probability before its logarithm.
+
+A backward that is written for the formula without them is off by their size. That is no mistake of
+its own, and it would hide what another mistake is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from softgrad.checker.calls import Ended
+from softgrad.checker.diagnosis.graph.bound import rebound
+from softgrad.checker.diagnosis.graph.constructors import constructors_write
+from softgrad.checker.diagnosis.graph.traced import Tape, Traced
+from softgrad.checker.richardson import rms
+from softgrad.checker.subject import Arrays, Subject, flat
+from softgrad.checker.subjects.layers import Layer
+from softgrad.checker.subjects.library import Lifted
+from softgrad.results import number
+
+__all__ = ["NEXT_TO_NOTHING", "Bare", "Unguarded", "in_words", "unguarded"]
+
+NEXT_TO_NOTHING = 2.0**-20
+"""A relative error that float32 would hardly show."""
+_NEAR = 2.0**-7
+"""How far the outputs may move, relatively, when the constants go."""
+
+AnySubject = TypeVar("AnySubject", bound=Subject)
+
+
+@dataclass
+class Unguarded:
+    """A function of NumPy arrays in which 0 stands for every small constant that it adds."""
+
+    function: Callable[..., Any]
+    spared: dict[str, float] = field(default_factory=dict)
+    """The constants that were met, by the expression that adds them."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function; what traces it goes on doing so."""
+        tape = next((a.tape for a in arguments if isinstance(a, Traced) and a.tape), None)
+        if tape is not None:
+            tape.spared = self.spared
+            return rebound(self.function, tape)(*arguments)
+        tape = Tape()
+        tape.spared = self.spared
+        handed = [_wrapped(argument, tape) for argument in arguments]
+        function = rebound(self.function, tape)
+        with constructors_write(tape):
+            result = function(*handed)
+        return _plain(result)
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        """The function as it is."""
+        return self.function
+
+
+@dataclass(frozen=True)
+class Bare(Generic[AnySubject]):
+    """A subject without the constants, and which of its functions had some that matter."""
+
+    subject: AnySubject
+    in_forward: bool
+    in_backward: bool
+
+
+def unguarded(subject: AnySubject) -> Bare[AnySubject] | None:
+    """Return the subject without the constants.
+
+    None where neither function adds any, or the forward is something else without them.
+    """
+    if isinstance(subject.forward, Lifted) or subject.reference or subject.cotangents:
+        return None
+    functions = _of_a_copy(subject)
+    if functions is None:
+        return None
+    forward, vjp = map(Unguarded, functions)
+    bare = replace(subject, forward=forward, vjp=vjp, kept_vjp=None, damage=set())
+    try:
+        outputs, others = subject.first_outputs(), bare.first_outputs()
+        own, new = flat(outputs), flat(others)
+        if own.size != new.size or not rms(new - own) <= _NEAR * rms(own):
+            return None
+        g = _drawn(outputs)
+        gradients = [subject.vector(its.pull_back(its.points, g)) for its in (subject, bare)]
+    except Ended:
+        return None
+    gap, size = rms(gradients[1] - gradients[0]), rms(gradients[0])
+    if not (forward.spared or vjp.spared) or not np.isfinite(gap):
+        return None
+    return Bare(bare, bool(forward.spared), gap > 1e-14 * size)
+
+
+def _of_a_copy(subject: Subject) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
+    """Return both functions; of a copy of a layer, which would keep what is traced."""
+    owner = getattr(subject.forward, "__self__", None)
+    if not isinstance(owner, Layer):
+        return subject.forward, subject.vjp
+    try:
+        owner = deepcopy(owner)
+    except Exception:  # whatever it keeps
+        return None
+    return owner.forward, owner.vjp
+
+
+def in_words(subject: Subject) -> str:
+    """Say which constants a subject does without: "the 1e-08 in `p + eps`"."""
+    spared = {
+        text: value
+        for function in (subject.vjp, subject.forward)
+        if isinstance(function, Unguarded)
+        for text, value in function.spared.items()
+    }
+    parts = [
+        f"the {number(value)} in `{text}`" if text else f"the constant {number(value)}"
+        for text, value in spared.items()
+    ]
+    return ", ".join(parts[:2]) + (" and others" if len(parts) > 2 else "")
+
+
+def _drawn(outputs: Arrays) -> Arrays:
+    rng = np.random.default_rng(0)
+    return tuple(np.asarray(rng.standard_normal(y.shape), y.dtype) for y in outputs)
+
+
+def _wrapped(argument: Any, tape: Tape) -> Any:
+    if isinstance(argument, tuple):
+        return tuple(_wrapped(part, tape) for part in argument)
+    if not isinstance(argument, np.ndarray):
+        return argument
+    if argument.dtype.kind == "c":  # what is done with complex numbers is not followed
+        raise TypeError("complex numbers")
+    return tape.array(argument, None) if argument.dtype.kind == "f" else argument
+
+
+def _plain(result: Any) -> Any:
+    if isinstance(result, (tuple, list)):
+        return type(result)(map(_plain, result))
+    return np.array(result.view(np.ndarray)) if isinstance(result, Traced) else result
