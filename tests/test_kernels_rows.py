@@ -153,6 +153,20 @@ def test_out_may_be_memory_of_the_labels(dtype: Any, k: int, smoothing: float) -
 
 @dtypes
 @classes
+@pytest.mark.parametrize("f", [softmax, log_softmax, sparsemax])
+def test_out_may_be_memory_of_the_mask(f: Any, dtype: Any, k: int) -> None:
+    x, v, _ = arguments(k, dtype)
+    where = probe((ROWS, k), 3, dtype) > 0
+    for call in (f, lambda x, **options: f.vjp(x, v, **options)):
+        expected = call(x, where=where)
+        out = np.empty((ROWS, k), dtype)
+        there = out.reshape(-1).view(bool)[: where.size].reshape(where.shape)
+        there[...] = where
+        assert_same_bits(call(x, where=there, out=out), expected)
+
+
+@dtypes
+@classes
 def test_out_of_any_layout_takes_the_same_bits(dtype: Any, k: int) -> None:
     x, _, _ = arguments(k, dtype)
     expected = softmax(x)
