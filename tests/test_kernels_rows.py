@@ -138,6 +138,35 @@ def test_out_may_be_a_direction_or_the_targets(dtype: Any, k: int) -> None:
 
 @dtypes
 @classes
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_out_may_be_memory_of_the_labels(dtype: Any, k: int, smoothing: float) -> None:
+    loss = Compiled(sg.CrossEntropy(reduction="none", label_smoothing=smoothing))
+    x, _, labels = arguments(k, dtype)
+    weights = (np.arange(ROWS) >= ROWS // 2).astype(dtype)  # the first gradients are class 0's bits
+    expected = loss.gradient(x, labels, row_weights=weights)
+    out = np.empty((ROWS, k), dtype)
+    there = out.reshape(-1).view(np.int64)[:ROWS]
+    there[...] = labels
+    assert_same_bits(loss.value_and_gradient(x, there, out=out, row_weights=weights)[1], expected)
+    assert_same_bits(out, expected)
+
+
+@dtypes
+@classes
+@pytest.mark.parametrize("f", [softmax, log_softmax, sparsemax])
+def test_out_may_be_memory_of_the_mask(f: Any, dtype: Any, k: int) -> None:
+    x, v, _ = arguments(k, dtype)
+    where = probe((ROWS, k), 3, dtype) > 0
+    for call in (f, lambda x, **options: f.vjp(x, v, **options)):
+        expected = call(x, where=where)
+        out = np.empty((ROWS, k), dtype)
+        there = out.reshape(-1).view(bool)[: where.size].reshape(where.shape)
+        there[...] = where
+        assert_same_bits(call(x, where=there, out=out), expected)
+
+
+@dtypes
+@classes
 def test_out_of_any_layout_takes_the_same_bits(dtype: Any, k: int) -> None:
     x, _, _ = arguments(k, dtype)
     expected = softmax(x)

@@ -25,7 +25,7 @@ from softgrad.losses.row_targets import (
 from softgrad.losses.simplex import p_minus_label, p_minus_t
 from softgrad.losses.weights import row_weights
 from softgrad.maps.centred import CentredRows, Probabilities, centre, mask_out, probabilities
-from softgrad.out import write
+from softgrad.out import overlaps, write
 
 __all__ = ["CrossEntropy", "CrossEntropyRows", "cross_entropy"]
 
@@ -214,6 +214,8 @@ class CrossEntropyRows(AbstractRowLosses):
             x, slopes, _ = SoftCap(self.settings.soft_cap).slopes(computed(x))
         x = mask_out(x, self.where)
         options["out"] = out if slopes is None else None
+        if few is not None and options["out"] is not None and overlaps(options["out"], few[0]):
+            options["out"] = None  # classes are looked up again once gradients are written
         if few is None:
             t = self.t if t is None else t
             value, gradient = compiled.cross_entropy_dense(x, t, factor, **options)

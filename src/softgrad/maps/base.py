@@ -185,8 +185,8 @@ class AbstractMap(ABC):
     ) -> _Linearized:
         """Check the arguments, lay the rows out, and linearise there.
 
-        The result of one verb goes to `out`, which is shaped like the value, or else like `x`; with
-        a direction, both it and `x` are still to be read when the value is written.
+        The result of one verb goes to `out`, which is shaped like the value, or else like `x`. A
+        mask, and with a direction both it and `x`, are still to be read when the value is written.
         """
         x = real_array("x", x)
         if x.ndim == 0 and not self.takes_numbers:
@@ -198,8 +198,9 @@ class AbstractMap(ABC):
             rows = layout.to_rows(x, stored=chosen != "reference")
             fits = is_row_buffer(out, layout) and tuple(out.shape) == tuple(x.shape)
             if fits and (wanted == "value" or layout.is_rows):
-                read = () if direction is None else (x, direction)
-                room = None if overlaps(check_out(out, x), *read) else out
+                read = (mask,) if direction is None else (mask, x, direction)
+                others = (a for a in read if a is not None)
+                room = None if overlaps(check_out(out, x), *others) else out
             how = How(chosen, room, wanted)
             at = _Linearized(layout, *linearize_in_blocks(self.linearize_rows, rows, mask, how))
         check_out(out, x, at.jacobian.out_shape if of_value else None)
