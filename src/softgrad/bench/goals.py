@@ -30,7 +30,10 @@ class FasterThan(Goal):
     def judge(self, measurements: Sequence[Measurement]) -> list[Verdict]:
         peers = [m for m in measurements if m.role == "peer"]
         peer = best(m for m in peers if m.library == (self.library or m.library))
-        goal = f"≥ {self.factor:g} × as fast as {peer.way if peer else 'the best peer'}"
+        name = peer.way if peer else "the best peer"
+        if self.library not in ("", name):  # not the best of all
+            name = f"{name}, the best of {self.library}"
+        goal = f"≥ {self.factor:g} × as fast as {name}"
         verdicts = []
         for ours in _ours(measurements):
             ratio = None if peer is None else peer.over(ours)

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 DOES_ALL = False
-"""Cross-entropy with a soft cap, or smoothed labels, takes array operations beside its kernel."""
+"""Cross-entropy with a soft cap takes array operations beside its kernel."""
 
 
 def softmax(x: Array, temperature: float = 1.0, out: Array | None = None) -> Array:

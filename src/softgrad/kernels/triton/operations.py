@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 DOES_ALL = True
-"""Cross-entropy with a soft cap and smoothed labels is one kernel."""
+"""Cross-entropy with a soft cap is one kernel."""
 
 
 def softmax(x: Array, temperature: float = 1.0, out: Array | None = None) -> Array:
