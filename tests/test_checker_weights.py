@@ -289,3 +289,33 @@ def test_labels_go_with_weights():
     labels = np.array([0, 2, 1, 1])
     assert check(Loss(), X, labels).passed
     assert check(Loss(2.0), X, labels).verdict == "fail"
+
+
+class Shaped(Linear):
+    """A bias of one row, whose gradient is kept in another shape."""
+
+    def __init__(self, sum_of, factor=1.0):
+        super().__init__()
+        self.b, self.sum_of, self.factor = B[None].copy(), sum_of, factor
+
+    def gradients(self, g):
+        return self.x.T @ g, self.factor * self.sum_of(g)
+
+
+def test_a_weights_gradient_may_lack_an_axis_of_length_one():
+    def rows(g):
+        return g.sum(axis=0)
+
+    report = check(Shaped(rows), X)
+    assert report.passed
+    assert "b (in db)" in said(report)
+    assert "kept with shape (3,), and it has (1, 3)" in said(report)
+    wrong = check(Shaped(rows, factor=0.5), X)
+    assert wrong.diagnosis.code == "scale"
+    assert wrong.where.text.startswith("weight b")
+
+
+def test_a_weights_gradient_that_is_not_summed():
+    report = check(Shaped(lambda g: g.copy()), X)
+    assert report.diagnosis.code == "unreduced-broadcast"
+    assert report.where.text.startswith("weight b")

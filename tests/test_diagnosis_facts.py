@@ -184,3 +184,34 @@ def test_labels_that_are_off_by_one(shift):
         found = sg.check(cross_entropy, wrong, z, labels, seed=seed).diagnosis
         assert found.code == "subset"
         assert f"the class {'before' if shift < 0 else 'after'} the label" in found.message
+
+
+def test_a_backward_that_stops_at_the_first_entry_is_not_linear():
+    def wrong(z, g):
+        s = softmax(z)
+        for i, upstream in enumerate(g):
+            if upstream != 0:
+                return upstream * s[i] * (np.eye(len(s))[i] - s)
+        return 0 * z
+
+    report = sg.check(softmax, wrong, np.random.default_rng(0).normal(size=7))
+    assert report.diagnosis.code == "cotangent"
+    assert "sum of incoming gradients" in report.diagnosis.message
+
+
+@pytest.mark.parametrize("shape", [(7, 1), (7,), (3, 7)])
+def test_a_gradient_that_is_summed_too_far(shape):
+    x = np.random.default_rng(0).normal(size=(7, 5))
+
+    def forward(b):
+        return np.tanh(x + b.reshape(-1, 7).sum(axis=0)[:, None])
+
+    def wrong(b, g):
+        return (g * (1 - forward(b) ** 2)).sum() * (3 if shape == (3, 7) else 1)
+
+    report = sg.check(forward, wrong, np.random.default_rng(1).normal(size=shape))
+    assert report.diagnosis.code == "axis"
+    assert "summed over all axes" in report.diagnosis.message
+    assert "the sum of the right one" in report.diagnosis.evidence
+    report = sg.check(forward, lambda b, g: 2 * wrong(b, g), np.ones(shape))
+    assert "the sum of the right one" not in report.diagnosis.evidence

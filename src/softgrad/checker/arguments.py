@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from inspect import ismethod
+from inspect import isfunction, ismethod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +67,10 @@ def _numpy_subject(
         if any(callable(value) for value in inputs[:1]):
             raise TypeError(mismatch("inputs[0]", "an array (a layer has its own backward)", "it"))
         return _layer_subject(forward, inputs, dtype, where, reference)
+    methods = _methods(forward)
+    if methods and not callable(backward):
+        what = "a function, or a layer with the methods `forward` and `backward`"
+        raise TypeError(mismatch("forward", what, f"{type(forward).__name__} with {methods}"))
     for argument, value in (("forward", forward), ("backward", backward)):
         _refuse_tensor(argument, value)
         if not callable(value):
@@ -177,6 +181,15 @@ def _none() -> str | None:
 
 def _is_layer(thing: Any) -> bool:
     return hasattr(thing, "forward") and hasattr(thing, "backward")
+
+
+def _methods(thing: Any) -> str:
+    """List an object's own methods, but for those of its class's kind: "`run` and `gradient`"."""
+    if isinstance(thing, (type, np.ndarray, np.generic)) or isfunction(thing):
+        return ""
+    own = [name for name, value in vars(type(thing)).items() if isfunction(value)]
+    names = [f"`{name}`" for name in own if name == "__call__" or not name.startswith("_")]
+    return " and ".join(names[:4])
 
 
 def _refuse_tensor(name: str, value: Any) -> None:

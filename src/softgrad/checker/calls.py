@@ -12,11 +12,15 @@ from typing import Any
 from softgrad.checker.draws import alike
 from softgrad.checker.report import Finding, Level
 
-__all__ = ["Ended", "guarded", "with_place"]
+__all__ = ["Ended", "guarded", "misfit_of", "with_place"]
 
 _HERE = str(Path(__file__).parent)
 _LIBRARIES = ("numpy", "torch", "jax", "jaxlib")
 _LONGEST = 240
+_CUSTOM = (
+    "a forward takes all inputs, a backward all inputs and then the gradient of the output, as in "
+    "`lambda z, g: g * derivative(z)`, and a layer's backward this gradient alone. Bind the rest."
+)
 
 
 class Ended(Exception):
@@ -39,8 +43,38 @@ def guarded(
             return function(*arguments)
     except Ended:  # it has its sentence already
         raise
+    except TypeError as error:
+        if misfit := misfit_of(function, arguments):
+            raise Ended("doubt", f"{who} {misfit}") from None
+        raise Ended(level, f"{who} raised {with_place(error, function)}.") from None
     except (Exception, SystemExit) as error:  # a sys.exit(0) of theirs would end as a silent pass
         raise Ended(level, f"{who} raised {with_place(error, function)}.") from None
+
+
+def misfit_of(function: Callable[..., Any], arguments: Sequence[Any]) -> str | None:
+    """Say that a function does not take so many arguments; None where it does, or cannot be told.
+
+    The cotangent, where there is one, is the last of them.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        count = f"{len(arguments)} argument{'s' if len(arguments) != 1 else ''}"
+        return f"takes {_listed(signature)}, and is called with {count}: {_CUSTOM}"
+    return None
+
+
+def _listed(signature: inspect.Signature) -> str:
+    """Write the parameters as the user did: ``(z, *, axis)``."""
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in signature.parameters.values()
+    ]
+    return str(inspect.Signature(parameters))
 
 
 def with_place(error: BaseException, function: Callable[..., Any]) -> str:

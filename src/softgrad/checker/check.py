@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,18 @@ from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis import diagnose, diagnose_second
 from softgrad.checker.draws import draws_alike
 from softgrad.checker.examination import Examination, fluctuation
+from softgrad.checker.guards import NEXT_TO_NOTHING, in_words, unguarded
 from softgrad.checker.heard import heard_once
 from softgrad.checker.report import Cost, Finding, Report, verdict_of
 from softgrad.checker.second_order import demand_second, second_order
+from softgrad.checker.subject import Subject
 from softgrad.errors import mismatch
+from softgrad.results import number
 
 __all__ = ["check"]
+
+_LEFT = 1 / 16
+"""The part of an error that may be left where its cause is taken away."""
 
 
 @heard_once()
@@ -200,6 +207,10 @@ def check(
     diagnosis = place = None
     if verdict == "fail" and (cause := fluctuation(given) or examination.excuse()):
         verdict, findings = "inconclusive", [Finding("doubt", cause)]
+    if verdict == "fail" and (examination.relative[0] or 1.0) < NEXT_TO_NOTHING:
+        cause = _of_small_constants(subject, examination, int(seed))
+        if cause is not None:
+            verdict, findings = "inconclusive", [Finding("doubt", cause)]
     if verdict == "fail":
         with np.errstate(all="ignore"):
             if order == 2:
@@ -226,4 +237,31 @@ def check(
         order=order,
         diagnosis=diagnosis,
         where=place,
+    )
+
+
+def _of_small_constants(subject: Subject, examination: Examination, seed: int) -> str | None:
+    """Say that a small error is that of constants which the backward does without, if it is."""
+    if sum(found.level == "fail" for found in examination.findings) != 1:
+        return None
+    found = unguarded(subject)
+    if found is None:
+        return None
+    bare = replace(found[0], forward_calls=0, backward_calls=0)
+    again = Examination(seed, 3)
+    try:
+        with np.errstate(all="ignore"):
+            again.run(bare)
+    except Ended:
+        return None
+    finally:
+        subject.forward_calls += bare.forward_calls
+        subject.backward_calls += bare.backward_calls
+    before, after = (its.relative[0] or 0.0 for its in (examination, again))
+    if any(found.level != "note" for found in again.findings) or after > _LEFT * before:
+        return None
+    return (
+        f"The backward is that of the forward without {in_words(bare)}: its relative error of "
+        f"{number(before)} is gone where 0 stands there. That is right where the constant only "
+        "keeps a logarithm or a division finite, and a small error elsewhere."
     )

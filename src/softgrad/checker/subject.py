@@ -32,6 +32,11 @@ AnyArray = NDArray[Any]
 Arrays = tuple[AnyArray, ...]
 Entries = tuple[AnyArray | None, ...]
 Vector = NDArray[np.float64]
+_GROUPS = (dict, tuple, list)
+RETURNS_DICT = (
+    "The backward returns a dict: it must return an array, or a tuple with one entry for each "
+    "floating-point input, in their order."
+)
 Layout = Callable[[AnyArray], AnyArray]
 """Copies a cotangent into memory of its own, in one order or another."""
 
@@ -120,8 +125,14 @@ class Subject:
     def demand_inputs(self) -> None:
         """Raise `Ended` unless there is something to differentiate."""
         if not self.floating:
+            pairs = zip(self.names, self.values, strict=True)
+            groups = [f"{n} is a {type(v).__name__}" for n, v in pairs if isinstance(v, _GROUPS)]
             text = "No input is of floating-point numbers, and integers have no derivative"
-            raise Ended("doubt", f"{text}: give floats, as in 1.0.")
+            text += ": give floats, as in 1.0."
+            if groups:
+                text = f"No input is an array of floating-point numbers, and {groups[0]}: give its "
+                text += 'arrays one by one, as in `lambda W, b: forward({"W": W, "b": b})`.'
+            raise Ended("doubt", text)
         if not any(point.size for point in self.points):
             text = "The floating-point inputs are empty: there is nothing to differentiate."
             raise Ended("doubt", text)
@@ -228,6 +239,8 @@ class Subject:
 
     def _entries(self, result: Any) -> Entries:
         wanted, raw = len(self.floating), self.listed(result)
+        if isinstance(result, dict):
+            raise Ended("doubt", RETURNS_DICT)
         if len(raw) != wanted:
             # Labels and masks that are floats may be left out.
             open_yet = [p for p in self.floating if not has_two_values(self.values[p])]
@@ -305,6 +318,9 @@ def _strange(result: Any, outputs: Arrays) -> str | None:
         if not (is_floating(output) or output.dtype.kind in "iub"):
             kind = type(part).__name__
             numbers = f"{output.dtype} numbers" if output.dtype.kind in "fc" else f"a {kind}"
+            if isinstance(result, tuple):
+                kept = "what is kept for the backward is no output: check lambda z: forward(z)[0]"
+                return f"a tuple with {numbers if part is not None else 'None'} in it ({kept})"
             return "None (is a `return` missing?)" if part is None else numbers
     if any(map(is_floating, outputs)):
         return None

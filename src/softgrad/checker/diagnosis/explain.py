@@ -24,6 +24,7 @@ from softgrad.checker.diagnosis.multiples import multiple
 from softgrad.checker.diagnosis.twin import draw, nearer, one_output, plans
 from softgrad.checker.diagnosis.twins import named
 from softgrad.checker.formats import is_floating
+from softgrad.checker.guards import in_words, unguarded
 from softgrad.checker.oracle import choose_oracle
 from softgrad.checker.report import Diagnosis, Where
 from softgrad.checker.subject import Arrays, Subject, flat
@@ -51,6 +52,28 @@ def diagnose(subject: Subject, seed: int) -> tuple[Diagnosis, Where | None]:
 
 
 def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Where | None]:
+    """Diagnose without the small constants that the forward adds, if the backward has none."""
+    found = None
+    with suppress(Spent):
+        found = unguarded(subject)
+    if found is None:
+        return _diagnosed(subject, rng)
+    bare, knows = found
+    if knows:
+        return _diagnosed(subject, rng)
+    bare = replace(bare, vjp=subject.vjp, kept_vjp=subject.kept_vjp)
+    said = in_words(bare)
+    with suppress(Spent, Ended):
+        locator = Locator(bare, bare.first_outputs(), rng)
+        if set(locator.right) == {True}:
+            text = f"The derivative is taken without {said}, which the forward has."
+            evidence = "where 0 stands there it is right"
+            return Diagnosis("wrong-variable", text, None, evidence, None), None
+    diagnosis, where = _diagnosed(bare, rng)
+    return replace(diagnosis, evidence=f"{diagnosis.evidence}; without {said}"), where
+
+
+def _diagnosed(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Where | None]:
     found: Diagnosis | None = None
     where: Where | None = None
     try:

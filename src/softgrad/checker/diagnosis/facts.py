@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from softgrad.checker.calls import Ended
+from softgrad.checker.calls import Ended, guarded
 from softgrad.checker.diagnosis.answers import raw_answer
 from softgrad.checker.diagnosis.locate import Locator
 from softgrad.checker.diagnosis.metered import Metered
@@ -37,15 +37,16 @@ def fact(subject: Metered, outputs: Arrays, locator: Locator) -> Diagnosis | Non
     # A layer's own backward, run again on what its forward has kept.
     again = subject.pull_back_again(cotangent)
     found = _form(subject, first, locator) or _state(subject, first, again, cotangent)
-    if found is None and all(
+    usable = found is None and all(
         _usable(entry, p) for entry, p in zip(first, subject.points, strict=True)
-    ):
-        found = (
-            _whole_numbers(subject, first, locator)
-            or _linearity(subject, first, locator)
-            or _coarse(first, locator)
-        )
-    return found
+    )
+    if not usable:
+        return found
+    return (
+        _whole_numbers(subject, first, locator)
+        or _exchanged(subject, locator, _linearity(subject, first, locator))
+        or _coarse(first, locator)
+    )
 
 
 def _said(code: str, message: str, evidence: str, formula: Formula | None = None) -> Diagnosis:
@@ -96,6 +97,11 @@ def _shape(subject: Metered, where: int, array: AnyArray, locator: Locator) -> D
     names, shape = subject.floating_names, subject.points[where].shape
     name = names[where]
     evidence = f"the gradient has shape {array.shape}, the input {shape}"
+    count = len(locator.cotangent)
+    if subject.several_outputs and array.shape == (count, *shape):
+        text = f"The incoming gradient is a tuple of {count}, one for each output, and is taken "
+        more = "an output that is kept for the backward is left out by lambda z: forward(z)[0]"
+        return _said("cotangent", f"{text}for one array.", f"{evidence}; {more}")
     number_like = array.dtype.kind in "fiu" or is_floating(array)
     sums = list(_sums(array, shape)) if number_like else []
     for summed in sums:
@@ -131,6 +137,12 @@ def _shape(subject: Metered, where: int, array: AnyArray, locator: Locator) -> D
         if locator.agrees(where, gradient=spread):
             text = f"The gradient of {name} is not broadcast to its input's shape."
             return _said("unreduced-broadcast", text, f"{evidence}; broadcast it is right")
+    for axes in _summed_away(array, shape) if number_like else ():
+        if locator.agrees_as_sum(where, axes, _wide(array)):
+            which = "all axes" if len(axes) == len(shape) else f"axis {axes[0]}"
+            text = f"The gradient of {name} is summed over {which} of it: each entry has its own."
+            formula = Formula("g.sum()", f"g summed to {shape}")
+            return _said("axis", text, f"{evidence}; it is the sum of the right one", formula)
     for axis in range(len(shape)):
         if array.shape == shape[:axis] + shape[axis + 1 :]:
             text = f"The gradient of {name} lacks axis {axis} of its input: it was summed"
@@ -172,6 +184,15 @@ def _sums(array: AnyArray, shape: tuple[int, ...]) -> Iterator[Vector]:
         if summed.shape == shape:
             yield np.asarray(summed)
     yield from _group_sums(array, shape)
+
+
+def _summed_away(array: AnyArray, shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield the axes over which a gradient may have been summed besides: all of them, or one."""
+    long = tuple(axis for axis, length in enumerate(shape) if length > 1)
+    for axes in (tuple(range(len(shape))), *((axis,) for axis in long)):
+        rest = [length for axis, length in enumerate(shape) if axis not in axes]
+        if long and _long(array.shape) == _long(tuple(rest)):
+            yield axes
 
 
 def _group_sums(array: AnyArray, shape: tuple[int, ...]) -> Iterator[Vector]:
@@ -285,20 +306,54 @@ def _linearity(subject: Metered, first: list[Any], locator: Locator) -> Diagnosi
                 text = f"The answer does not grow {factor:g}-fold with the incoming gradient."
             more = " It must be linear in it."
             return _said("cotangent", text + more, f"relative difference {number(gap)}")
-    other = cotangents(locator.rng, locator.outputs, 1)[0]
-    both = tuple((c + d).astype(c.dtype) for c, d in zip(cotangent, other, strict=True))
-    parts = zip(first, raw_answer(subject, points, other), strict=True)
-    wanted = [None if a is None or b is None else _wide(a) + _wide(b) for a, b in parts]
-    gap = _gap(raw_answer(subject, points, both), wanted, points)
-    if gap > max(_LINEAR, _slack(points, first), _cancelled(first, locator)):
-        text = "The answer to a sum of incoming gradients is not the sum of the answers."
-        more = " It must be linear in them."
-        return _said("cotangent", text + more, f"relative difference {number(gap)}")
+    for one, other in _summands(locator):
+        both = tuple((c + d).astype(c.dtype) for c, d in zip(one, other, strict=True))
+        parts = zip(*(raw_answer(subject, points, c) for c in (one, other)), strict=True)
+        wanted = [None if a is None or b is None else _wide(a) + _wide(b) for a, b in parts]
+        gap = _gap(raw_answer(subject, points, both), wanted, points)
+        if gap > max(_LINEAR, _slack(points, first), _cancelled(first, locator)):
+            text = "The answer to a sum of incoming gradients is not the sum of the answers."
+            more = " It must be linear in them."
+            return _said("cotangent", text + more, f"relative difference {number(gap)}")
     result = _gap(_scattered(subject, cotangent), first, points)
     if result > _slack(points, first):
         text = "The incoming gradient is read by its place in memory, and not by its indices."
         return _said("cotangent", text, f"relative difference {number(result)}, not contiguous")
     return None
+
+
+def _exchanged(subject: Metered, locator: Locator, found: Diagnosis | None) -> Diagnosis | None:
+    """Say of what is not linear in the cotangent that it takes it as its first argument."""
+    if found is None or subject.kept_vjp is not None or subject.several_outputs:
+        return found
+    subject.meter.take(subject.forwards_per_vjp, 1)
+    arguments = [np.array(locator.cotangent[0]), *subject.arguments(subject.points)]
+    try:
+        entries = subject.listed(guarded("it", "doubt", subject.vjp, arguments))
+    except Ended:
+        return found
+    pairs = list(zip(entries, subject.points, strict=False))
+    if len(pairs) < len(subject.points) or not all(
+        entry is not None and np.shape(entry) == point.shape for entry, point in pairs
+    ):
+        return found
+    if not all(locator.agrees(k, gradient=_wide(entry)) for k, (entry, _) in enumerate(pairs)):
+        return found
+    text = "The backward takes the incoming gradient as its first argument, and gets it as its last"
+    formula = Formula("backward(g, x)", "backward(x, g)")
+    return _said("cotangent", f"{text} one.", "called so it is right", formula)
+
+
+def _summands(locator: Locator) -> Iterator[tuple[Arrays, Arrays]]:
+    """Yield pairs of cotangents: full ones that do not cancel, and two halves of one."""
+    cotangent = locator.cotangent
+    other = cotangents(locator.rng, locator.outputs, 1)[0]
+    yield cotangent, tuple((c / 2).astype(c.dtype) for c in other)
+    # Who stops at the first entry that is not 0 is linear in that one.
+    first = [np.arange(c.size).reshape(c.shape) < (c.size + 1) // 2 for c in cotangent]
+    if any(c.size > 1 for c in cotangent):
+        pairs = list(zip(cotangent, first, strict=True))
+        yield tuple(c * f for c, f in pairs), tuple(c * ~f for c, f in pairs)
 
 
 def _cancelled(entries: list[Any], locator: Locator) -> float:

@@ -88,6 +88,17 @@ class Locator:
         largest = size if mask is None else norm(np.nan_to_num(self.gradient[where]))
         return True if 8 * bar <= 0.02 * max(largest, abs(slope)) or not error else None
 
+    def agrees_as_sum(self, where: int, axes: tuple[int, ...], sums: Vector) -> bool:
+        """Whether numbers are the right gradient summed over some axes of the input."""
+        shape = self.points[where].shape
+        kept = tuple(1 if axis in axes else n for axis, n in enumerate(shape))
+        weights = self.rng.uniform(0.5, 1.5, kept) * self.rng.choice([-1.0, 1.0], kept)
+        seen = self._slope(where, np.array(np.broadcast_to(weights, shape)))
+        if seen is None:
+            return False
+        found = float((sums.reshape(kept) * weights).sum())
+        return abs(found - seen[0]) <= min(8 * seen[1] + 1e-9 * abs(found), 0.01 * abs(found))
+
     def is_near(self, where: int, part: float, gradient: Vector | None = None) -> bool:
         """Whether a gradient is wrong by no more than a part of its size."""
         seen = self._compared(where, None, gradient)

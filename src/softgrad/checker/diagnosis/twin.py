@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from softgrad.checker.diagnosis.metered import Metered
-from softgrad.checker.subject import AnyArray, Subject, Vector
+from softgrad.checker.subject import AnyArray, Subject, Vector, has_two_values
 from softgrad.checker.subjects.library import Lifted
 
 __all__ = ["AGAIN", "Plan", "draw", "nearer", "one_output", "plans"]
@@ -233,8 +233,9 @@ def _others(value: Any, plan: Plan, rng: np.random.Generator, rows: list[Shape])
     array = _as_array(value)
     if array is None or not plan.fresh:
         return value
-    if array.ndim > 1 and array.dtype.kind == "f" and _is_one_hot(array):
-        return _one_hot(array, plan.reshape(array.shape), rng)
+    axis = _one_hot_axis(array)
+    if axis is not None:
+        return _of_form(value, _one_hot(array, plan.reshape(array.shape), axis, rng))
     drawn = rng.choice(array.ravel(), plan.reshape(array.shape))
     if drawn.size > 1 and array.size > 1 and array.min() < array.max():
         drawn.flat[0], drawn.flat[-1] = array.min(), array.max()  # both kinds of a mask, say
@@ -252,6 +253,11 @@ def _others(value: Any, plan: Plan, rng: np.random.Generator, rows: list[Shape])
             if np.ptp(array) and fresh.size > 1 and not np.ptp(fresh):
                 fresh.flat[fresh.size // 2] = (fresh.flat[0] + 1) % plan.sizes[into]
             drawn = np.where(drawn < 0, drawn, fresh)
+    return _of_form(value, drawn)
+
+
+def _of_form(value: Any, drawn: AnyArray) -> Any:
+    """Return an array as a list where it stands for one."""
     return drawn if isinstance(value, np.ndarray) else drawn.tolist()
 
 
@@ -268,25 +274,34 @@ def _floats(value: AnyArray, plan: Plan, rng: np.random.Generator) -> AnyArray:
         # A number may be a rate or a temperature: nearer to zero it still is one.
         return np.full(shape, wide.reshape(-1)[0] * rng.uniform(0.5, 1.0))
     if wide.size > 8 and len(np.unique(wide)) <= 3 and np.ptp(wide) > 0:
-        if wide.ndim > 1 and _is_one_hot(wide):
-            return _one_hot(wide, shape, rng)
+        axis = _one_hot_axis(wide)
+        if axis is not None:
+            return _one_hot(wide, shape, axis, rng)
         drawn = rng.choice(np.unique(wide), shape)
         drawn.flat[0], drawn.flat[-1] = wide.min(), wide.max()
         return _as_full(drawn, wide, rng)
     return _of_kind(wide, rng.standard_normal(shape))
 
 
-def _is_one_hot(array: AnyArray) -> bool:
-    """Whether there are two values alone, the larger one once in every row."""
-    once = ((array == array.max(initial=0)).sum(axis=-1) == 1).all()
-    return bool(once and len(np.unique(array)) == 2)
+def _one_hot_axis(array: AnyArray) -> int | None:
+    """Return the axis along which the larger of two values stands once; None where there is none.
+
+    It is the last one where labels are rows, and the first where they are columns.
+    """
+    if array.ndim < 2 or not has_two_values(array):
+        return None
+    top = array == array.max()
+    axes = (-1, *range(array.ndim - 1))
+    return next((axis for axis in axes if (top.sum(axis=axis) == 1).all()), None)
 
 
-def _one_hot(like: Vector, shape: tuple[int, ...], rng: np.random.Generator) -> AnyArray:
-    """Return rows with one largest entry each, as those of labels have it."""
+def _one_hot(
+    like: AnyArray, shape: tuple[int, ...], axis: int, rng: np.random.Generator
+) -> AnyArray:
+    """Return labels with one largest entry each along an axis, of the same dtype."""
     drawn = np.full(shape, like.min())
-    at = rng.integers(shape[-1], size=(*shape[:-1], 1))
-    np.put_along_axis(drawn, at, like.max(), axis=-1)
+    at = rng.integers(shape[axis], size=np.take(drawn, [0], axis=axis).shape)
+    np.put_along_axis(drawn, at, like.max(), axis=axis)
     return drawn
 
 
@@ -300,20 +315,27 @@ def _as_full(drawn: AnyArray, like: AnyArray, rng: np.random.Generator) -> AnyAr
 
 
 def _of_kind(like: Vector, normal: Vector) -> Vector:
-    def spread(z: Vector) -> Vector:
+    def spread(z: Vector, axis: int) -> Vector:
         e = np.exp(z)
-        return np.asarray(e / e.sum(axis=-1, keepdims=True))
-
-    def sums_to_one(p: Vector) -> bool:
-        # float16 keeps three digits of a probability.
-        return bool(p.ndim and p.shape[-1] > 1 and np.allclose(p.sum(axis=-1), 1, atol=1e-2))
+        return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
     if like.min() >= 0:
-        if sums_to_one(like):
-            return spread(normal)
+        axis = _sums_to_one(like)
+        if axis is not None:
+            return spread(normal, axis)
         if like.max() < 1:
             return np.asarray(1 / (1 + np.exp(-normal)))
         return np.asarray(np.exp(normal / 2))
     if like.max() <= 0:
-        return np.log(spread(normal)) if sums_to_one(np.exp(like)) else -np.exp(normal / 2)
+        axis = _sums_to_one(np.exp(like))
+        return -np.exp(normal / 2) if axis is None else np.log(spread(normal, axis))
     return normal
+
+
+def _sums_to_one(p: Vector) -> int | None:
+    """Return the axis along which numbers are probabilities, the last one first."""
+    for axis in (-1, *range(p.ndim - 1)) if p.ndim else ():
+        # float16 keeps three digits of a probability.
+        if p.shape[axis] > 1 and np.allclose(p.sum(axis=axis), 1, atol=1e-2):
+            return int(axis)
+    return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from softgrad.checker.calls import Ended, guarded
+from softgrad.checker.calls import Ended, guarded, misfit_of
 from softgrad.checker.subject import AnyArray, Arrays, flat, is_floating
 from softgrad.checker.subjects.weights import (
     Path,
@@ -21,6 +21,10 @@ from softgrad.checker.subjects.weights import (
 
 __all__ = ["Layer"]
 
+OUTPUTS = ("output", "outputs", "out")
+"""Where a forward that returns nothing leaves its value."""
+GRADIENTS = ("dinputs", "dinput", "d_inputs", "d_input", "grad_input", "grad_inputs")
+"""Where a backward that returns nothing leaves the gradient of the input."""
 _STEP = 2.0**-10
 _NEAR = 2.0**-8
 """How near one difference comes to a slope, as a part of it."""
@@ -63,7 +67,7 @@ class Layer:
         count = len(arguments) - len(self.weights)
         self._given = arguments[count:]
         self._put_back()
-        return self._layer.forward(*arguments[:count])
+        return self._called("forward", arguments[:count], OUTPUTS)
 
     def vjp(self, *arguments: Any) -> Any:
         """Return the gradients of inputs and weights."""
@@ -78,7 +82,7 @@ class Layer:
             if array_at(self._layer, weight.gradient[0]) is not None:  # it may be added to
                 cleared[weight] = np.zeros_like(value)
                 self._put(weight.gradient, cleared[weight])
-        result = self._layer.backward(cotangent)
+        result = self._called("backward", (cotangent,), GRADIENTS)
         if not self.weights:
             return result
         for weight, value in zip(self.weights, self._given, strict=True):
@@ -86,9 +90,40 @@ class Layer:
                 self._say_changed([weight.name])
             if array_at(self._layer, weight.gradient[0]) is not cleared.get(weight):
                 self._written.add(weight)
-        found = (array_at(self._layer, weight.gradient[0]) for weight in self.weights)
-        gradients = (None if G is None else np.asarray(G * self._factor, G.dtype) for G in found)
-        return (*self._entries(result), *gradients)
+        return (*self._entries(result), *map(self._gradient_of, self.weights, self._given))
+
+    def _called(self, method: str, arguments: tuple[Any, ...], left: tuple[str, ...]) -> Any:
+        """Call a method; of one that returns nothing, take what it leaves under a known name."""
+        function = getattr(self._layer, method)
+        try:
+            result = function(*arguments)
+        except TypeError:
+            misfit = misfit_of(function, arguments)
+            if misfit is None:
+                raise
+            raise Ended("doubt", f"The layer's {method} {misfit}") from None
+        if result is not None:
+            return result
+        name = next((n for n in left if array_at(self._layer, (n,)) is not None), None)
+        if name is None:
+            return None
+        self._remark(f"The layer's {method} returns nothing: its `{name}` was taken.")
+        return array_at(self._layer, (name,))
+
+    def _gradient_of(self, weight: Weight, value: AnyArray) -> AnyArray | None:
+        """Return what the backward has left for a weight, in its shape where it has its size."""
+        G = array_at(self._layer, weight.gradient[0])
+        if G is None:
+            return None
+        if G.shape != value.shape and G.size == value.size:
+            text = f"The gradient of {weight.name} is kept with shape {G.shape}, and it has "
+            self._remark(f"{text}{value.shape}: only its numbers were checked.")
+            G = G.reshape(value.shape)
+        return np.asarray(G * self._factor, G.dtype)
+
+    def _remark(self, text: str) -> None:
+        if text not in self.remarks:
+            self.remarks.append(text)
 
     def find_weights(self, inputs: tuple[Any, ...]) -> None:
         """Run the layer a few times to see which of its arrays are weights."""
@@ -160,14 +195,16 @@ class Layer:
         inputs, values, g = at
         if G is None or not np.isfinite(G).all():
             return None
-        u = np.where(G, np.sign(G), 1.0) * max(float(np.abs(values[place]).max()), _STEP)
+        fits = G.size == values[place].size  # what is not summed has no factor
+        signs = np.where(G, np.sign(G), 1.0) if fits else np.ones(values[place].shape)
+        u = signs * max(float(np.abs(values[place]).max()), _STEP)
         ends = []
         for step in (_STEP, -_STEP):
             moved = list(values)
             moved[place] = (values[place] + step * u).astype(values[place].dtype)
             ends.append(float(g @ flat(self._run((*inputs, *moved))[0])))
         slope = (ends[0] - ends[1]) / (2 * _STEP)
-        return float(np.vdot(G, u)) / slope if slope else None
+        return (float(np.vdot(G, u)) / slope if fits else 1.0) if slope else None
 
     def _look_for_steps(
         self, inputs: tuple[Any, ...], outputs: Arrays, left: dict[Path, AnyArray]

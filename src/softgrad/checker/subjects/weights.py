@@ -105,12 +105,21 @@ def named_weights(kept: dict[Path, AnyArray], now: dict[Path, AnyArray]) -> list
         gradients = {
             id(now[other]): other
             for other in _gradients_of(path)
-            if other in now and now[other].shape == array.shape and now[other] is not array
+            if other in now and _fits(now[other], array) and now[other] is not array
         }
         if len(gradients) == 1 and id(array) not in found:
             (gradient,) = gradients.values()
             found[id(array)] = Weight(_same(kept, array), _same(now, now[gradient]))
     return list(found.values())
+
+
+def _fits(gradient: AnyArray, weight: AnyArray) -> bool:
+    """Whether a gradient has a weight's shape, but for axes of length 1 or that are not summed."""
+    if [n for n in gradient.shape if n > 1] == [n for n in weight.shape if n > 1]:
+        return True
+    own = (1,) * (gradient.ndim - weight.ndim) + weight.shape
+    pairs = zip(gradient.shape, own, strict=False)
+    return gradient.ndim == len(own) and all(m in (1, n) for n, m in pairs)
 
 
 def _same(arrays: dict[Path, AnyArray], array: AnyArray) -> tuple[Path, ...]:

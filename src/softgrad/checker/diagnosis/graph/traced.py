@@ -16,6 +16,8 @@ __all__ = ["Tape", "Traced", "Untraceable"]
 
 _MOST = 400
 """Steps beyond which a forward is not followed."""
+_SMALL = 1e-4
+"""The largest constant that is added for safety alone."""
 
 
 class Untraceable(Exception):
@@ -29,6 +31,8 @@ class Tape:
         self.steps: list[Step] = []
         self.is_writing = False
         """Whether the code that runs is ours, or NumPy's within a step."""
+        self.spared: dict[str, float] | None = None
+        """Where small constants that are added are to be 0: those that were, by expression."""
 
     def put(self, step: Step) -> int:
         """Write a step down and return its place."""
@@ -81,6 +85,8 @@ class Tape:
 
     def apply(self, function: Callable[..., Any], arguments: Any, options: Any) -> Any:
         """Call a function of arrays, and write it down if it depends on an input."""
+        if self.spared is not None and function in (np.add, np.subtract):
+            arguments = tuple(self._without_small(argument) for argument in arguments)
         with self.writing():
             out = options.pop("out", None)
             leaves: list[AnyArray] = []
@@ -92,6 +98,18 @@ class Tape:
                 return [self._written(function, outline, leaves, p, k) for k, p in parts]
             written = self._written(function, outline, leaves, result, None)
             return written if out is None else self.put_into(out, written)
+
+    def _without_small(self, argument: Any) -> Any:
+        """Return 0 for a small constant, and keep it in mind."""
+        assert self.spared is not None
+        is_number = isinstance(argument, (float, np.floating)) or (
+            isinstance(argument, np.ndarray) and argument.ndim == 0 and type(argument) is np.ndarray
+        )
+        if not is_number or not 0 < abs(argument) <= _SMALL:
+            return argument
+        site = Site.of_caller()
+        self.spared[site.text] = float(argument)
+        return 0.0
 
     def assign(self, target: Traced, index: Any, value: Any) -> None:
         """Write down ``target[index] = value``."""
