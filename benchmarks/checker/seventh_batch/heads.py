@@ -187,17 +187,17 @@ LETTERS = Subject(
     scales=(0.5, 1.0, 1.5), extremes=(), also_right={"in one line": _at_once},
     edits=edited(_letters_backward, {
         # The exercise's stumbling blocks: what is used twice, what was broadcast, n − 1.
-        "variance's-path-written-over": ("chain-term", {
+        "variance's-path-written-over": ("chain-term projection-term", {
             "both": lambda first, second: first}),
         "mean's-path-forgotten": ("chain-term projection-term", {
             "mean_path": lambda ddiff, n: 0}),
         "mean's-path-not-averaged": ("chain-term projection-term", {
             "mean_path": lambda ddiff, n: -np.sum(ddiff, axis=0, keepdims=True)}),
-        "variance-of-n": ("scale chain-term", {"degrees": lambda n: n}),
-        "square's-2-forgotten": ("scale chain-term", {"square": lambda diff: diff}),
-        "inverse-root's-sign": ("sign chain-term", {
+        "variance-of-n": ("scale chain-term projection-term", {"degrees": lambda n: n}),
+        "square's-2-forgotten": ("scale chain-term projection-term", {"square": lambda diff: diff}),
+        "inverse-root's-sign": ("sign chain-term projection-term", {
             "dvar": lambda d, var: 0.5 * (var + 1e-3) ** -1.5 * d}),
-        "inverse-root's-power": ("chain-term", {
+        "inverse-root's-power": ("chain-term projection-term", {
             "dvar": lambda d, var: -0.5 * (var + 1e-3) ** -0.5 * d}),
         "gain-and-bias-per-sample": ("unreduced-broadcast", {"gathered": lambda d: d}),
         "gain-forgotten": ("chain-term", {"through_gain": lambda d, gain: d}),

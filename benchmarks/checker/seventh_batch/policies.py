@@ -93,7 +93,7 @@ EPISODE = Subject(
         dsoftmax=lambda p, action: (np.arange(len(p)) == action).astype(p.dtype) - p)},
     edits=edited(_episode_backward, {
         # Agents: π's gradient for log π's, a diagonal, the slope of the chosen action for all.
-        "probability's-gradient": ("chain-term", {"dlog": lambda d, p, action: d}),
+        "probability's-gradient": ("chain-term wrong-variable", {"dlog": lambda d, p, action: d}),
         "like-sigmoid": ("diagonal-only", {"dsoftmax": lambda p, action: p * (1 - p)}),
         "chosen-action's-complement": ("diagonal-only wrong-variable", {
             "dsoftmax": lambda p, action: p * (1 - p[action])}),
@@ -294,7 +294,7 @@ ODDS = Subject(
         "quotient's-sign": ("chain-term sign", {
             "slope": lambda logp: 1 / (1 + np.exp(logp))}),
         # An issue on a paper's formula: σ of the wrong difference.
-        "sigmoid-of-the-gap": ("wrong-variable sign", {
+        "sigmoid-of-the-gap": ("wrong-variable sign chain-term", {
             "weight": lambda gap: LAMBDA * sigmoid(gap)}),
         "lambda-forgotten": ("scale chain-term", {"weight": lambda gap: sigmoid(-gap)}),
         "odds-forgotten": ("chain-term zero", {"weight": lambda gap: 0 * gap}),

@@ -153,17 +153,36 @@ class Case:
     def is_of_chain(self, edit: Edit) -> bool:
         """Whether a factor that a step does not take is made into it, or is all that it becomes."""
         place, factor = edit.place, edit.factor
-        if place is None or factor is None or place in self.graph.after(factor):
+        if place is None or factor is None or self.graph.is_made_of(place, factor):
             return True
-        return self.graph.after(place, without=factor).isdisjoint(self.graph.outputs)
+        return (
+            self.graph.after(place, without=factor).isdisjoint(self.graph.outputs)
+            # What it is multiplied by on its way is a factor of the chain, and stands there twice.
+            or self._is_multiplied(place, factor)
+        )
+
+    def _is_multiplied(self, place: int, factor: int) -> bool:
+        """Whether what is made of a step is multiplied by another step's value."""
+        after = self.graph.after(place)
+        return any(
+            step.name == "multiply"
+            and factor in step.operands
+            and not after.isdisjoint(step.operands)
+            for step in self.graph.steps
+        )
 
     def is_picked(self, edit: Edit) -> bool:
-        """Whether a step picks some entries of an array that has other uses."""
-        place = edit.place
-        if place is None or not is_pick(self.graph, place):
+        """Whether a step picks some entries of an array that has other uses, or is picked of."""
+        graph, place = self.graph, edit.place
+        if place is None:
             return False
-        of = self.graph.steps[place].operands[0]
-        return sum(self.graph.before(edge) == of for edge in self.graph.locals) > 1
+        of = {change.before for change in edit.changes(graph)}
+        users = [edge[0] for edge in graph.locals if graph.before(edge) == place]
+        of_picks = bool(users) and all(is_pick(graph, user) for user in users)
+        of_picks = of_picks and edit.multiple and graph.steps[place].elementwise
+        if not (is_pick(graph, place) or of_picks):
+            return False
+        return sum(graph.before(edge) in of for edge in graph.locals) > 1
 
     def is_severed(self) -> bool:
         """Whether nothing at all comes back to one of several inputs."""

@@ -67,6 +67,7 @@ def _wrong_inner_product(view: View) -> Iterator[Guess]:
         return
     text = f"The term {_term(rows)} is missing."
     yield Guess("inner product missing", D, text, _formula(rows, d, "0", "", ""))
+    yield from _squares(view, rows)
     for (u, U), (v, V) in product(_operands(rows).items(), repeat=2):
         T = view.term(rows, U, V, (rows.axis,))
         if T is None:
@@ -81,11 +82,29 @@ def _wrong_inner_product(view: View) -> Iterator[Guess]:
                 line = Formula("diag(s) - s @ s.T", "diag(s) - s[:, None] * s[None, :]")
                 yield Guess("s @ s.T is a number", D - S, text, line)
         right = (u, v) == (d, "s")
+        if rows.log and (u, v) == ("1", "log(s)"):
+            continue  # the output in place of its exponential, which has a name of its own
         for how, factor in _factors(rows):
             if not (right and how == "-"):
                 name = f"inner product {how} {u} {v}"
                 line = _formula(rows, d, how, u, v)
                 yield Guess(name, D + factor * T, _said(rows, right, how), line)
+
+
+def _squares(view: View, rows: Rows) -> Iterator[Guess]:
+    """Softmax: s² where it is not to be."""
+    p, T = rows.p, view.term(rows, rows.p, rows.p, (rows.axis,))
+    less, own = view.diagonal_term(rows, p - p * p), p - (p * p).sum(rows.axis, keepdims=True)
+    exchanged = view.diagonal_term(rows, own)
+    if rows.log or T is None or less is None or exchanged is None:
+        return
+    text = "The squares s² are subtracted twice: in s·(1 − s), and in the outer product s·sᵀ."
+    line = Formula("diag(s * (1 - s)) - outer(s, s)", "diag(s) - outer(s, s)")
+    yield Guess("squares twice", less - T, text, line)
+    text = "In the rule s·(g − ⟨g, s⟩) s stands for g and g for s: the inner product is ⟨s, s⟩."
+    end = f".sum(axis={rows.axis - p.ndim}, keepdims=True)"
+    line = Formula(f"g * (s - (s * s){end})", f"s * (g - (g * s){end})")
+    yield Guess("g and s exchanged", exchanged, text, line)
 
 
 def _factors(rows: Rows) -> Iterator[tuple[str, float]]:
