@@ -176,9 +176,10 @@ def exchanged(graph: Graph) -> Iterator[Edit]:
                 turns.setdefault((graph.steps[array].site, i, j), []).append((one, other))
     yield from (_swap(graph, pairs) for pairs in turns.values() if len(pairs) > 1)
     for place, step in enumerate(graph.steps):
-        for one, other in combinations(graph.edges[place] if step.name in _JOINS else (), 2):
-            if graph.locals[one].shape == graph.locals[other].shape:
-                yield _swap_joined(graph, one, other)
+        edges = graph.edges[place] if step.name in _JOINS else []
+        for own, its in combinations(edges, 2):
+            if graph.locals[own].shape == graph.locals[its].shape:
+                yield _swap_joined(graph, own, its)
 
 
 def _swap_joined(graph: Graph, one: Edge, other: Edge) -> Edit:
@@ -188,12 +189,8 @@ def _swap_joined(graph: Graph, one: Edge, other: Edge) -> Edit:
         return [Change(one[0], places[0], delta), Change(one[0], places[1], -delta)]
 
     a, b = (graph.steps[graph.before(edge)].label for edge in (one, other))
-    return Edit(
-        "axis",
-        f"The parts of {graph.steps[one[0]].label} are exchanged: {a} has the "
-        f"gradient of {b}, and {b} that of {a}.",
-        changes,
-    )
+    text = f"The parts of {graph.steps[one[0]].label} are exchanged"
+    return Edit("axis", f"{text}: {a} has the gradient of {b}, and {b} that of {a}.", changes)
 
 
 def _swap(graph: Graph, pairs: Sequence[tuple[int, int]]) -> Edit:

@@ -33,6 +33,7 @@ from softgrad.checker.diagnosis.edits.single import (
     powers,
     reversed_sign,
     squared,
+    summed,
     without_factor,
 )
 from softgrad.checker.diagnosis.edits.slopes import slopes
@@ -48,6 +49,7 @@ from softgrad.checker.diagnosis.edits.uses import (
     uncancelled,
     unsummed,
 )
+from softgrad.checker.diagnosis.edits.weights import other_weights
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.steps import Step
 from softgrad.checker.diagnosis.jacobians import Spot
@@ -65,7 +67,7 @@ _EXACT = 1e-7
 _CHOICES = ("where", "clip", "maximum", "minimum")
 _LIKELY = (
     multiples, as_it_is, branches, without_factor, choices, turned, rearranged, copied, next_to,
-    unsummed, one_slice, inverted, of_other_turns, powers, squared,
+    unsummed, one_slice, inverted, of_other_turns, powers, squared, summed,
 )  # fmt: skip
 """What may be wrong with a step, or with all turns of a loop."""
 
@@ -181,12 +183,16 @@ def _edits(case: Case) -> Iterator[Edit]:
     for family in (multiples, as_it_is, without_factor):
         yield from _over(family, graph, _calls(graph, loops))
     yield from in_sets(case)
+    for places in _calls(graph, loops):
+        likely = filter(case.may_be_of, replays(graph, places))
+        yield from (replay.edit for replay in likely)
     yield from calls_passed_over(graph)
     for source in (missing, passed_over):
         yield from for_operands(graph, source(graph))
     for family in (as_it_is, without_factor, reversed_sign):
         yield from for_operands(graph, _over(family, graph, chain(alone, loops)))
     yield from other_upstreams(graph)
+    yield from other_weights(case)
 
 
 def _over(

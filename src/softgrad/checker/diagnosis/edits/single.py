@@ -32,6 +32,7 @@ __all__ = [
     "powers",
     "reversed_sign",
     "squared",
+    "summed",
     "without_factor",
 ]
 
@@ -233,6 +234,20 @@ def squared(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
 
     text = capital(derivative(graph, places[0], k))
     yield Edit("chain-term", f"{text} is applied twice.", becomes(places, k, twice))
+
+
+def summed(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """The sum over all entries, where a slope must have each entry's own number."""
+    L = graph.locals[places[0], k]
+    if not graph.steps[places[0]].elementwise or not _is_diagonal(L) or not np.ptp(np.diag(L)):
+        return
+
+    def gathered(graph: Graph, place: int) -> Matrix:
+        L = graph.locals[place, k]
+        return np.asarray(np.trace(L) * np.eye(len(L)))
+
+    text = f"In {derivative(graph, places[0], k)} the sum over all entries stands in each one's"
+    yield Edit("wrong-variable", f"{text} place.", becomes(places, k, gathered), place=places[0])
 
 
 def other_numbers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
