@@ -12,7 +12,7 @@ from softgrad.checker.diagnosis.edits.averages import other_axes
 from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.edits.case import Case
 from softgrad.checker.diagnosis.edits.choices import choices, other_masks
-from softgrad.checker.diagnosis.edits.labels import labelled_rows, two_classes
+from softgrad.checker.diagnosis.edits.labels import labelled_rows, other_labels, two_classes
 from softgrad.checker.diagnosis.edits.logsumexps import logsumexps, missing
 from softgrad.checker.diagnosis.edits.nodes import (
     divisors_missing,
@@ -20,7 +20,7 @@ from softgrad.checker.diagnosis.edits.nodes import (
     factors_too_many,
 )
 from softgrad.checker.diagnosis.edits.parts import calls_passed_over, for_operands, passed_over
-from softgrad.checker.diagnosis.edits.picks import counted_once, next_to
+from softgrad.checker.diagnosis.edits.picks import counted_once, last_of_row, next_to
 from softgrad.checker.diagnosis.edits.replays import replays
 from softgrad.checker.diagnosis.edits.sets import in_sets, one_number
 from softgrad.checker.diagnosis.edits.single import (
@@ -39,7 +39,7 @@ from softgrad.checker.diagnosis.edits.single import (
 from softgrad.checker.diagnosis.edits.slopes import slopes
 from softgrad.checker.diagnosis.edits.softmaxes import softmaxes
 from softgrad.checker.diagnosis.edits.tails import tails
-from softgrad.checker.diagnosis.edits.turns import of_other_turns
+from softgrad.checker.diagnosis.edits.turns import not_carried, of_other_turns
 from softgrad.checker.diagnosis.edits.upstreams import other_upstreams
 from softgrad.checker.diagnosis.edits.uses import (
     detached,
@@ -66,8 +66,8 @@ _EXACT = 1e-7
 
 _CHOICES = ("where", "clip", "maximum", "minimum")
 _LIKELY = (
-    multiples, as_it_is, branches, without_factor, choices, turned, rearranged, copied, next_to,
-    unsummed, one_slice, inverted, of_other_turns, powers, squared, summed,
+    multiples, not_carried, as_it_is, branches, without_factor, choices, turned, rearranged, copied,
+    next_to, last_of_row, unsummed, one_slice, inverted, of_other_turns, powers, squared, summed,
 )  # fmt: skip
 """What may be wrong with a step, or with all turns of a loop."""
 
@@ -158,6 +158,7 @@ def _edits(case: Case) -> Iterator[Edit]:
     turns = [[place] for place in sorted(repeated)]
     for source in (softmaxes, logsumexps, labelled_rows, two_classes):
         yield from _together(graph, source(graph))
+    yield from other_labels(graph)
     yield from _together(graph, one_use(graph, in_loops=True))
     for family in _LIKELY:
         yield from _over(family, graph, chain(alone, loops))

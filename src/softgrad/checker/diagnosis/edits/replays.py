@@ -124,22 +124,26 @@ def _other_signs(graph: Graph, places: Places, j: int) -> Iterator[Replay]:
 
 
 def _other_terms(graph: Graph, places: Places, j: int) -> Iterator[Replay]:
-    """Yield a sum without one of its two terms, or with its other sign, in what comes after it."""
+    """Yield a sum without its other term, or with another sign, in what comes after it."""
     step = graph.steps[places[0]]
-    if step.name not in ("add", "subtract") or len(graph.edges[places[0]]) != 2:
+    if step.name not in ("add", "subtract"):
         return
-    sign = -1.0 if (step.name, j) == ("subtract", 1) else 1.0
-    other = operand(graph, places[0], 1 - j) or graph.steps[step.operands[1 - j]].label
+    own = operand(graph, places[0], j) or graph.steps[step.operands[j]].label
+    sign = -1.0 if (graph.locals[places[0], j] < 0).any() else 1.0
 
     def alone(graph: Graph, place: int) -> Vector:
         return np.asarray(sign * graph.values(place)[j])
 
     def turned(graph: Graph, place: int) -> Vector:
-        return np.asarray(2 * alone(graph, place) - graph.steps[place].value)
+        return np.asarray(graph.steps[place].value - 2 * alone(graph, place))
 
-    text = f"The derivative is taken where {other} has the other sign in {step.label}."
+    text = f"The derivative is taken where {own} has the other sign in {step.label}."
+    if len(step.operands) == 1:  # the other term is a number
+        yield Replay("sign", text, places, turned, sign=-1.0)
+        return
     yield Replay("sign", text, places, turned)
     if sign < 0:
+        other = operand(graph, places[0], 1 - j) or graph.steps[step.operands[1 - j]].label
         text = f"The derivative is that without the term {other} of {step.label}."
         yield Replay("chain-term", text, places, alone, passed=j, sign=sign)
 
