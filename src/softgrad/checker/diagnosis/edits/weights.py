@@ -111,6 +111,11 @@ def _name(graph: Graph, weights: Vector) -> str | None:
 
 
 def _is_weighted(graph: Graph, place: int) -> bool:
-    """Whether all that is made of a step is sums and products with constants."""
-    steps = ((graph.steps[n].name, len(graph.edges[n])) for n in graph.after(place) - {place})
-    return all(name in _LINEAR or (name in _PRODUCTS and n == 1) for name, n in steps)
+    """Whether all that is made of a step, or of its logarithm, is weighted sums of it."""
+
+    def is_weighted(n: int) -> bool:
+        name = graph.steps[n].name
+        alone = name in _PRODUCTS and len(graph.edges[n]) == 1
+        return name in _LINEAR or alone or (name == "log" and graph.steps[n].operands == (place,))
+
+    return all(map(is_weighted, graph.after(place) - {place}))
