@@ -32,7 +32,7 @@ def of_rows(eps):
 def test_a_backward_without_the_constant_is_not_called_wrong(eps):
     report = check(loss(eps), plain, Z, LABELS)
     assert report.verdict == "inconclusive"
-    assert f"without the {eps:g} in `" in said(report)
+    assert f"differ by the {eps:g} in `" in said(report)
     assert report.diagnosis is None
 
 
@@ -127,3 +127,35 @@ class Loss:
 def test_layers():
     assert check(Loss(), Z).verdict == "inconclusive"
     assert check(Loss(-1.0), Z).diagnosis.code == "sign"
+
+
+@pytest.mark.parametrize("eps", SMALL)
+def test_a_constant_of_the_backward_alone(eps):
+    def log_loss(p, t):
+        return -(t * np.log(p) + (1 - t) * np.log(1 - p)).sum()
+
+    def guarded(p, t, g):
+        return g * (-t / (p + eps) + (1 - t) / (1 - p + eps))
+
+    p = np.random.default_rng(0).uniform(0.2, 0.8, (5, 3))
+    t = (p > 0.5).astype(int)
+    report = check(log_loss, guarded, p, t)
+    assert report.verdict == "inconclusive"
+    assert f"the {eps:g} in `p + eps`" in said(report)
+    assert check(log_loss, lambda p, t, g: -guarded(p, t, g), p, t).diagnosis.code == "sign"
+
+
+def test_a_layer_keeps_nothing_of_a_run_without_constants():
+    class Kept(Loss):
+        """What the backward returns is added up."""
+
+        total = 0.0
+
+        def backward(self, g):
+            self.total = self.total + super().backward(g)
+            return self.total
+
+    layer = Kept()
+    report = check(layer, Z)
+    assert report.diagnosis.code == "aliasing", str(report)
+    assert layer.total == 0.0

@@ -194,7 +194,7 @@ NAMED = {
         "twice"),
     "g and s exchanged": (
         softmax, {"rule": lambda p, g: g * (p - (p * p).sum(-1, keepdims=True))},
-        "projection-term", "stands for g"),
+        "projection-term", "exchanged"),
     "diagonal in a loop": (looped, {"rule": lambda p, g: p * (1 - p) * g}, "diagonal-only", ""),
     "whole sum in a loop": (looped, {"rule": whole}, "axis", "all axes"),
     "not carried": (recurrent, {"carried": 0.0}, "chain-term", "next turn"),

@@ -215,3 +215,25 @@ def test_a_gradient_that_is_summed_too_far(shape):
     assert "the sum of the right one" in report.diagnosis.evidence
     report = sg.check(forward, lambda b, g: 2 * wrong(b, g), np.ones(shape))
     assert "the sum of the right one" not in report.diagnosis.evidence
+
+
+def test_an_axis_of_length_one_hides_no_other_mistake():
+    x = np.random.default_rng(0).normal(size=(7, 5))
+
+    def forward(W, b):
+        return np.tanh(x @ W + b)
+
+    def wrong(factor):
+        def backward(W, b, g):
+            d = g * (1 - forward(W, b) ** 2)
+            return factor * x.T @ d, d.sum(axis=0)
+
+        return backward
+
+    W, b = np.random.default_rng(1).normal(size=(5, 3)), np.zeros((1, 3))
+    alone = sg.check(forward, wrong(1.0), W, b)
+    assert alone.diagnosis.code == "unreduced-broadcast"
+    assert "lacks an axis of length 1" in alone.diagnosis.message
+    report = sg.check(forward, wrong(0.25), W, b)
+    assert report.diagnosis.code == "scale"
+    assert any("must have the input's shape (1, 3)" in found.message for found in report.findings)

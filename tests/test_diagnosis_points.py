@@ -107,7 +107,7 @@ CASES = {
         "float32",
     ),
     "tail block": (softmax, without_block, "subset", "indices 32 to 36"),
-    "summed away": (softmax, lambda z, g: right(z, g).sum(axis=0), "axis", "lacks axis 0"),
+    "summed away": (softmax, lambda z, g: right(z, g).sum(axis=0), "axis", "summed over axis 0"),
     "not broadcast": (
         lambda x: x.mean(axis=-1),
         lambda x, g: (g / x.shape[-1])[..., None],
@@ -174,3 +174,67 @@ def test_a_name_takes_few_calls():
     z = np.random.default_rng(3).normal(size=(4, 37))
     for _, backward, _, _ in (CASES["at −x"], CASES["plus g"]):
         assert sg.check(softmax, backward, z).cost.diagnosis_forward <= 150
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1)])
+def test_one_row_of_the_jacobian_times_g(shape):
+    def column(z):
+        e = np.exp(z - z.max())
+        return e / e.sum()
+
+    def wrong(z, g):
+        s = column(z)
+        row = -s * s.flat[0]
+        row.flat[0] += s.flat[0]
+        return g * row
+
+    report = sg.check(column, wrong, np.random.default_rng(0).normal(size=shape))
+    assert report.diagnosis.code == "projection-term"
+    assert "One row of the Jacobian" in report.diagnosis.message
+    assert report.diagnosis.formula.returned == "g * J[0]"
+
+
+def test_g_and_s_exchanged():
+    def wrong(z, g):
+        s = softmax(z)
+        return g * (s - (s * s).sum(axis=-1, keepdims=True))
+
+    report = sg.check(softmax, wrong, np.random.default_rng(0).normal(size=(4, 6)))
+    assert report.diagnosis.code == "projection-term"
+    assert report.diagnosis.formula.returned == "g * (s - (s * s).sum(axis=-1, keepdims=True))"
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [(-1.0, "there it has the wrong sign"), (0.25, "there it is 0.25 times what it must be")],
+)
+def test_what_is_wrong_with_a_set_is_said(factor, text):
+    t = np.eye(5)[[0, 3, 1, 4]]
+
+    def wrong(p, t, g):
+        return g * (-t / p + factor * (1 - t) / (1 - p))
+
+    def forward(p, t):
+        return -(t * np.log(p) + (1 - t) * np.log(1 - p)).sum()
+
+    p = np.random.default_rng(0).uniform(0.1, 0.9, (4, 5))
+    report = sg.check(forward, wrong, p, t.astype(int))
+    assert report.diagnosis.code == "subset", str(report)
+    assert text in report.diagnosis.evidence
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_mean_that_is_divided_once_more(axis):
+    def norm(x, w):
+        return w * x / np.sqrt((x * x).mean(axis=axis, keepdims=True) + 1e-5)
+
+    def wrong(x, w, g):
+        r = np.sqrt((x * x).mean(axis=axis, keepdims=True) + 1e-5)
+        inner = (x * g * w).mean(axis=axis, keepdims=True) / x.shape[axis]
+        return (g * w - x * inner / r**2) / r, (g * x / r).sum(axis=1 - axis, keepdims=True)
+
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(6, 1) if axis == 0 else (1, 4))
+    report = sg.check(norm, wrong, rng.normal(size=(6, 4)), w)
+    assert report.diagnosis.code == "chain-term", str(report)
+    assert "divided by the number of entries, and is a mean already" in report.diagnosis.message

@@ -61,7 +61,8 @@ def check(
         with ``forward(*inputs)`` and ``backward(cotangent)``: then all that follows are inputs.
         Such a layer may keep weights and leave their gradients beside them, as ``W`` and ``dW``, or
         in ``params`` and ``grads``: those are checked with the inputs, and the report says which. A
-        copy of the layer is called, and your own stays as it is.
+        copy of the layer is called, and your own stays as it is. A forward that returns nothing may
+        leave its value in ``output``, and the backward in ``dinputs``.
         So it is for what PyTorch or JAX differentiate: ``check(MyFunction.apply, *tensors)``, a
         module, whose parameters are inputs as well, or a `jax.custom_vjp` or any other function
         of JAX's arrays.
@@ -137,6 +138,9 @@ def check(
     JAX's 64 bits are enabled for the float64 runs alone.
 
     A warning that your functions give is given once, at the end.
+
+    A small constant that one of the two functions adds and the other does not, as in ``log(p +
+    1e-8)``, leaves the check inconclusive where it alone explains an error below 1e-6.
 
     On a kink or a tie, as of relu at 0, a function has no derivative. Entries that sit on one are
     found by moving parts of the inputs; their gradient must lie between the slopes on both sides,
@@ -247,7 +251,7 @@ def _of_small_constants(subject: Subject, examination: Examination, seed: int) -
     found = unguarded(subject)
     if found is None:
         return None
-    bare = replace(found[0], forward_calls=0, backward_calls=0)
+    bare = replace(found.subject, forward_calls=0, backward_calls=0)
     again = Examination(seed, 3)
     try:
         with np.errstate(all="ignore"):
@@ -261,7 +265,7 @@ def _of_small_constants(subject: Subject, examination: Examination, seed: int) -
     if any(found.level != "note" for found in again.findings) or after > _LEFT * before:
         return None
     return (
-        f"The backward is that of the forward without {in_words(bare)}: its relative error of "
+        f"Forward and backward differ by {in_words(bare)}: the relative error of "
         f"{number(before)} is gone where 0 stands there. That is right where the constant only "
         "keeps a logarithm or a division finite, and a small error elsewhere."
     )

@@ -7,20 +7,23 @@ its own, and it would hide what another mistake is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from softgrad.checker.calls import Ended
+from softgrad.checker.diagnosis.graph.bound import rebound
 from softgrad.checker.diagnosis.graph.constructors import constructors_write
 from softgrad.checker.diagnosis.graph.traced import Tape, Traced
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Arrays, Subject, flat
+from softgrad.checker.subjects.layers import Layer
 from softgrad.checker.subjects.library import Lifted
 from softgrad.results import number
 
-__all__ = ["NEXT_TO_NOTHING", "Unguarded", "in_words", "unguarded"]
+__all__ = ["NEXT_TO_NOTHING", "Bare", "Unguarded", "in_words", "unguarded"]
 
 NEXT_TO_NOTHING = 2.0**-20
 """A relative error that float32 would hardly show."""
@@ -43,12 +46,13 @@ class Unguarded:
         tape = next((a.tape for a in arguments if isinstance(a, Traced) and a.tape), None)
         if tape is not None:
             tape.spared = self.spared
-            return self.function(*arguments)
+            return rebound(self.function, tape)(*arguments)
         tape = Tape()
         tape.spared = self.spared
         handed = [_wrapped(argument, tape) for argument in arguments]
+        function = rebound(self.function, tape)
         with constructors_write(tape):
-            result = self.function(*handed)
+            result = function(*handed)
         return _plain(result)
 
     @property
@@ -57,34 +61,65 @@ class Unguarded:
         return self.function
 
 
-def unguarded(subject: AnySubject) -> tuple[AnySubject, bool] | None:
-    """Return the subject without the constants, and whether the backward has any of them.
+@dataclass(frozen=True)
+class Bare(Generic[AnySubject]):
+    """A subject without the constants, and which of its functions had some that matter."""
 
-    None where the forward adds none, or is something else without them.
+    subject: AnySubject
+    in_forward: bool
+    in_backward: bool
+
+
+def unguarded(subject: AnySubject) -> Bare[AnySubject] | None:
+    """Return the subject without the constants.
+
+    None where neither function adds any, or the forward is something else without them.
     """
     if isinstance(subject.forward, Lifted) or subject.reference or subject.cotangents:
         return None
-    forward, vjp = Unguarded(subject.forward), Unguarded(subject.vjp)
+    functions = _of_a_copy(subject)
+    if functions is None:
+        return None
+    forward, vjp = map(Unguarded, functions)
     bare = replace(subject, forward=forward, vjp=vjp, kept_vjp=None, damage=set())
     try:
         outputs, others = subject.first_outputs(), bare.first_outputs()
         own, new = flat(outputs), flat(others)
-        if not forward.spared or own.size != new.size or not rms(new - own) <= _NEAR * rms(own):
+        if own.size != new.size or not rms(new - own) <= _NEAR * rms(own):
             return None
         g = _drawn(outputs)
         gradients = [subject.vector(its.pull_back(its.points, g)) for its in (subject, bare)]
     except Ended:
         return None
     gap, size = rms(gradients[1] - gradients[0]), rms(gradients[0])
-    return (bare, gap > 1e-14 * size) if np.isfinite(gap) else None
+    if not (forward.spared or vjp.spared) or not np.isfinite(gap):
+        return None
+    return Bare(bare, bool(forward.spared), gap > 1e-14 * size)
+
+
+def _of_a_copy(subject: Subject) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
+    """Return both functions; of a copy of a layer, which would keep what is traced."""
+    owner = getattr(subject.forward, "__self__", None)
+    if not isinstance(owner, Layer):
+        return subject.forward, subject.vjp
+    try:
+        owner = deepcopy(owner)
+    except Exception:  # whatever it keeps
+        return None
+    return owner.forward, owner.vjp
 
 
 def in_words(subject: Subject) -> str:
     """Say which constants a subject does without: "the 1e-08 in `p + eps`"."""
-    assert isinstance(subject.forward, Unguarded)
+    spared = {
+        text: value
+        for function in (subject.vjp, subject.forward)
+        if isinstance(function, Unguarded)
+        for text, value in function.spared.items()
+    }
     parts = [
         f"the {number(value)} in `{text}`" if text else f"the constant {number(value)}"
-        for text, value in subject.forward.spared.items()
+        for text, value in spared.items()
     ]
     return ", ".join(parts[:2]) + (" and others" if len(parts) > 2 else "")
 

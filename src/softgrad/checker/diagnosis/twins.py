@@ -238,7 +238,26 @@ def _confined(
     what = common[0] if common else _slice(shown, view.x.shape)
     # Some entries of all may be a gate, or what one of several terms reaches: no set by itself.
     text = f"{WRONG_ONLY} {what or 'some entries'}."
+    evidence += _there(views, shown)
     return Diagnosis("subset" if what else "unnamed", text, None, evidence, None)
+
+
+def _there(views: Views, shown: list[Matrix]) -> str:
+    """Say what the gradient is where it is wrong, if that is one thing."""
+    factors = []
+    for view, columns in zip(views, shown, strict=True):
+        A, J = view.A[:, columns], view.J[:, columns]
+        size = float(np.vdot(J, J))
+        if rms(J) <= max(1e-6 * rms(A), 8 * view.bar):
+            return "; there it must be 0"
+        factors.append(float(np.vdot(J, A)) / size)
+        if rms(A - factors[-1] * J) > 1e-5 * max(rms(A), rms(J)):
+            return ""
+    if np.ptp(factors) > 1e-5 * max(map(abs, factors)):
+        return ""
+    known = {-1.0: "it has the wrong sign", 0.0: "it is 0, and must not be"}
+    near = next((text for c, text in known.items() if abs(factors[0] - c) < 1e-5), None)
+    return f"; there {near or f'it is {factors[0]:.6g} times what it must be'}"
 
 
 def _slice(shown: list[Matrix], shape: tuple[int, ...]) -> str | None:

@@ -64,6 +64,7 @@ from softgrad.checker.diagnosis.hypotheses.other_losses import (
 from softgrad.checker.diagnosis.hypotheses.permuted import PERMUTED
 from softgrad.checker.diagnosis.hypotheses.points import ANOTHER_POINT
 from softgrad.checker.diagnosis.hypotheses.projection import (
+    ONE_ROW,
     OTHER_MAP,
     OUTER_FACTOR,
     PROJECTION,
@@ -136,6 +137,7 @@ TABLE = (
     SIGN_OFF,
     DIAGONAL_MISSING,
     ROW_SUMS,
+    ONE_ROW,
     NEARLY_ZERO,
     SOFTMAX_TERMS,
     OUTER_FACTOR,

@@ -180,6 +180,9 @@ def _terms(view: View) -> Iterator[Guess]:
     texts[c, K] = ("The term of the deviation is a sum where it must be a mean", None)
     texts[c * K, K] = ("Sums are taken where means must be", None)
     texts[K, 1.0] = ("The term of the mean is a sum where it must be a mean", None)
+    again = "is divided by the number of entries, and is a mean already"
+    texts.setdefault((c, 1 / K), (f"The term of the deviation {again}", None))
+    texts.setdefault((1 / K, 1.0), (f"The term of the mean {again}", None))
     if not norm.centred:
         texts = {
             (0.0, 0.0): ("The norm is taken for a constant", "dhat / sigma"),

@@ -15,6 +15,7 @@ from softgrad.checker.richardson import rms
 from softgrad.checker.subject import Vector
 
 __all__ = [
+    "ONE_ROW",
     "OTHER_MAP",
     "OUTER_FACTOR",
     "PROJECTION",
@@ -39,6 +40,16 @@ def _row_sums(view: View) -> Iterator[Guess]:
                 yield Guess(f"row sums, {name}", 0 * view.A, text.format(name) + more, formula)
         elif np.ptp(sums) > 1e-5 * np.abs(sums).max():  # else it would be c·I
             yield Guess(f"row sums, {name}", np.diag(sums), text.format(name), formula)
+
+
+def _one_row(view: View) -> Iterator[Guess]:
+    """One row of a square Jacobian, times g entry by entry."""
+    if not view.elementwise or view.J.shape[0] != max(view.x.shape, default=0):
+        return
+    text = "One row of the Jacobian is multiplied by g, which is not a product with it."
+    for name, row in (("first", 0), ("last", -1)):
+        formula = Formula(f"g * J[{row}]", "J.T @ g")
+        yield Guess(f"{name} row", np.diag(view.J[row]), text, formula)
 
 
 def _sign_off(view: View) -> Iterator[Guess]:
@@ -68,6 +79,15 @@ def _wrong_inner_product(view: View) -> Iterator[Guess]:
     text = f"The term {_term(rows)} is missing."
     yield Guess("inner product missing", D, text, _formula(rows, d, "0", "", ""))
     yield from _squares(view, rows)
+    if not rows.log:
+        squares = (rows.p**2).sum(axis=rows.axis, keepdims=True)
+        exchanged = view.diagonal_term(rows, rows.p - squares)
+        if exchanged is not None:
+            text = "g and s are exchanged: the inner product is ⟨s, s⟩, and s has g as its factor."
+            end = f"sum(axis={rows.axis - rows.p.ndim}, keepdims=True)"
+            expected = _formula(rows, d, "0", "", "").expected
+            line = Formula(f"g * (s - (s * s).{end})", expected)
+            yield Guess("g and s exchanged", exchanged, text, line)
     for (u, U), (v, V) in product(_operands(rows).items(), repeat=2):
         T = view.term(rows, U, V, (rows.axis,))
         if T is None:
@@ -92,19 +112,13 @@ def _wrong_inner_product(view: View) -> Iterator[Guess]:
 
 
 def _squares(view: View, rows: Rows) -> Iterator[Guess]:
-    """Softmax: s² where it is not to be."""
+    """Softmax: the squares s² are in the diagonal and in the outer product."""
     p, T = rows.p, view.term(rows, rows.p, rows.p, (rows.axis,))
-    less, own = view.diagonal_term(rows, p - p * p), p - (p * p).sum(rows.axis, keepdims=True)
-    exchanged = view.diagonal_term(rows, own)
-    if rows.log or T is None or less is None or exchanged is None:
-        return
-    text = "The squares s² are subtracted twice: in s·(1 − s), and in the outer product s·sᵀ."
-    line = Formula("diag(s * (1 - s)) - outer(s, s)", "diag(s) - outer(s, s)")
-    yield Guess("squares twice", less - T, text, line)
-    text = "In the rule s·(g − ⟨g, s⟩) s stands for g and g for s: the inner product is ⟨s, s⟩."
-    end = f".sum(axis={rows.axis - p.ndim}, keepdims=True)"
-    line = Formula(f"g * (s - (s * s){end})", f"s * (g - (g * s){end})")
-    yield Guess("g and s exchanged", exchanged, text, line)
+    D = view.diagonal_term(rows, p - p * p)
+    if not rows.log and T is not None and D is not None:
+        text = "The squares s² are subtracted twice: in s·(1 − s), and in the outer product s·sᵀ."
+        line = Formula("diag(s * (1 - s)) - outer(s, s)", "diag(s) - outer(s, s)")
+        yield Guess("squares twice", D - T, text, line)
 
 
 def _factors(rows: Rows) -> Iterator[tuple[str, float]]:
@@ -248,6 +262,9 @@ ROW_SUMS = Hypothesis(
     _row_sums,
     factor=False,
     vanishing=True,
+)
+ONE_ROW = Hypothesis(
+    "projection-term", "A = diag(J[0])", "an entry off the diagonal", _one_row, factor=False
 )
 SIGN_OFF = Hypothesis("projection-term", "A = 2·diag(J) − J", "cross derivatives as J's", _sign_off)
 OTHER_MAP = Hypothesis(
