@@ -163,9 +163,9 @@ class Case:
         )
 
     def _is_multiplied(self, place: int, factor: int) -> bool:
-        """Whether what is made of a step is multiplied by another step's value."""
+        """Whether what is made of a step is multiplied by another step that is not."""
         after = self.graph.after(place)
-        return any(
+        return factor not in after and any(
             step.name == "multiply"
             and factor in step.operands
             and not after.isdisjoint(step.operands)
@@ -173,17 +173,12 @@ class Case:
         )
 
     def is_picked(self, edit: Edit) -> bool:
-        """Whether a step picks some entries of an array that has other uses, or is picked of."""
-        graph, place = self.graph, edit.place
-        if place is None:
+        """Whether a step picks some entries of an array that has other uses."""
+        place = edit.place
+        if place is None or not is_pick(self.graph, place):
             return False
-        of = {change.before for change in edit.changes(graph)}
-        users = [edge[0] for edge in graph.locals if graph.before(edge) == place]
-        of_picks = bool(users) and all(is_pick(graph, user) for user in users)
-        of_picks = of_picks and edit.multiple and graph.steps[place].elementwise
-        if not (is_pick(graph, place) or of_picks):
-            return False
-        return sum(graph.before(edge) in of for edge in graph.locals) > 1
+        of = self.graph.steps[place].operands[0]
+        return sum(self.graph.before(edge) == of for edge in self.graph.locals) > 1
 
     def is_severed(self) -> bool:
         """Whether nothing at all comes back to one of several inputs."""

@@ -23,11 +23,7 @@ from softgrad.checker.diagnosis.hypotheses.projection import (
     WRONG_AXIS,
 )
 from softgrad.checker.diagnosis.hypotheses.simple import IDENTITY
-from softgrad.checker.diagnosis.hypotheses.stand_ins import (
-    AXIS_FOR_S,
-    DIAGONAL_ELSEWHERE,
-    SLICE_FOR_S,
-)
+from softgrad.checker.diagnosis.hypotheses.stand_ins import DIAGONAL_ELSEWHERE, SLICE_FOR_S
 from softgrad.checker.diagnosis.hypotheses.variables import FORMULA_OF_INPUT
 from softgrad.checker.diagnosis.view import differ_along
 from softgrad.checker.subject import Vector
@@ -36,7 +32,7 @@ __all__ = ["found", "softmaxes"]
 
 _OF_SOFTMAX = (
     DIAGONAL_ONLY, OTHER_MAP, SIGN_OFF, OUTER_FACTOR, PROJECTION, WRONG_AXIS, IDENTITY,
-    DIAGONAL_ELSEWHERE, AXIS_FOR_S, SLICE_FOR_S, FORMULA_OF_INPUT,
+    DIAGONAL_ELSEWHERE, SLICE_FOR_S, FORMULA_OF_INPUT,
 )  # fmt: skip
 
 

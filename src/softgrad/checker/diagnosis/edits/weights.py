@@ -72,7 +72,9 @@ def _more(case: Case, picks: Picks) -> Vector | None:
         return None
     more, _, rank, _ = np.linalg.lstsq(M.T, error)
     fits = rank == len(M) and rms(more @ M - error) <= _ALIKE * rms(error)
-    return np.asarray(more) if fits else None
+    # Where most rows are right, it is the others' place that is to be told.
+    many = 2 * np.count_nonzero(np.abs(more) > _ALIKE * np.abs(more).max()) > len(more)
+    return np.asarray(more) if fits and many else None
 
 
 def _changes(graph: Graph, picks: Picks, more: Vector) -> list[Change]:
