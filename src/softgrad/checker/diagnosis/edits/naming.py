@@ -104,7 +104,11 @@ def _explained(
     pairs = list(zip(graphs, spots, strict=True))
     cases = [[Case(graph, spot, scope) for graph, spot in pairs] for scope in scopes]
     found: list[list[_Fit]] = [[] for _ in scopes]
+    meter = spots[0].subject.meter
     for edit in islice(edits(cases[0][0]), _MOST):
+        if meter.work <= 0:
+            break  # the likelier edits have been tried
+        meter.work -= len(graphs[0].steps)
         changes = edit.changes(graphs[0])
         for case, fits in zip(cases, found, strict=True):
             fit = _fit(edit, changes, case)

@@ -126,7 +126,8 @@ def _other_signs(graph: Graph, places: Places, j: int) -> Iterator[Replay]:
 def _other_terms(graph: Graph, places: Places, j: int) -> Iterator[Replay]:
     """Yield a sum without its other term, or with another sign, in what comes after it."""
     step = graph.steps[places[0]]
-    if step.name not in ("add", "subtract"):
+    alike = [graph.steps[n].value.shape == step.value.shape for n in step.operands]
+    if step.name not in ("add", "subtract") or len(alike) < 2 or not all(alike):
         return
     own = operand(graph, places[0], j) or graph.steps[step.operands[j]].label
     sign = -1.0 if (graph.locals[places[0], j] < 0).any() else 1.0
@@ -138,9 +139,6 @@ def _other_terms(graph: Graph, places: Places, j: int) -> Iterator[Replay]:
         return np.asarray(graph.steps[place].value - 2 * alone(graph, place))
 
     text = f"The derivative is taken where {own} has the other sign in {step.label}."
-    if len(step.operands) == 1:  # the other term is a number
-        yield Replay("sign", text, places, turned, sign=-1.0)
-        return
     yield Replay("sign", text, places, turned)
     if sign < 0:
         other = operand(graph, places[0], 1 - j) or graph.steps[step.operands[1 - j]].label
