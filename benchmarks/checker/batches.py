@@ -9,6 +9,7 @@ from benchmarks.checker import (
     fifth_batch,
     fourth_batch,
     second_batch,
+    seventh_batch,
     sixth_batch,
     subjects,
     third_batch,
@@ -56,6 +57,11 @@ BATCHES = (
         "sixth",
         "sixth batch: mistakes as they are found, in subjects and styles that the others lack",
         sixth_batch.SUBJECTS,
+    ),
+    Batch(
+        "seventh",
+        "seventh batch: everyday mistakes as often as they are met, and heads that the others lack",
+        seventh_batch.SUBJECTS,
     ),
 )
 

@@ -28,6 +28,8 @@ class Meter:
     most_backward: int = 300
     forward: int = 0
     backward: int = 0
+    work: int = 1_400_000
+    """Steps that edits may still be held against, all twins together: some seconds."""
 
     def take(self, forward: int, backward: int = 0) -> None:
         """Count calls that are about to be made.

@@ -14,6 +14,9 @@ from softgrad.checker.subject import AnyArray, Arrays, Subject
 
 __all__ = ["Constant", "Factor", "agreed", "told"]
 
+_ZERO = 1e-9
+"""On a twin, in double precision, a factor of 0 is no larger; a product of sizes is."""
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -43,8 +46,9 @@ def told(one: Factor, other: Factor, here: Factor) -> Constant | None:
     """Return what a factor is at two points of a twin and at the inputs; None if not the same."""
     here = replace(here, accuracy=max(1e-3, 4 * coarsest_epsilon(here.subject.points)))
     values = [factor.value for factor in (one, other, here)]
-    for plain in (0.0, -1.0):
-        if np.abs(np.subtract(values, plain)).max() <= here.accuracy:
+    for plain, near in ((0.0, _ZERO), (-1.0, here.accuracy)):
+        gaps = [abs(value - plain) for value in values]
+        if max(gaps[:2]) <= near and gaps[2] <= here.accuracy:
             return Constant(f"{plain:g}")
     constant = agreed(one, other, here) or _first(_quotients, one, other, here)
     # How near to 1 it is tells how well it must be known: another ε in a norm is no factor.

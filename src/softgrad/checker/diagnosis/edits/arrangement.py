@@ -18,11 +18,14 @@ from softgrad.checker.diagnosis.edits.base import (
     with_operand,
 )
 from softgrad.checker.diagnosis.edits.replays import with_values
-from softgrad.checker.diagnosis.graph.graph import Change, Graph
+from softgrad.checker.diagnosis.graph.graph import Change, Edge, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.subject import Vector
 
 __all__ = ["copied", "exchanged", "rearranged", "turned", "turns"]
+
+
+_JOINS = ("concatenate", "stack", "hstack", "vstack")
 
 
 def turned(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -172,6 +175,22 @@ def exchanged(graph: Graph) -> Iterator[Edit]:
                 yield _swap(graph, [(one, other)])
                 turns.setdefault((graph.steps[array].site, i, j), []).append((one, other))
     yield from (_swap(graph, pairs) for pairs in turns.values() if len(pairs) > 1)
+    for place, step in enumerate(graph.steps):
+        edges = graph.edges[place] if step.name in _JOINS else []
+        for own, its in combinations(edges, 2):
+            if graph.locals[own].shape == graph.locals[its].shape:
+                yield _swap_joined(graph, own, its)
+
+
+def _swap_joined(graph: Graph, one: Edge, other: Edge) -> Edit:
+    def changes(graph: Graph) -> list[Change]:
+        delta = graph.locals[other] - graph.locals[one]
+        places = graph.before(one), graph.before(other)
+        return [Change(one[0], places[0], delta), Change(one[0], places[1], -delta)]
+
+    a, b = (graph.steps[graph.before(edge)].label for edge in (one, other))
+    text = f"The parts of {graph.steps[one[0]].label} are exchanged"
+    return Edit("axis", f"{text}: {a} has the gradient of {b}, and {b} that of {a}.", changes)
 
 
 def _swap(graph: Graph, pairs: Sequence[tuple[int, int]]) -> Edit:

@@ -40,6 +40,8 @@ class Edit:
     """The step that is concerned, if it is one."""
     factor: int | None = None
     """A step that the one concerned is multiplied by, and which it does not take."""
+    times: float | None = None
+    """The multiple of a derivative that is added in all turns of a loop, if it is such an edit."""
 
 
 def becomes(places: Places, k: int, other: Callable[[Graph, int], Matrix | None]) -> Changes:

@@ -49,6 +49,7 @@ class Case:
         self.J = graph.whole[:, columns]
         self.R = self.A - self.J
         self.columns = columns
+        graph.kept.setdefault("case", self)
         rng = np.random.default_rng(0)
         u, w = (rng.standard_normal((size, _SKETCHES)) for size in self.A.shape)
         self.u, self.w = u, w[:, 0]
@@ -153,9 +154,23 @@ class Case:
     def is_of_chain(self, edit: Edit) -> bool:
         """Whether a factor that a step does not take is made into it, or is all that it becomes."""
         place, factor = edit.place, edit.factor
-        if place is None or factor is None or place in self.graph.after(factor):
+        if place is None or factor is None or self.graph.is_made_of(place, factor):
             return True
-        return self.graph.after(place, without=factor).isdisjoint(self.graph.outputs)
+        return (
+            self.graph.after(place, without=factor).isdisjoint(self.graph.outputs)
+            # What it is multiplied by on its way is a factor of the chain, and stands there twice.
+            or self._is_multiplied(place, factor)
+        )
+
+    def _is_multiplied(self, place: int, factor: int) -> bool:
+        """Whether what is made of a step is multiplied by another step that is not."""
+        after = self.graph.after(place)
+        return factor not in after and any(
+            step.name == "multiply"
+            and factor in step.operands
+            and not after.isdisjoint(step.operands)
+            for step in self.graph.steps
+        )
 
     def is_picked(self, edit: Edit) -> bool:
         """Whether a step picks some entries of an array that has other uses."""

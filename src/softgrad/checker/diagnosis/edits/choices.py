@@ -32,9 +32,31 @@ def choices(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     text = f"In the derivative of {step.label} the choice"
     said = f"{text} is reversed: it lets through what it must stop."
     yield Edit("subset", said, _changes(places, lambda mask: 1 - mask), place=places[0])
+    said = f"{text} is made by what comes in, where that is positive, and must be made as before."
+    yield Edit("wrong-variable", said, _by_what_comes_in(places), place=places[0])
     for how, turn in turns(step.value.shape):
         said = f"{text} {how}."
         yield Edit("axis", said, _changes(places, turn), place=places[0])
+
+
+def _by_what_comes_in(places: Places) -> Callable[[Graph], list[Change]]:
+    """Return what changes where a gradient that is positive is let through, and no other."""
+
+    def changes(graph: Graph) -> list[Change]:
+        found = []
+        for place in places if len(graph.whole) == 1 else ():
+            comes = graph.stretch(place, graph.outputs[0])[0] > 0
+            for edge in graph.edges[place]:
+                chosen = _chosen(graph, edge)
+                if chosen is None:
+                    return []
+                s, mask = chosen
+                new = comes if edge == graph.edges[place][0] else ~comes
+                delta = np.diag(s * (new - mask.ravel()))
+                found.append(Change(place, graph.before(edge), delta))
+        return found
+
+    return changes
 
 
 def other_masks(graph: Graph, places: Places, k: int) -> Iterator[Edit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -11,6 +12,7 @@ from softgrad.checker.diagnosis.edits.averages import other_axes
 from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.edits.case import Case
 from softgrad.checker.diagnosis.edits.choices import choices, other_masks
+from softgrad.checker.diagnosis.edits.labels import labelled_rows, other_labels, two_classes
 from softgrad.checker.diagnosis.edits.logsumexps import logsumexps, missing
 from softgrad.checker.diagnosis.edits.nodes import (
     divisors_missing,
@@ -18,7 +20,7 @@ from softgrad.checker.diagnosis.edits.nodes import (
     factors_too_many,
 )
 from softgrad.checker.diagnosis.edits.parts import calls_passed_over, for_operands, passed_over
-from softgrad.checker.diagnosis.edits.picks import counted_once, next_to
+from softgrad.checker.diagnosis.edits.picks import counted_once, last_of_row, next_to
 from softgrad.checker.diagnosis.edits.replays import replays
 from softgrad.checker.diagnosis.edits.sets import in_sets, one_number
 from softgrad.checker.diagnosis.edits.single import (
@@ -31,12 +33,13 @@ from softgrad.checker.diagnosis.edits.single import (
     powers,
     reversed_sign,
     squared,
+    summed,
     without_factor,
 )
 from softgrad.checker.diagnosis.edits.slopes import slopes
 from softgrad.checker.diagnosis.edits.softmaxes import softmaxes
 from softgrad.checker.diagnosis.edits.tails import tails
-from softgrad.checker.diagnosis.edits.turns import of_other_turns
+from softgrad.checker.diagnosis.edits.turns import not_carried, of_other_turns
 from softgrad.checker.diagnosis.edits.upstreams import other_upstreams
 from softgrad.checker.diagnosis.edits.uses import (
     detached,
@@ -46,7 +49,9 @@ from softgrad.checker.diagnosis.edits.uses import (
     uncancelled,
     unsummed,
 )
+from softgrad.checker.diagnosis.edits.weights import other_weights
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
+from softgrad.checker.diagnosis.graph.steps import Step
 from softgrad.checker.diagnosis.jacobians import Spot
 from softgrad.checker.report import Diagnosis
 
@@ -61,8 +66,8 @@ _EXACT = 1e-7
 
 _CHOICES = ("where", "clip", "maximum", "minimum")
 _LIKELY = (
-    multiples, as_it_is, branches, choices, without_factor, turned, rearranged, copied, next_to,
-    unsummed, one_slice, inverted, of_other_turns, powers, squared,
+    multiples, not_carried, as_it_is, branches, without_factor, choices, turned, rearranged, copied,
+    next_to, last_of_row, unsummed, one_slice, inverted, of_other_turns, powers, squared, summed,
 )  # fmt: skip
 """What may be wrong with a step, or with all turns of a loop."""
 
@@ -99,7 +104,11 @@ def _explained(
     pairs = list(zip(graphs, spots, strict=True))
     cases = [[Case(graph, spot, scope) for graph, spot in pairs] for scope in scopes]
     found: list[list[_Fit]] = [[] for _ in scopes]
+    meter = spots[0].subject.meter
     for edit in islice(edits(cases[0][0]), _MOST):
+        if meter.work <= 0:
+            break  # the likelier edits have been tried
+        meter.work -= len(graphs[0].steps)
         changes = edit.changes(graphs[0])
         for case, fits in zip(cases, found, strict=True):
             fit = _fit(edit, changes, case)
@@ -151,8 +160,9 @@ def _edits(case: Case) -> Iterator[Edit]:
     repeated = {place for places in loops for place in places}
     alone = [[place] for place in range(len(graph.steps)) if place not in repeated]
     turns = [[place] for place in sorted(repeated)]
-    for source in (softmaxes, logsumexps):
+    for source in (softmaxes, logsumexps, labelled_rows, two_classes):
         yield from _together(graph, source(graph))
+    yield from other_labels(graph)
     yield from _together(graph, one_use(graph, in_loops=True))
     for family in _LIKELY:
         yield from _over(family, graph, chain(alone, loops))
@@ -178,12 +188,16 @@ def _edits(case: Case) -> Iterator[Edit]:
     for family in (multiples, as_it_is, without_factor):
         yield from _over(family, graph, _calls(graph, loops))
     yield from in_sets(case)
+    for places in _calls(graph, loops):
+        likely = filter(case.may_be_of, replays(graph, places))
+        yield from (replay.edit for replay in likely)
     yield from calls_passed_over(graph)
     for source in (missing, passed_over):
         yield from for_operands(graph, source(graph))
     for family in (as_it_is, without_factor, reversed_sign):
         yield from for_operands(graph, _over(family, graph, chain(alone, loops)))
     yield from other_upstreams(graph)
+    yield from other_weights(case)
 
 
 def _over(
@@ -199,21 +213,36 @@ def _over(
 
 
 def _together(graph: Graph, edits: Iterator[Edit]) -> Iterator[Edit]:
-    """Yield edits, and after them those of all turns of a loop at once."""
-    turns: dict[object, list[Edit]] = {}
+    """Yield edits, and after them those of all turns of a loop, or of all calls of a function."""
+    groups: dict[object, list[Edit]] = {}
+    seen: Counter[object] = Counter()
     for edit in edits:
         yield edit
         if edit.place is not None:
-            site = graph.steps[edit.place].site
-            turns.setdefault((edit.code, edit.message, site), []).append(edit)
-    for same in turns.values():
-        if len(same) > 1:
+            what = edit.code, edit.message, edit.place
+            seen[what] += 1  # of one step there may be two, as with a mask and without it
+            own = edit.code, edit.message, seen[what]
+            for group in _written_at(graph.steps[edit.place]):
+                groups.setdefault((*own, group), []).append(edit)
+    tried = set()
+    for same in groups.values():
+        places = tuple(edit.place for edit in same)
+        if len(same) > 1 and (same[0].code, same[0].message, places) not in tried:
+            tried.add((same[0].code, same[0].message, places))
 
             def changes(graph: Graph, same: Sequence[Edit] = same) -> list[Change]:
                 parts = [edit.changes(graph) for edit in same]
                 return list(chain.from_iterable(parts)) if all(parts) else []
 
             yield replace(same[0], changes=changes, place=None)
+
+
+def _written_at(step: Step) -> Iterator[object]:
+    """Yield what steps have in common that are one line of a loop, or of a function."""
+    yield step.name, step.site
+    for depth in range(1, len(step.site.calls) if step.site is not None else 0):
+        assert step.site is not None
+        yield step.name, step.site.calls[:depth]
 
 
 def _loops(graph: Graph) -> list[list[int]]:
@@ -230,8 +259,8 @@ def _calls(graph: Graph, loops: Sequence[list[int]]) -> Iterator[list[int]]:
     groups: dict[object, list[int]] = {}
     for place, step in enumerate(graph.steps):
         if step.function is not None and step.site is not None:
-            for depth in range(1, len(step.site.calls)):
-                groups.setdefault((step.name, step.site.calls[:depth]), []).append(place)
+            for group in islice(_written_at(step), 1, None):
+                groups.setdefault(group, []).append(place)
     seen = set(map(tuple, loops))
     for places in groups.values():
         if len(places) > 1 and tuple(places) not in seen:
@@ -257,6 +286,8 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
             code = "zero" if all(case.is_severed() for case in cases) else code
         elif all(case.is_whole(edit) for case in cases):
             code = "sign" if abs(c + 2) < 1e-5 else "scale"
+    elif edit.times in (1.0, -2.0) and all(case.is_whole(edit) for case in cases):
+        code = "sign" if edit.times == -2.0 else "scale"
     if code == "chain-term" and not all(case.is_of_chain(edit) for case in cases):
         code = "wrong-variable"
     if code in ("chain-term", "wrong-variable", "scale") and all(

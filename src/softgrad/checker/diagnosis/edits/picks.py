@@ -11,7 +11,7 @@ from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.subject import Vector
 
-__all__ = ["counted_once", "is_pick", "next_to", "picked_of"]
+__all__ = ["counted_once", "is_pick", "last_of_row", "next_to", "picked_of"]
 
 
 def is_pick(graph: Graph, place: int) -> bool:
@@ -58,6 +58,23 @@ def next_to(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
 
             said = f"{text} {which} the one that is picked gets it, along axis {axis}."
             yield Edit("subset", said, becomes(places, k, moved), place=places[0])
+
+
+def last_of_row(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """Of several entries that are picked in a row, as of the words around one, one alone counts."""
+    shape = graph.steps[places[0]].value.shape
+    if len(shape) < 2 or not all(is_pick(graph, place) for place in places):
+        return
+    text = f"In {derivative(graph, places[0], k)} the sum over axis {len(shape) - 1} is not taken:"
+    for which, kept in (("last", -1), ("first", 0)):
+
+        def alone(graph: Graph, place: int, kept: int = kept) -> Matrix:
+            L, shape = graph.locals[place, k], graph.steps[place].value.shape
+            index = np.indices(shape)[-1].ravel()
+            return np.where((index == range(shape[-1])[kept])[:, None], L, 0.0)
+
+        said = f"{text} the {which} entry that is picked in a row alone counts."
+        yield Edit("unreduced-broadcast", said, becomes(places, k, alone), place=places[0])
 
 
 def counted_once(graph: Graph) -> Iterator[Edit]:

@@ -44,8 +44,9 @@ class Replay:
         for edge in graph.locals if self.passed is not None else ():
             if edge[0] in self.places:
                 size = graph.locals[edge].shape
-                passed[edge] = np.eye(size[0]) if edge[1] == self.passed else np.zeros(size)
-        for edge in graph.locals if self.sign != 1 else ():
+                own = self.sign * np.eye(size[0])
+                passed[edge] = own if edge[1] == self.passed else np.zeros(size)
+        for edge in graph.locals if self.sign != 1 and self.passed is None else ():
             if edge[0] in self.places:
                 passed[edge] = self.sign * graph.locals[edge]
         return with_values(graph, self.values(graph), passed)
@@ -87,6 +88,7 @@ def replays(graph: Graph, places: Places) -> Iterator[Replay]:
             yield Replay("chain-term", f"{text}{known}.", places, _operand(j), passed=j)
         elif graph.moving[before]:
             yield from _other_signs(graph, places, j)
+            yield from _other_terms(graph, places, j)
             what = operand(graph, places[0], j) or graph.steps[before].label
             text = f"The derivative is that without {step.label}: {what} stands in its place."
             yield Replay("wrong-variable", text, places, _operand(j))
@@ -119,6 +121,29 @@ def _other_signs(graph: Graph, places: Places, j: int) -> Iterator[Replay]:
     name = operand(graph, places[0], k) or "the constant"
     text = f"The derivative is taken where {name} has the other sign in {step.label}."
     yield Replay("wrong-variable", text, places, other, sign=1.0 if is_sum else -1.0)
+
+
+def _other_terms(graph: Graph, places: Places, j: int) -> Iterator[Replay]:
+    """Yield a sum without its other term, or with another sign, in what comes after it."""
+    step = graph.steps[places[0]]
+    alike = [graph.steps[n].value.shape == step.value.shape for n in step.operands]
+    if step.name not in ("add", "subtract") or len(alike) < 2 or not all(alike):
+        return
+    own = operand(graph, places[0], j) or graph.steps[step.operands[j]].label
+    sign = -1.0 if (graph.locals[places[0], j] < 0).any() else 1.0
+
+    def alone(graph: Graph, place: int) -> Vector:
+        return np.asarray(sign * graph.values(place)[j])
+
+    def turned(graph: Graph, place: int) -> Vector:
+        return np.asarray(graph.steps[place].value - 2 * alone(graph, place))
+
+    text = f"The derivative is taken where {own} has the other sign in {step.label}."
+    yield Replay("sign", text, places, turned)
+    if sign < 0:
+        other = operand(graph, places[0], 1 - j) or graph.steps[step.operands[1 - j]].label
+        text = f"The derivative is that without the term {other} of {step.label}."
+        yield Replay("chain-term", text, places, alone, passed=j, sign=sign)
 
 
 def _operand(j: int) -> Callable[[Graph, int], Vector]:

@@ -32,10 +32,12 @@ __all__ = [
     "powers",
     "reversed_sign",
     "squared",
+    "summed",
     "without_factor",
 ]
 
 
+_PRODUCTS = ("matmul", "dot", "einsum")
 _Source = tuple[int | None, str, Callable[[Graph, int], Vector], int | None]
 
 
@@ -48,7 +50,7 @@ def multiples(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
         yield Edit(code, f"{text} {{}}.", _times(places, k, 1.0), True, places[0])
         return
     for c, word in ((-1.0, "is missing"), (1.0, "is counted twice"), (-2.0, "has the wrong sign")):
-        yield Edit(code, f"{text} {word}.", _times(places, k, c))
+        yield Edit(code, f"{text} {word}.", _times(places, k, c), times=c)
     yield Edit(code, f"{text} {{}}.", _times(places, k, 1.0), True)
 
 
@@ -70,6 +72,8 @@ def reversed_sign(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
 def as_it_is(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     """What comes in is passed on."""
     step = graph.steps[places[0]]
+    if not graph.locals[places[0], k].any():
+        return  # 0·x has the shape of x, and nothing to pass on
     several = step.elementwise and step.name != "where" and len(graph.edges[places[0]]) > 1
     if several or len(step.operands) == 1:
         text = f"{capital(derivative(graph, places[0], k))} is not applied"
@@ -80,12 +84,21 @@ def as_it_is(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
         if step.name in ("multiply", "divide"):
             but = f"{text}, all but a sign."
             yield Edit("chain-term", but, _passed_on(places, k, -1.0), place=places[0])
+    elif not step.elementwise and step.name in _PRODUCTS:
+        text = f"{capital(derivative(graph, places[0], k))} is not applied: what comes in goes on"
+
+        def same(graph: Graph, place: int) -> Matrix:
+            return np.eye(*graph.locals[place, k].shape)
+
+        if graph.values(places[0])[k].shape == step.value.shape:
+            yield Edit("chain-term", f"{text} as it is.", becomes(places, k, same), place=places[0])
 
 
 def _rearranges(L: Matrix) -> bool:
     """Tell a step that gives entries other places, as a transposition does."""
     ones = (L == 1).sum(axis=0) == 1
-    return L.shape[0] == L.shape[1] and bool(ones.all() and np.count_nonzero(L) == len(L))
+    moves = L.shape[0] == L.shape[1] and bool(ones.all() and np.count_nonzero(L) == len(L))
+    return moves and not np.array_equal(L, np.eye(len(L)))
 
 
 def branches(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -221,6 +234,20 @@ def squared(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
 
     text = capital(derivative(graph, places[0], k))
     yield Edit("chain-term", f"{text} is applied twice.", becomes(places, k, twice))
+
+
+def summed(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """The sum over all entries, where a slope must have each entry's own number."""
+    L = graph.locals[places[0], k]
+    if not graph.steps[places[0]].elementwise or not _is_diagonal(L) or not np.ptp(np.diag(L)):
+        return
+
+    def gathered(graph: Graph, place: int) -> Matrix:
+        L = graph.locals[place, k]
+        return np.asarray(np.trace(L) * np.eye(len(L)))
+
+    text = f"In {derivative(graph, places[0], k)} the sum over all entries stands in each one's"
+    yield Edit("wrong-variable", f"{text} place.", becomes(places, k, gathered), place=places[0])
 
 
 def other_numbers(graph: Graph, places: Places, k: int) -> Iterator[Edit]:

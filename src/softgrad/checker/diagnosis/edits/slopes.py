@@ -75,10 +75,48 @@ def slopes(graph: Graph) -> Iterator[Edit]:
                 elif at == "the output":
                     said = f"{capital(text)} is not applied."
                     yield Edit(code, said, changes, place=after)
+        yield from _of_the_layer_before(graph, before, after)
         yield Edit(
             "chain-term", f"{capital(text)} is not applied, all but its sign.",
             _sign_alone(before, after), place=after,
         )  # fmt: skip
+
+
+def _of_the_layer_before(graph: Graph, before: int, after: int) -> Iterator[Edit]:
+    """Yield the slope in terms of the output, where another layer's output stands for it.
+
+    That is an array of the same shape which goes into the function's input through a product, as
+    the state before of a recurrent network.
+    """
+    y, d = graph.steps[after].value, np.diag(graph.stretch(before, after))
+    right = [slope for _, slope in _FORMULAS.values() if np.allclose(slope(y).ravel(), d)]
+    if not right or _layer_before(graph, before, after) is None:
+        return
+
+    def changes(graph: Graph) -> list[Change]:
+        of = _layer_before(graph, before, after)
+        if of is None:
+            return []
+        d = right[0](graph.steps[of].value).ravel()
+        return [Change(after, before, np.diag(d) - graph.stretch(before, after))]
+
+    text = f"The slope of {graph.steps[after].label} is that at what goes into it through a product"
+    said = f"{text}, such as the state before, and must be that at its own output."
+    yield Edit("wrong-variable", said, changes, place=after)
+
+
+def _layer_before(graph: Graph, before: int, after: int) -> int | None:
+    """Return the nearest array of a step's shape that it is made of through a product."""
+    shape, open_ = graph.steps[after].value.shape, [(before, False)]
+    found = set()
+    while open_:
+        place, through = open_.pop()
+        if through and graph.steps[place].value.shape == shape and graph.moving[place]:
+            found.add(place)
+            continue
+        product = graph.steps[place].name in ("matmul", "dot", "einsum")
+        open_ += [(k, through or product) for k in graph.steps[place].operands]
+    return max(found, default=None)
 
 
 def _sign_alone(before: int, after: int) -> Changes:

@@ -58,7 +58,15 @@ def _norms(graph: Graph) -> list[tuple[int, int]]:
         y = step.value
         if step.elementwise and graph.moving[after] and y.ndim and graph.edges[after]:
             pairs += [(before, after) for before in range(after) if _is_norm(graph, before, after)]
-    return pairs
+    return pairs + [(before, gained) for before, after in pairs for gained in _gained(graph, after)]
+
+
+def _gained(graph: Graph, after: int) -> Iterator[int]:
+    """Yield the products of a norm with its gain."""
+    for place, step in enumerate(graph.steps):
+        alike = step.name == "multiply" and step.value.shape == graph.steps[after].value.shape
+        if alike and after in step.operands:
+            yield place
 
 
 def _is_norm(graph: Graph, before: int, after: int) -> bool:

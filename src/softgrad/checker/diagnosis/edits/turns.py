@@ -10,7 +10,7 @@ from softgrad.checker.diagnosis.edits.base import Edit, Places, derivative
 from softgrad.checker.diagnosis.edits.picks import is_pick
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 
-__all__ = ["of_other_turns"]
+__all__ = ["not_carried", "of_other_turns"]
 
 _OTHERS: dict[str, Callable[[int, int], int]] = {
     "first": lambda turn, count: 0,
@@ -47,6 +47,29 @@ def of_other_turns(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
         if picks:
             text = text.replace("are that of", "are those of")
         yield Edit(code, f"{text}, and must be its own.", changes, place=places[0])
+
+
+def not_carried(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
+    """Yield a loop whose turns get nothing of what the next one makes of their result."""
+    before = [graph.before((place, k)) for place in places]
+    carried = [place for place, of in zip(places, before, strict=True) if _is_of_turn(graph, of)]
+    if 0 < len(carried) < len(places):
+        what = graph.steps[graph.before((carried[0], k))].label
+
+        def changes(graph: Graph) -> list[Change]:
+            edges = [(place, k) for place in carried]
+            return [Change(e[0], graph.before(e), -graph.locals[e]) for e in edges]
+
+        text = f"What the next turn of the loop gives back to {what} is not added to what it has"
+        said = f"{text} of its own turn: {derivative(graph, places[0], k)} is missing."
+        yield Edit("chain-term", said, changes, place=carried[0])
+
+
+def _is_of_turn(graph: Graph, place: int) -> bool:
+    """Whether a step is written in a loop, as what is given before the first turn is not."""
+    own = graph.steps[place]
+    sites = [step.site for step in graph.steps if step.function is not None]
+    return own.function is not None and sites.count(own.site) > 1
 
 
 def _is_square(graph: Graph, place: int, k: int) -> bool:

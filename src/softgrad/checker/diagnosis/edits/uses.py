@@ -63,7 +63,8 @@ def _alone(graph: Graph, before: int, edges: Sequence[Edge], same: bool) -> Iter
     of, so = f"Of the uses of {name} the", "is counted, and all must be summed"
     if are_parts:
         of, so = f"Of the parts of {name} the", "has a gradient"
-    code = "unreduced-broadcast" if same and not are_parts else "chain-term"
+    # Of parts that the turns of a loop take, such as heads, others than one are left out.
+    code = ("subset" if are_parts else "unreduced-broadcast") if same else "chain-term"
     for kept in edges if len(edges) <= 8 else (edges[0], edges[-1]):
         which = "last" if kept == edges[-1] else _ORDINALS[edges.index(kept)]
         rest = [edge for edge in edges if edge != kept]

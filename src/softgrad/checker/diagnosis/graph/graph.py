@@ -259,6 +259,14 @@ class Graph:
                 found.add(after)
         return found
 
+    def is_made_of(self, place: int, other: int) -> bool:
+        """Whether a step takes another one, in so many steps; constants are steps as well."""
+        made = {other}
+        for n in range(other + 1, place + 1):
+            if not made.isdisjoint(self.steps[n].operands):
+                made.add(n)
+        return place in made
+
     @cached_property
     def idle(self) -> frozenset[int]:
         """Steps that the outputs do not depend on, such as the maximum that softmax subtracts.

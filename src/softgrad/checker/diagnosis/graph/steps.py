@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import takewhile
 from types import CodeType, FrameType
 
@@ -50,7 +50,7 @@ class Site:
         own = takewhile(lambda frame: frame[0].co_name != _START, frames)
         return cls(tuple(frame for frame in own if not frame[0].co_filename.startswith(skipped)))
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The expression, in one line; empty where its source cannot be read."""
         if not self.calls:  # the forward is a function of NumPy itself
@@ -90,7 +90,7 @@ class Site:
         """Whether the expression is a call of a function or a method."""
         return isinstance(self._tree, ast.Call)
 
-    @property
+    @cached_property
     def _tree(self) -> ast.expr | None:
         try:
             return ast.parse(self.text, mode="eval").body

@@ -190,6 +190,14 @@ def _variable(view: View) -> Iterator[Guess]:
                     "-t / softmax(z)",
                 ),
             }
+            for k, other in enumerate(targets(view)):
+                if not np.allclose(other.sum(axis=-1, keepdims=True), total):
+                    continue
+                variants[f"other labels {k}"] = (
+                    s * total - other,
+                    "Another argument stands for the labels",
+                    "softmax(z) - other",
+                )
         else:
             fused = f"This is the gradient at the logits, and the input is the {loss.domain}"
             for name, p in (("exp", np.exp(rows)), ("softmax", s), ("p", loss.p)):

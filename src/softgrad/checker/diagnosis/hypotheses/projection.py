@@ -78,6 +78,7 @@ def _wrong_inner_product(view: View) -> Iterator[Guess]:
         return
     text = f"The term {_term(rows)} is missing."
     yield Guess("inner product missing", D, text, _formula(rows, d, "0", "", ""))
+    yield from _squares(view, rows)
     if not rows.log:
         squares = (rows.p**2).sum(axis=rows.axis, keepdims=True)
         exchanged = view.diagonal_term(rows, rows.p - squares)
@@ -101,11 +102,23 @@ def _wrong_inner_product(view: View) -> Iterator[Guess]:
                 line = Formula("diag(s) - s @ s.T", "diag(s) - s[:, None] * s[None, :]")
                 yield Guess("s @ s.T is a number", D - S, text, line)
         right = (u, v) == (d, "s")
+        if rows.log and (u, v) == ("1", "log(s)"):
+            continue  # the output in place of its exponential, which has a name of its own
         for how, factor in _factors(rows):
             if not (right and how == "-"):
                 name = f"inner product {how} {u} {v}"
                 line = _formula(rows, d, how, u, v)
                 yield Guess(name, D + factor * T, _said(rows, right, how), line)
+
+
+def _squares(view: View, rows: Rows) -> Iterator[Guess]:
+    """Softmax: the squares s² are in the diagonal and in the outer product."""
+    p, T = rows.p, view.term(rows, rows.p, rows.p, (rows.axis,))
+    D = view.diagonal_term(rows, p - p * p)
+    if not rows.log and T is not None and D is not None:
+        text = "The squares s² are subtracted twice: in s·(1 − s), and in the outer product s·sᵀ."
+        line = Formula("diag(s * (1 - s)) - outer(s, s)", "diag(s) - outer(s, s)")
+        yield Guess("squares twice", D - T, text, line)
 
 
 def _factors(rows: Rows) -> Iterator[tuple[str, float]]:

@@ -50,13 +50,16 @@ def _axis_for_s(view: View) -> Iterator[Guess]:
     rows = view.rows
     if rows is None or not view.elementwise:
         return
-    for axis, length in enumerate(view.x.shape):
-        if axis == rows.axis or length == 1:
+    every = tuple(range(view.x.ndim))
+    others = {f"axis {axis}": every[axis : axis + 1] for axis in every if view.x.shape[axis] > 1}
+    others["all axes"] = every
+    for which, axes in others.items():
+        if all(view.x.shape[axis] == 1 for axis in axes if axis != rows.axis):
             continue
-        J = _rule(view, rows, softmax(view.scale(rows) * view.x, axis))
+        J = _rule(view, rows, softmax(view.scale(rows) * view.x, axes))
         if J is not None:
-            text = f"The s in the rule is softmax over axis {axis}, and must be that over axis"
-            yield Guess(f"s over {axis}", J, f"{text} {rows.axis}.")
+            text = f"The s in the rule is softmax over {which}, and must be that over axis"
+            yield Guess(f"s over {which}", J, f"{text} {rows.axis}.")
 
 
 def _slice_for_s(view: View) -> Iterator[Guess]:

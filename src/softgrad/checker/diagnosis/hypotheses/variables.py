@@ -53,7 +53,9 @@ def _formula_of_input(view: View) -> Iterator[Guess]:
             yield Guess("x alone", first, f"{text[:-1]}; the inner product is missing besides.")
         if rows.log:
             S = view.y
-            yield Guess("s is log s", eye - np.outer(np.ones(n), S.ravel()) * same, text)
+            text = "log s stands where s must: the exponential of the output is missing."
+            line = Formula("g - log(s) * g.sum()", "g - s * g.sum()")
+            yield Guess("s is log s", eye - np.outer(np.ones(n), S.ravel()) * same, text, line)
     for name, value, of in _in_terms_of_output(view):
         formula = Formula(f"g * {name.format('x')}", f"g * {name.format('y')}")
         if np.allclose(np.diag(of), view.J, atol=1e-5 * np.abs(view.J).max()):
