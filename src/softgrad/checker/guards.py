@@ -83,16 +83,19 @@ def unguarded(subject: AnySubject) -> Bare[AnySubject] | None:
     forward, vjp = map(Unguarded, functions)
     bare = replace(subject, forward=forward, vjp=vjp, kept_vjp=None, damage=set())
     try:
-        outputs, others = subject.first_outputs(), bare.first_outputs()
-        own, new = flat(outputs), flat(others)
+        others = bare.first_outputs()
+        g = _drawn(others)
+        theirs = bare.vector(bare.pull_back(bare.points, g))
+        if not (forward.spared or vjp.spared):
+            return None
+        own, new = flat(subject.first_outputs()), flat(others)
         if own.size != new.size or not rms(new - own) <= _NEAR * rms(own):
             return None
-        g = _drawn(outputs)
-        gradients = [subject.vector(its.pull_back(its.points, g)) for its in (subject, bare)]
+        gradient = subject.vector(subject.pull_back(subject.points, g))
     except Ended:
         return None
-    gap, size = rms(gradients[1] - gradients[0]), rms(gradients[0])
-    if not (forward.spared or vjp.spared) or not np.isfinite(gap):
+    gap, size = rms(theirs - gradient), rms(gradient)
+    if not np.isfinite(gap):
         return None
     return Bare(bare, bool(forward.spared), gap > 1e-14 * size)
 
