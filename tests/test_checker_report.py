@@ -136,8 +136,17 @@ def test_exception_in_the_reference_names_the_reference():
 
 def test_call_that_does_not_fit_names_the_function():
     report = check(softmax, lambda z: z, Z)
+    assert report.verdict == "inconclusive"
+    assert "The backward takes (z), and is called with 2 arguments" in said(report)
+
+
+def test_type_error_within_a_function_is_its_own():
+    def backward(z, g):
+        return softmax(z, g)
+
+    report = check(softmax, backward, Z)
     assert report.verdict == "fail"
-    assert "TypeError" in said(report)
+    assert "The backward raised TypeError: " in said(report)
     assert "test_checker_report.py:" in said(report)
 
 
@@ -274,7 +283,7 @@ def fails_unspeakably(*arguments):
         (lambda x: x + 1j, "The forward returns complex128 numbers: it must return"),
         (lambda x: x.argmax(), "The forward returns int64 numbers alone: it must return"),
         (lambda x: (), "The forward returns an empty tuple: it must return"),
-        (lambda x: (x, None), "The forward returns None"),
+        (lambda x: (x, None), "The forward returns a tuple with None in it (what is kept"),
         (lambda x: [[1.0], [1.0, 2.0]], "The forward returns what is no array: "),
         (lambda x: x[:0], "The forward's outputs are empty"),
         (fails_unspeakably, "The forward raised Unspeakable (test_checker_report.py:"),
@@ -294,7 +303,6 @@ def test_what_a_forward_may_not_return_is_a_doubt(forward, sentence):
             lambda x, g: "gradient",
             "The gradient of input 0 must be an array of numbers, got a str.",
         ),
-        (lambda x, g: {"x": g}, "must be an array of numbers, got a dict."),
         (lambda x, g: 1j * g, "must have the input's dtype float64, got complex128"),
         (fails_unspeakably, "The backward raised Unspeakable (test_checker_report.py:"),
     ],
@@ -306,11 +314,18 @@ def test_what_a_backward_may_not_return_fails(backward, sentence, monkeypatch):
     assert sentence in said(report)
 
 
+def test_gradients_in_a_dict_are_a_doubt():
+    report = check(np.tanh, lambda x, g: {"x": g}, Z)
+    assert report.verdict == "inconclusive"
+    assert "The backward returns a dict: it must return an array, or a tuple" in said(report)
+
+
 @pytest.mark.parametrize(
     ("inputs", "sentence"),
     [
         ((np.arange(3),), "No input is of floating-point numbers"),
         (([1, 2, 3],), "No input is of floating-point numbers"),
+        (({"W": np.ones(3)},), "and input 0 is a dict: give its arrays one by one"),
         ((3, "mean"), "No input is of floating-point numbers"),
         ((np.zeros((0, 5)),), "The floating-point inputs are empty"),
     ],

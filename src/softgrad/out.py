@@ -51,8 +51,8 @@ def overlaps(out: Array, *others: Array) -> bool:
     if isinstance(out, np.ndarray):
         return any(isinstance(x, np.ndarray) and np.may_share_memory(out, x) for x in others)
     if array_api_compat.is_torch_array(out):
-        memory = out.untyped_storage().data_ptr()
-        return any(x.untyped_storage().data_ptr() == memory for x in others)
+        memory = out.untyped_storage().data_ptr()  # 0 where there is none
+        return memory != 0 and any(x.untyped_storage().data_ptr() == memory for x in others)
     return True
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from softgrad.checker.draws import alike
 from softgrad.checker.report import Finding, Level
 
-__all__ = ["Ended", "guarded", "misfit_of", "with_place"]
+__all__ = ["Ended", "guarded", "is_of_the_call", "misfit_of", "with_place"]
 
 _HERE = str(Path(__file__).parent)
 _LIBRARIES = ("numpy", "torch", "jax", "jaxlib")
@@ -44,11 +44,17 @@ def guarded(
     except Ended:  # it has its sentence already
         raise
     except TypeError as error:
-        if misfit := misfit_of(function, arguments):
+        misfit = misfit_of(function, arguments) if is_of_the_call(error) else None
+        if misfit is not None:
             raise Ended("doubt", f"{who} {misfit}") from None
         raise Ended(level, f"{who} raised {with_place(error, function)}.") from None
     except (Exception, SystemExit) as error:  # a sys.exit(0) of theirs would end as a silent pass
         raise Ended(level, f"{who} raised {with_place(error, function)}.") from None
+
+
+def is_of_the_call(error: BaseException) -> bool:
+    """Tell whether an error that was caught here was raised by the call, before it was begun."""
+    return error.__traceback__ is not None and error.__traceback__.tb_next is None
 
 
 def misfit_of(function: Callable[..., Any], arguments: Sequence[Any]) -> str | None:

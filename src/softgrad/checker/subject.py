@@ -126,7 +126,7 @@ class Subject:
         """Raise `Ended` unless there is something to differentiate."""
         if not self.floating:
             pairs = zip(self.names, self.values, strict=True)
-            groups = [f"{n} is a {type(v).__name__}" for n, v in pairs if isinstance(v, _GROUPS)]
+            groups = [f"{n} is a {type(v).__name__}" for n, v in pairs if _holds_arrays(v)]
             text = "No input is of floating-point numbers, and integers have no derivative"
             text += ": give floats, as in 1.0."
             if groups:
@@ -309,6 +309,14 @@ def _as_arrays(result: Any) -> Arrays:
         return tuple(map(np.array, result if isinstance(result, tuple) else (result,)))
     except Exception as error:
         raise Ended("doubt", f"it returns what is no array: {error}.") from None
+
+
+def _holds_arrays(value: Any) -> bool:
+    """Tell whether a dict, a tuple or a list has more than numbers in it."""
+    parts = value.values() if isinstance(value, dict) else value
+    return isinstance(value, _GROUPS) and any(
+        isinstance(part, _GROUPS) or hasattr(part, "shape") for part in parts
+    )
 
 
 def _strange(result: Any, outputs: Arrays) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from softgrad.checker.calls import Ended, guarded, misfit_of
+from softgrad.checker.calls import Ended, guarded, is_of_the_call, misfit_of
 from softgrad.checker.subject import AnyArray, Arrays, flat, is_floating
 from softgrad.checker.subjects.weights import (
     Path,
@@ -97,8 +97,8 @@ class Layer:
         function = getattr(self._layer, method)
         try:
             result = function(*arguments)
-        except TypeError:
-            misfit = misfit_of(function, arguments)
+        except TypeError as error:
+            misfit = misfit_of(function, arguments) if is_of_the_call(error) else None
             if misfit is None:
                 raise
             raise Ended("doubt", f"The layer's {method} {misfit}") from None
