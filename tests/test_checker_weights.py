@@ -319,3 +319,23 @@ def test_a_weights_gradient_that_is_not_summed():
     report = check(Shaped(lambda g: g.copy()), X)
     assert report.diagnosis.code == "unreduced-broadcast"
     assert report.where.text.startswith("weight b")
+
+
+class Alike(Linear):
+    """A softmax of which all logits may be moved together; the gradient does not know it."""
+
+    def forward(self, x):
+        self.x = x
+        e = np.exp(x @ self.W + self.b)
+        self.s = e / e.sum(axis=1, keepdims=True)
+        return self.s
+
+    def gradients(self, g):
+        d = self.s * (g - g.min())  # of one sign
+        return self.x.T @ d, d.sum(axis=0)
+
+
+def test_a_bias_is_found_where_the_logits_moved_together_change_nothing():
+    report = check(Alike(), X)
+    assert report.verdict == "fail"
+    assert "W (in dW), b (in db)" in said(report)

@@ -197,7 +197,8 @@ class Layer:
             return None
         fits = G.size == values[place].size  # what is not summed has no factor
         signs = np.where(G, np.sign(G), 1.0) if fits else np.ones(values[place].shape)
-        u = signs * max(float(np.abs(values[place]).max()), _STEP)
+        uneven = np.random.default_rng(0).uniform(0.5, 1.5, signs.shape)  # softmax's slope is not 0
+        u = signs * uneven * max(float(np.abs(values[place]).max()), _STEP)
         ends = []
         for step in (_STEP, -_STEP):
             moved = list(values)
