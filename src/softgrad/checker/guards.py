@@ -23,10 +23,14 @@ from softgrad.checker.subjects.layers import Layer
 from softgrad.checker.subjects.library import Lifted
 from softgrad.results import number
 
-__all__ = ["NEXT_TO_NOTHING", "Bare", "Unguarded", "in_words", "unguarded"]
+__all__ = ["NEXT_TO_NOTHING", "SLIGHT", "Bare", "Unguarded", "in_words", "unguarded"]
 
 NEXT_TO_NOTHING = 2.0**-20
 """A relative error that float32 would hardly show."""
+SLIGHT = 2.0**-10
+"""A relative error that constants which only keep a number from 0 may make."""
+_GUARD = 1e-6
+"""The largest constant that is nothing but a guard, however near to 0 comes what it guards."""
 _NEAR = 2.0**-7
 """How far the outputs may move, relatively, when the constants go."""
 
@@ -68,6 +72,11 @@ class Bare(Generic[AnySubject]):
     subject: AnySubject
     in_forward: bool
     in_backward: bool
+
+    @property
+    def only_guards(self) -> bool:
+        """Whether the constants are so small that they are there for safety alone."""
+        return max(map(abs, _spared(self.subject).values()), default=0.0) <= _GUARD
 
 
 def unguarded(subject: AnySubject) -> Bare[AnySubject] | None:
@@ -114,17 +123,21 @@ def _of_a_copy(subject: Subject) -> tuple[Callable[..., Any], Callable[..., Any]
 
 def in_words(subject: Subject) -> str:
     """Say which constants a subject does without: "the 1e-08 in `p + eps`"."""
-    spared = {
+    parts = [
+        f"the {number(value)} in `{text}`" if text else f"the constant {number(value)}"
+        for text, value in _spared(subject).items()
+    ]
+    return ", ".join(parts[:2]) + (" and others" if len(parts) > 2 else "")
+
+
+def _spared(subject: Subject) -> dict[str, float]:
+    """Return the constants that a subject does without, by the expression that adds them."""
+    return {
         text: value
         for function in (subject.vjp, subject.forward)
         if isinstance(function, Unguarded)
         for text, value in function.spared.items()
     }
-    parts = [
-        f"the {number(value)} in `{text}`" if text else f"the constant {number(value)}"
-        for text, value in spared.items()
-    ]
-    return ", ".join(parts[:2]) + (" and others" if len(parts) > 2 else "")
 
 
 def _drawn(outputs: Arrays) -> Arrays:
