@@ -14,6 +14,7 @@ from softgrad.checker.subject import AnyArray, Arrays, Subject
 
 __all__ = ["Constant", "Factor", "agreed", "told"]
 
+_MINUS = "−1"
 _ZERO = 1e-9
 """On a twin, in double precision, a factor of 0 is no larger; a product of sizes is."""
 
@@ -29,6 +30,13 @@ class Constant:
         """Return a sentence with the factor in the place of ``{}``."""
         filled = sentence.format(self.text)
         return f"{filled[:-1]}, {self.meaning}." if self.meaning else filled
+
+    @property
+    def also(self) -> str:
+        """What is said where another mistake is said before."""
+        if self.text == _MINUS:
+            return "The gradient also has the wrong sign."
+        return self.put("The gradient is also {} times what it must be.")
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ def _in_digits(c: float) -> str:
 def _constants(subject: Subject, outputs: Arrays) -> Iterator[tuple[Constant, float]]:
     """Yield words and values, the likeliest first; none of them is 1 or 0."""
     named = (*_lengths(subject, outputs), *_parameters(subject))
+    yield Constant(_MINUS), -1.0
     for power, form in ((1.0, "{}"), (0.5, "√{}"), (2.0, "{}²")):
         for letter, what, number in (("2", "", 2.0), *named):
             if number <= 0 or number == 1:

@@ -50,8 +50,7 @@ class Fit:
             return (self.words or Constant(f"{self.factor:.6g}")).put(self.guess.message)
         if self.words is None:
             return self.guess.message
-        also = self.words.put("The gradient is also {} times what it must be.")
-        return f"{self.guess.message} {also}"
+        return f"{self.guess.message} {self.words.also}"
 
 
 def rank(views: Views, cheap: Sequence[Fit] | None = None) -> list[Fit]:

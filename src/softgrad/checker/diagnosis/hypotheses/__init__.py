@@ -98,6 +98,7 @@ from softgrad.checker.diagnosis.hypotheses.stand_ins import (
 )
 from softgrad.checker.diagnosis.hypotheses.variables import (
     AT_ANOTHER_FORM,
+    AT_LOGITS,
     AT_THE_OUTPUT,
     FORMULA_OF_INPUT,
     TWICE,
@@ -180,6 +181,7 @@ TABLE = (
     BEHIND_DIAGONAL,
     BEHIND_PROJECTION,
     BEHIND_IDENTITY,
+    AT_LOGITS,
     AT_ANOTHER_FORM,
     INNER_PRODUCT,
     ANOTHER_POINT,

@@ -12,7 +12,7 @@ from softgrad.checker.diagnosis.jacobians import Matrix, Unusable
 from softgrad.checker.diagnosis.view import View, differ_along
 from softgrad.checker.report import Formula
 
-__all__ = ["AT_ANOTHER_FORM", "AT_THE_OUTPUT", "FORMULA_OF_INPUT", "TWICE"]
+__all__ = ["AT_ANOTHER_FORM", "AT_LOGITS", "AT_THE_OUTPUT", "FORMULA_OF_INPUT", "TWICE"]
 
 _LARGEST = 30.0
 """Logarithms are no larger, whose exponentials are taken."""
@@ -81,6 +81,24 @@ def _at_another_form(view: View) -> Iterator[Guess]:
     yield Guess("times exp(x)", view.J * p, said, Formula("dx * np.exp(x)", "dx"))
 
 
+def _at_logits(view: View) -> Iterator[Guess]:
+    """The gradient at the logits whose softmax or sigmoid the input is."""
+    p = view.x
+    if p.ndim == 0 or not (p.min() > 0 and p.max() < 1):
+        return
+    text = "The gradient is that at the logits, and must be that at the input, which is their {}."
+    for axis in range(p.ndim):
+        if view.elementwise or p.shape[axis] < 2:
+            continue
+        sums = (view.J * p.ravel()) @ differ_along(p.shape, (axis,))
+        line = Formula(f"p * (dp - (dp * p).sum(axis={axis - p.ndim}, keepdims=True))", "dp")
+        said = text.format(f"softmax along axis {axis - p.ndim}")
+        yield Guess(f"at the logits, axis {axis}", p.ravel() * (view.J - sums), said, line)
+    own = (p * (1 - p)).ravel()
+    said = text.format("sigmoid")
+    yield Guess("at the logit", view.J * own, said, Formula("dp * p * (1 - p)", "dp"))
+
+
 def _in_terms_of_output(view: View) -> Iterator[tuple[str, Matrix, Matrix]]:
     """Yield derivatives in terms of the output: sigmoid's, tanh's, exp's, the square root's."""
     assert view.y is not None
@@ -106,6 +124,9 @@ AT_THE_OUTPUT = Hypothesis(
 )
 AT_ANOTHER_FORM = Hypothesis(
     "wrong-variable", "A = J − exp(x)·ΣJ or J·exp(∓x)", "another factor", _at_another_form
+)
+AT_LOGITS = Hypothesis(
+    "wrong-variable", "A = p·(J − Σ p·J) or J·p·(1 − p)", "another factor", _at_logits
 )
 TWICE = Hypothesis("wrong-variable", "A = J·J", "A − J·J beyond the error bar", _twice)
 FORMULA_OF_INPUT = Hypothesis(
