@@ -42,6 +42,8 @@ class Edit:
     """A step that the one concerned is multiplied by, and which it does not take."""
     times: float | None = None
     """The multiple of a derivative that is added in all turns of a loop, if it is such an edit."""
+    is_likely: bool = False
+    """Whether it is so common that it may well come together with a wrong constant."""
 
 
 def becomes(places: Places, k: int, other: Callable[[Graph, int], Matrix | None]) -> Changes:

@@ -54,7 +54,7 @@ class Case:
         self.u, self.w = u, w[:, 0]
         self.moves, self.effects = graph.push(self.seed @ w), graph.pull(u)
         self._moved: dict[float, list[Vector]] = {}
-        self.wanted = np.einsum("os,ot,ts->s", u, self.R, w)
+        self.wanted, self.whole = (np.einsum("os,ot,ts->s", u, M, w) for M in (self.R, self.J))
 
     @cached_property
     def is_usable(self) -> bool:
@@ -71,14 +71,36 @@ class Case:
 
     def may_be(self, edit: Edit, changes: Sequence[Change]) -> bool:
         """Whether a few numbers are those of the error."""
-        if len(changes) > 1 and not edit.multiple:
-            seen = np.einsum("os,os->s", self.u, self.graph.shift(self.moves, changes))
-        else:
-            seen = self.sketch(changes)
+        seen = self._seen(edit, changes)
         if not seen.any():
             return False
         c = self.factor(changes) if edit.multiple else 1.0
         return bool(np.abs(self.wanted - c * seen).max() <= 1e-4 * np.abs(self.wanted).max())
+
+    def times(self, edit: Edit, changes: Sequence[Change]) -> float | None:
+        """Return the number that an edited Jacobian is multiplied by besides, by a few numbers."""
+        seen = self._seen(edit, changes)
+        edited, answer = self.whole + seen, self.whole + self.wanted
+        if edit.multiple or not np.abs(seen).max() > 1e-4 * np.abs(edited).max():
+            return None
+        c = float(edited @ answer / (edited @ edited))
+        left = np.abs(answer - c * edited).max()
+        return c if abs(c) > 1e-9 and left <= 1e-6 * np.abs(answer).max() else None
+
+    def left_of(self, edit: Edit) -> tuple[float, float]:
+        """Return the multiple of the edited Jacobian nearest to the answer, and what it leaves."""
+        changes = edit.changes(self.graph)
+        if not changes:
+            return 1.0, np.inf
+        edited = self.J + self._shift(changes)[:, self.columns]
+        c = float(np.vdot(edited, self.A) / (np.vdot(edited, edited) or 1.0))
+        return c, rms(self.A - c * edited) / rms(self.A)
+
+    def _seen(self, edit: Edit, changes: Sequence[Change]) -> Vector:
+        """Return three numbers of what an edit adds to the outputs."""
+        if len(changes) > 1 and not edit.multiple:
+            return np.asarray(np.einsum("os,os->s", self.u, self.graph.shift(self.moves, changes)))
+        return self.sketch(changes)
 
     def may_be_of(self, replay: Replay) -> bool:
         """Whether the forward with other numbers moves along a direction as the error says."""

@@ -15,7 +15,7 @@ from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.diagnosis.view import differ_along
 from softgrad.checker.subject import Vector
 
-__all__ = ["labelled_rows", "other_labels", "picks_of", "two_classes"]
+__all__ = ["labelled_rows", "one_class", "other_labels", "picks_of", "two_classes"]
 
 _Pick = tuple[int, int, int]
 """A softmax, its logits, and the step that is one entry of each of its rows."""
@@ -156,6 +156,39 @@ def two_classes(graph: Graph) -> Iterator[Edit]:
         text += "entropy, and the loss is that of several classes: −t/p stands alone, and those "
         text += "that are not the label's have no term (1 − t)/(1 − p)."
         yield Edit("wrong-variable", text, changes, place=after)
+
+
+def one_class(graph: Graph) -> Iterator[Edit]:
+    """Yield p − t, where every class has a loss of its own: −t·log p − (1 − t)·log(1 − p).
+
+    That is what the diagonal of the softmax's Jacobian makes of such a loss, too; but who writes
+    p − t has the gradient of a cross-entropy in mind.
+    """
+    for after, before in found(graph) if len(graph.outputs) == 1 else ():
+        if (form(graph.steps[after].value) or (True, 0))[0]:
+            continue
+
+        def changes(graph: Graph, after: int = after, before: int = before) -> list[Change]:
+            p = graph.steps[after].value.ravel()
+            own = graph.stretch(after, graph.outputs[0]) * p * (1 - p)
+            if not all(_is_p_less_t(p[row != 0], row[row != 0]) for row in own):
+                return []
+            return [Change(after, before, np.diag(p * (1 - p)) - graph.stretch(before, after))]
+
+        text = f"What comes back to the logits of {graph.steps[after].label} is p − t, as that of a"
+        text += " cross-entropy −Σ t·log p. This loss has a term −(1 − t)·log(1 − p) in every class"
+        text += " besides, and its gradient is another. (p − t is also what is left of that where"
+        text += " only the diagonal of the softmax's Jacobian is used.)"
+        yield Edit("wrong-variable", text, changes, place=after)
+
+
+def _is_p_less_t(p: Vector, row: Vector) -> bool:
+    """Whether a row is a multiple of p − t, of labels t that are 0 or 1."""
+    for sign in (1.0, -1.0):
+        ratio = row / (p - (sign * row < 0))
+        if p.size and np.ptp(ratio) <= 1e-9 * np.abs(ratio).max():
+            return True
+    return False
 
 
 def picks_of(graph: Graph, after: int, before: int) -> Iterator[int]:

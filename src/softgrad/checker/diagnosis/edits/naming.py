@@ -12,7 +12,12 @@ from softgrad.checker.diagnosis.edits.averages import other_axes
 from softgrad.checker.diagnosis.edits.base import Edit
 from softgrad.checker.diagnosis.edits.case import Case
 from softgrad.checker.diagnosis.edits.choices import choices, other_masks
-from softgrad.checker.diagnosis.edits.labels import labelled_rows, other_labels, two_classes
+from softgrad.checker.diagnosis.edits.labels import (
+    labelled_rows,
+    one_class,
+    other_labels,
+    two_classes,
+)
 from softgrad.checker.diagnosis.edits.logsumexps import logsumexps, missing
 from softgrad.checker.diagnosis.edits.nodes import (
     divisors_missing,
@@ -53,6 +58,7 @@ from softgrad.checker.diagnosis.edits.weights import other_weights
 from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.steps import Step
 from softgrad.checker.diagnosis.jacobians import Spot
+from softgrad.checker.diagnosis.scales import Factor, agreed
 from softgrad.checker.report import Diagnosis
 
 __all__ = ["by_steps"]
@@ -65,6 +71,7 @@ _EXACT = 1e-7
 """What leaves less than this is not looked for further."""
 
 _CHOICES = ("where", "clip", "maximum", "minimum")
+_OF_SOFTMAXES = (one_class, softmaxes, logsumexps, labelled_rows, two_classes)
 _LIKELY = (
     multiples, not_carried, as_it_is, branches, without_factor, choices, turned, rearranged, copied,
     next_to, last_of_row, unsummed, one_slice, inverted, of_other_turns, powers, squared, summed,
@@ -108,6 +115,7 @@ def _explained(
     cases = [[Case(graph, spot, scope) for graph, spot in pairs] for scope in scopes]
     found: list[list[_Fit]] = [[] for _ in scopes]
     meter = spots[0].subject.meter
+    besides: list[Edit] = []
     for edit in islice(edits(cases[0]), _MOST):
         if meter.work <= 0:
             break  # the likelier edits have been tried
@@ -117,6 +125,8 @@ def _explained(
             fit = _fit(edit, changes, case)
             if fit is not None:
                 fits.append(fit)
+        if edit.is_likely and cases[0][0].times(edit, changes) is not None:
+            besides.append(edit)
         if found[0] and found[0][-1].clean and found[0][-1].left < _EXACT:
             break
     clean = [[fit for fit in fits if fit.clean] for fits in found]
@@ -126,7 +136,24 @@ def _explained(
         first = min(fits, key=lambda fit: max(fit.left, _EXACT), default=None)
         if first is not None and not any(first.is_rivalled(fit) for fit in fits):
             return _said(first, case)
-    return None
+    said = (_said_besides(edit, cases[0], spots) for edit in besides)
+    return next((diagnosis for diagnosis in said if diagnosis is not None), None)
+
+
+def _said_besides(edit: Edit, cases: Sequence[Case], spots: tuple[Spot, Spot]) -> Diagnosis | None:
+    """Name a mistake in one step where all is multiplied by a known constant besides."""
+    pairs = [case.left_of(edit) for case in cases]
+    left = max(left for _, left in pairs)
+    if not all(case.is_usable for case in cases) or left > _EXACT:
+        return None
+    factors = (
+        Factor(c, spot.subject, spot.outputs) for (c, _), spot in zip(pairs, spots, strict=True)
+    )
+    constant = agreed(*factors)
+    if constant is None:
+        return None
+    found = _said(_Fit(edit, 1.0, left, True), cases)
+    return replace(found, message=f"{found.message} {constant.also}")
 
 
 @dataclass(frozen=True)
@@ -163,12 +190,13 @@ def _edits(cases: Sequence[Case]) -> Iterator[Edit]:
     repeated = {place for places in loops for place in places}
     alone = [[place] for place in range(len(graph.steps)) if place not in repeated]
     turns = [[place] for place in sorted(repeated)]
-    for source in (softmaxes, logsumexps, labelled_rows, two_classes):
-        yield from _together(graph, source(graph))
-    yield from other_labels(graph)
-    yield from _together(graph, one_use(graph, in_loops=True))
-    for family in _LIKELY:
-        yield from _over(family, graph, chain(alone, loops))
+    first = chain(
+        *(_together(graph, source(graph)) for source in _OF_SOFTMAXES),
+        other_labels(graph),
+        _together(graph, one_use(graph, in_loops=True)),
+        *(_over(family, graph, chain(alone, loops)) for family in _LIKELY),
+    )
+    yield from (replace(edit, is_likely=case.has_many) for edit in first)
     yield from one_use(graph, in_loops=False)
     yield from exchanged(graph)
     yield from counted_once(graph)

@@ -1,0 +1,106 @@
+"""Mistakes with a constant besides, p − t for other losses, and the gradient at the logits."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import softgrad as sg
+from reports import assert_named, assert_unnamed
+
+RNG = np.random.default_rng(0)
+X, W, T = RNG.normal(size=(5, 4)), RNG.normal(size=(4, 3)), np.eye(3)[[0, 2, 1, 0, 1]]
+SOFT = RNG.random(size=(5, 3))
+SOFT /= SOFT.sum(axis=1, keepdims=True)
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def softmax_back(p, g):
+    return p * (g - (p * g).sum(axis=-1, keepdims=True))
+
+
+def diagonal(p, g):
+    return p * (1 - p) * g
+
+
+def each_class(x, W):
+    p = softmax(x @ W)
+    return -(T * np.log(p) + (1 - T) * np.log(1 - p)).sum()
+
+
+def each_class_back(x, W, g, of_logits=lambda p: softmax_back(p, (p - T) / (p * (1 - p)))):
+    d = g * of_logits(softmax(x @ W))
+    return d @ W.T, x.T @ d
+
+
+def squares(x, W):
+    return ((softmax(x @ W) - T) ** 2).sum() / 2
+
+
+def squares_back(x, W, g, of_logits=lambda p: softmax_back(p, p - T), factor=1.0):
+    d = g * factor * of_logits(softmax(x @ W))
+    return d @ W.T, x.T @ d
+
+
+def own_loss(p):
+    return -(T * np.log(p)).sum()
+
+
+def own_loss_back(p, g, of=lambda p: -T / p):
+    return g * of(p)
+
+
+def at_logits(p):
+    return softmax_back(p, -T / p)
+
+
+FORWARDS = {each_class: (each_class_back, X, W), squares: (squares_back, X, W),
+            own_loss: (own_loss_back, SOFT)}  # fmt: skip
+NAMED = {
+    "p less t, every class with a loss": (
+        each_class, {"of_logits": lambda p: p - T}, "wrong-variable", "a cross-entropy −Σ"),
+    "the diagonal for squares": (
+        squares, {"of_logits": lambda p: diagonal(p, p - T)}, "diagonal-only", "softmax"),
+    "the diagonal, and the sign": (
+        squares, {"of_logits": lambda p: diagonal(p, p - T), "factor": -1.0}, "diagonal-only",
+        "The gradient also has the wrong sign."),
+    "the diagonal, and twice": (
+        squares, {"of_logits": lambda p: diagonal(p, p - T), "factor": 2.0}, "diagonal-only",
+        "also 2 times"),
+    "p less t at the input p": (own_loss, {"of": lambda p: p - T}, "wrong-variable", "logits"),
+    "t less p at the input p": (
+        own_loss, {"of": lambda p: T - p}, "wrong-variable", "also has the wrong sign"),
+}  # fmt: skip
+NEAR_MISSES = {
+    "part of p less t": (
+        each_class, {"of_logits": lambda p: 0.6 * (p - T) + 0.4 * (p - T) ** 3}),
+    "the diagonal, and another factor": (
+        squares, {"of_logits": lambda p: diagonal(p, p - T), "factor": 0.3719}),
+    "part of p less t at p": (own_loss, {"of": lambda p: 0.6 * at_logits(p) - 0.4 * T / p}),
+}  # fmt: skip
+
+
+def report(forward, **wrong):
+    backward, *inputs = FORWARDS[forward]
+    return sg.check(forward, partial(backward, **wrong), *inputs)
+
+
+@pytest.mark.parametrize("forward", FORWARDS)
+def test_the_right_backward_passes(forward):
+    assert report(forward).verdict == "pass"
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_mistake_is_named(name):
+    forward, wrong, code, said = NAMED[name]
+    assert_named(report(forward, **wrong), code, said)
+
+
+@pytest.mark.parametrize("name", NEAR_MISSES)
+def test_what_is_nearly_so_has_no_name(name):
+    forward, wrong = NEAR_MISSES[name]
+    assert_unnamed(report(forward, **wrong))
