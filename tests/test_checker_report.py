@@ -285,6 +285,7 @@ def fails_unspeakably(*arguments):
         (lambda x: (), "The forward returns an empty tuple: it must return"),
         (lambda x: (x, None), "The forward returns a tuple with None in it (what is kept"),
         (lambda x: [[1.0], [1.0, 2.0]], "The forward returns what is no array: "),
+        (lambda x: (x, (x, x[0])), "returns a tuple with a tuple of arrays in it (what is"),
         (lambda x: x[:0], "The forward's outputs are empty"),
         (fails_unspeakably, "The forward raised Unspeakable (test_checker_report.py:"),
     ],

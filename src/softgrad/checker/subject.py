@@ -303,11 +303,18 @@ _WITH: dict[Layout, str] = {
 }
 
 
+_KEPT = "what is kept for the backward is no output: check lambda z: forward(z)[0]"
+
+
 def _as_arrays(result: Any) -> Arrays:
     # Copies: who writes into the same memory in every call changes what it returned before.
     try:
         return tuple(map(np.array, result if isinstance(result, tuple) else (result,)))
     except Exception as error:
+        if isinstance(result, tuple) and any(map(_holds_arrays, result)):
+            group = type(next(filter(_holds_arrays, result))).__name__
+            text = f"it returns a tuple with a {group} of arrays in it ({_KEPT})."
+            raise Ended("doubt", text) from None
         raise Ended("doubt", f"it returns what is no array: {error}.") from None
 
 
@@ -327,8 +334,7 @@ def _strange(result: Any, outputs: Arrays) -> str | None:
             kind = type(part).__name__
             numbers = f"{output.dtype} numbers" if output.dtype.kind in "fc" else f"a {kind}"
             if isinstance(result, tuple):
-                kept = "what is kept for the backward is no output: check lambda z: forward(z)[0]"
-                return f"a tuple with {numbers if part is not None else 'None'} in it ({kept})"
+                return f"a tuple with {numbers if part is not None else 'None'} in it ({_KEPT})"
             return "None (is a `return` missing?)" if part is None else numbers
     if any(map(is_floating, outputs)):
         return None
