@@ -237,3 +237,29 @@ def test_an_axis_of_length_one_hides_no_other_mistake():
     report = sg.check(forward, wrong(0.25), W, b)
     assert report.diagnosis.code == "scale"
     assert any("must have the input's shape (1, 3)" in found.message for found in report.findings)
+
+
+def a_third(x, W):
+    return np.tanh(x @ W) / 3
+
+
+def summed_in(dtype, factor=1.0):
+    def backward(x, W, g):
+        d = g * (1 - np.tanh(x @ W) ** 2)
+        total = np.zeros(W.shape, dtype)
+        for row, above in zip(x, d, strict=True):
+            total += np.outer(row, above)
+        return d @ W.T / 3, factor * total.astype(float) / 3
+
+    return backward
+
+
+def test_a_sum_in_a_narrower_dtype_is_called_so():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(5, 4)), rng.normal(size=(4, 3))
+    found = sg.check(a_third, summed_in(np.float32), *inputs).diagnosis
+    assert found.code == "arithmetic"
+    assert "on the way" in found.message
+    for dtype, factor in ((np.float32, 1.001), (float, 1 + 3e-8)):
+        found = sg.check(a_third, summed_in(dtype, factor), *inputs).diagnosis
+        assert found.code != "arithmetic"

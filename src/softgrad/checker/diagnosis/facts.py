@@ -21,6 +21,8 @@ from softgrad.results import number
 __all__ = ["fact"]
 
 _LARGE = 2.0**20
+_TINY = 2.0**-200
+"""Next to 0 in double precision, and 0 in every narrower one."""
 
 
 def fact(subject: Metered, outputs: Arrays, locator: Locator) -> Diagnosis | None:
@@ -41,6 +43,7 @@ def fact(subject: Metered, outputs: Arrays, locator: Locator) -> Diagnosis | Non
         _whole_numbers(subject, first, locator)
         or not_linear(subject, first, locator)
         or _coarse(first, locator)
+        or _coarse_within(subject, first, locator)
     )
 
 
@@ -115,6 +118,24 @@ def _coarse(entries: list[Any], locator: Locator) -> Diagnosis | None:
             evidence = f"every entry of the gradient of {names} is a number of that dtype"
             return Diagnosis("arithmetic", text, evidence=evidence)
     return None
+
+
+def _coarse_within(subject: Metered, first: list[Any], locator: Locator) -> Diagnosis | None:
+    """A sum, or an array, of a narrower dtype within: there what is next to 0 is 0."""
+    points, single = subject.points, float(np.finfo(np.float32).eps)
+    if any(limits(array.dtype).epsilon >= single for array in (*points, *locator.cotangent)):
+        return None
+    if any(not locator.is_near(k, 4 * single) for k, e in enumerate(locator.right) if e is False):
+        return None
+    answer = raw_answer(subject, points, tuple(c * _TINY for c in locator.cotangent))
+    if not are_finite(answer):
+        return None
+    lost = gap_of([None if e is None else wide(e) / _TINY for e in answer], first, points)
+    if not lost > LINEAR:
+        return None
+    text = "The formula is right, and numbers on the way are rounded to float32."
+    evidence = f"of a gradient {_TINY:.0e} times as large, {number(lost)} is lost"
+    return Diagnosis("arithmetic", text, evidence=evidence)
 
 
 def _is_rounded(array: Vector, dtype: Any) -> bool:
