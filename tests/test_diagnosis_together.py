@@ -72,8 +72,9 @@ NAMED = {
         squares, {"of_logits": lambda p: diagonal(p, p - T), "factor": 2.0}, "diagonal-only",
         "also 2 times"),
     "p less t at the input p": (own_loss, {"of": lambda p: p - T}, "wrong-variable", "logits"),
-    "t less p at the input p": (
-        own_loss, {"of": lambda p: T - p}, "wrong-variable", "also has the wrong sign"),
+    "t less p at the input p": (own_loss, {"of": lambda p: T - p}, "wrong-variable", "minus that"),
+    "twice p less t at the input p": (
+        own_loss, {"of": lambda p: 2 * (p - T)}, "wrong-variable", "also 2 times"),
 }  # fmt: skip
 NEAR_MISSES = {
     "part of p less t": (
@@ -104,3 +105,22 @@ def test_the_mistake_is_named(name):
 def test_what_is_nearly_so_has_no_name(name):
     forward, wrong = NEAR_MISSES[name]
     assert_unnamed(report(forward, **wrong))
+
+
+def test_the_diagonal_where_one_class_of_a_row_has_a_loss_is_no_p_less_t():
+    def forward(x, W):
+        return -(T * np.log(softmax(x @ W))).sum()
+
+    def backward(x, W, g):
+        d = g * diagonal(softmax(x @ W), -T / softmax(x @ W))
+        return d @ W.T, x.T @ d
+
+    assert_named(sg.check(forward, backward, X, W), "diagonal-only", "softmax")
+
+
+def test_a_constant_besides_is_no_way_to_a_name_of_two_mistakes():
+    def backward(z, g):
+        return g * (softmax(z) + T)  # the sum's sign, and not both a sign and the labels'
+
+    found = sg.check(lambda z: -(T * np.log(softmax(z))).sum(), lambda z, g: -backward(z, g), SOFT)
+    assert "also" not in found.diagnosis.message

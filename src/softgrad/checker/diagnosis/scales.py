@@ -72,8 +72,13 @@ def told(one: Factor, other: Factor, here: Factor) -> Constant | None:
     return constant
 
 
-def agreed(*factors: Factor) -> Constant | None:
-    """Return what a factor is, such as 1/N; None where no words fit it at all of the points."""
+def agreed(*factors: Factor, signed: bool = False) -> Constant | None:
+    """Return what a factor is, such as 1/N; None where no words fit it at all of the points.
+
+    With `signed` it may be −1, too.
+    """
+    if signed and all(abs(factor.value + 1) <= factor.accuracy for factor in factors):
+        return Constant(_MINUS)
     return _first(_constants, *factors)
 
 
@@ -102,7 +107,6 @@ def _in_digits(c: float) -> str:
 def _constants(subject: Subject, outputs: Arrays) -> Iterator[tuple[Constant, float]]:
     """Yield words and values, the likeliest first; none of them is 1 or 0."""
     named = (*_lengths(subject, outputs), *_parameters(subject))
-    yield Constant(_MINUS), -1.0
     for power, form in ((1.0, "{}"), (0.5, "√{}"), (2.0, "{}²")):
         for letter, what, number in (("2", "", 2.0), *named):
             if number <= 0 or number == 1:

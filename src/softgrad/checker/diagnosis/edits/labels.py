@@ -171,7 +171,7 @@ def one_class(graph: Graph) -> Iterator[Edit]:
         def changes(graph: Graph, after: int = after, before: int = before) -> list[Change]:
             p = graph.steps[after].value.ravel()
             own = graph.stretch(after, graph.outputs[0]) * p * (1 - p)
-            if not all(_is_p_less_t(p[row != 0], row[row != 0]) for row in own):
+            if not all(row.all() and _is_p_less_t(p, row) for row in own):
                 return []
             return [Change(after, before, np.diag(p * (1 - p)) - graph.stretch(before, after))]
 
@@ -186,7 +186,7 @@ def _is_p_less_t(p: Vector, row: Vector) -> bool:
     """Whether a row is a multiple of p − t, of labels t that are 0 or 1."""
     for sign in (1.0, -1.0):
         ratio = row / (p - (sign * row < 0))
-        if p.size and np.ptp(ratio) <= 1e-9 * np.abs(ratio).max():
+        if np.ptp(ratio) <= 1e-9 * np.abs(ratio).max():
             return True
     return False
 

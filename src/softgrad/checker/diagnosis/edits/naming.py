@@ -149,7 +149,7 @@ def _said_besides(edit: Edit, cases: Sequence[Case], spots: tuple[Spot, Spot]) -
     factors = (
         Factor(c, spot.subject, spot.outputs) for (c, _), spot in zip(pairs, spots, strict=True)
     )
-    constant = agreed(*factors)
+    constant = agreed(*factors, signed=True)
     if constant is None:
         return None
     found = _said(_Fit(edit, 1.0, left, True), cases)
@@ -190,13 +190,13 @@ def _edits(cases: Sequence[Case]) -> Iterator[Edit]:
     repeated = {place for places in loops for place in places}
     alone = [[place] for place in range(len(graph.steps)) if place not in repeated]
     turns = [[place] for place in sorted(repeated)]
-    first = chain(
-        *(_together(graph, source(graph)) for source in _OF_SOFTMAXES),
-        other_labels(graph),
-        _together(graph, one_use(graph, in_loops=True)),
-        *(_over(family, graph, chain(alone, loops)) for family in _LIKELY),
-    )
-    yield from (replace(edit, is_likely=case.has_many) for edit in first)
+    for source in _OF_SOFTMAXES:
+        edits = _together(graph, source(graph))
+        yield from (replace(edit, is_likely=case.has_many) for edit in edits)
+    yield from other_labels(graph)
+    yield from _together(graph, one_use(graph, in_loops=True))
+    for family in _LIKELY:
+        yield from _over(family, graph, chain(alone, loops))
     yield from one_use(graph, in_loops=False)
     yield from exchanged(graph)
     yield from counted_once(graph)

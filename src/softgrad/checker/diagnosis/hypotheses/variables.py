@@ -86,17 +86,19 @@ def _at_logits(view: View) -> Iterator[Guess]:
     p = view.x
     if p.ndim == 0 or not (p.min() > 0 and p.max() < 1):
         return
-    text = "The gradient is that at the logits, and must be that at the input, which is their {}."
-    for axis in range(p.ndim):
-        if view.elementwise or p.shape[axis] < 2:
-            continue
-        sums = (view.J * p.ravel()) @ differ_along(p.shape, (axis,))
-        line = Formula(f"p * (dp - (dp * p).sum(axis={axis - p.ndim}, keepdims=True))", "dp")
-        said = text.format(f"softmax along axis {axis - p.ndim}")
-        yield Guess(f"at the logits, axis {axis}", p.ravel() * (view.J - sums), said, line)
-    own = (p * (1 - p)).ravel()
-    said = text.format("sigmoid")
-    yield Guess("at the logit", view.J * own, said, Formula("dp * p * (1 - p)", "dp"))
+    text = "The gradient is {}that at the logits, and must be that at the input, their {}."
+    for sign, minus in ((1.0, ""), (-1.0, "minus ")):
+        less = "-" if minus else ""
+        for axis in range(-p.ndim, 0) if not view.elementwise else ():
+            if p.shape[axis] < 2:
+                continue
+            sums = (view.J * p.ravel()) @ differ_along(p.shape, (axis + p.ndim,))
+            line = Formula(f"{less}p * (dp - (dp * p).sum(axis={axis}, keepdims=True))", "dp")
+            said = text.format(minus, f"softmax along axis {axis}")
+            yield Guess(f"{minus}at the logits", sign * p.ravel() * (view.J - sums), said, line)
+        said = text.format(minus, "sigmoid")
+        line = Formula(f"{less}dp * p * (1 - p)", "dp")
+        yield Guess(f"{minus}at the logit", sign * view.J * (p * (1 - p)).ravel(), said, line)
 
 
 def _in_terms_of_output(view: View) -> Iterator[tuple[str, Matrix, Matrix]]:
