@@ -10,7 +10,7 @@ from reports import assert_named, assert_unnamed
 
 RNG = np.random.default_rng(0)
 X, W, T = RNG.normal(size=(5, 4)), RNG.normal(size=(4, 3)), np.eye(3)[[0, 2, 1, 0, 1]]
-SOFT = RNG.random(size=(5, 3))
+VALUES, SOFT = RNG.normal(size=(5, 3)), RNG.random(size=(5, 3))
 SOFT /= SOFT.sum(axis=1, keepdims=True)
 
 
@@ -58,8 +58,20 @@ def at_logits(p):
     return softmax_back(p, -T / p)
 
 
-FORWARDS = {each_class: (each_class_back, X, W), squares: (squares_back, X, W),
-            own_loss: (own_loss_back, SOFT)}  # fmt: skip
+def of_rows(z):
+    return -(T * np.log(softmax(z))).sum(axis=1)
+
+
+def of_rows_back(z, g, used=lambda g: g):
+    return (softmax(z) - T) * used(g)[:, None]
+
+
+FORWARDS = {
+    of_rows: (of_rows_back, VALUES),
+    each_class: (each_class_back, X, W),
+    squares: (squares_back, X, W),
+    own_loss: (own_loss_back, SOFT),
+}
 NAMED = {
     "p less t, every class with a loss": (
         each_class, {"of_logits": lambda p: p - T}, "wrong-variable", "a cross-entropy −Σ"),
@@ -76,7 +88,15 @@ NAMED = {
     "twice p less t at the input p": (
         own_loss, {"of": lambda p: 2 * (p - T)}, "wrong-variable", "also 2 times"),
 }  # fmt: skip
+NAMED |= {
+    "the first row's for all, and a mean": (
+        of_rows, {"used": lambda g: g[:1] / len(g) + 0 * g}, "cotangent", "also 1/N times"),
+}  # fmt: skip
 NEAR_MISSES = {
+    "part of the first row's for all": (of_rows, {"used": lambda g: 0.4 * g + 0.6 * g[:1]}),
+    "the first row's for all, and another factor": (
+        of_rows, {"used": lambda g: 0.3719 * g[:1] + 0 * g}),
+
     "part of p less t": (
         each_class, {"of_logits": lambda p: 0.6 * (p - T) + 0.4 * (p - T) ** 3}),
     "the diagonal, and another factor": (

@@ -103,7 +103,7 @@ def _output_forgotten(view: View) -> Iterator[Guess]:
 
 
 IN_PART = Hypothesis(
-    "cotangent", "A = Bᵀ·J, B a slice or a mean", "slices of A that differ", _in_part, factor=False
+    "cotangent", "A = Bᵀ·J, B a slice or a mean", "slices of A that differ", _in_part
 )
 OUTPUT_FORGOTTEN = Hypothesis(
     "cotangent", "A = J but 0 for an output", "an entry for that output", _output_forgotten
