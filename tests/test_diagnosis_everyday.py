@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
+from reports import assert_named, assert_unnamed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 4))
@@ -242,18 +243,13 @@ def test_the_right_backward_passes(forward):
 @pytest.mark.parametrize("name", NAMED)
 def test_the_mistake_is_named(name):
     forward, wrong, code, said = NAMED[name]
-    found = report(forward, **wrong)
-    assert found.verdict == "fail"
-    assert found.diagnosis.code == code, str(found)
-    assert said in found.diagnosis.message
+    assert_named(report(forward, **wrong), code, said)
 
 
 @pytest.mark.parametrize("name", NEAR_MISSES)
 def test_what_is_nearly_so_has_no_name(name):
     forward, wrong = NEAR_MISSES[name]
-    found = report(forward, **wrong)
-    assert found.verdict == "fail"
-    assert found.diagnosis.code == "unnamed", str(found)
+    assert_unnamed(report(forward, **wrong))
 
 
 def test_a_small_factor_is_not_zero():

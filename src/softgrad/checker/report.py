@@ -74,10 +74,10 @@ class Diagnosis:
     """One of `softgrad.checker.diagnosis.CODES`; ``"unnamed"`` where no explanation fits alone."""
     message: str
     """The mistake in one sentence."""
-    formula: Formula | None
-    evidence: str
+    formula: Formula | None = None
+    evidence: str = ""
     """How well the explanation fits, in numbers."""
-    runner_up: str | None
+    runner_up: str | None = None
     """The next explanation, and how much worse it is."""
 
 

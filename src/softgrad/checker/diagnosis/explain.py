@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from softgrad.checker.calls import Ended
-from softgrad.checker.diagnosis.answers import raw_answer
+from softgrad.checker.diagnosis.besides import in_shape, without_severed
 from softgrad.checker.diagnosis.facts import fact
 from softgrad.checker.diagnosis.here import (
     WRONG_ONLY,
@@ -72,7 +71,7 @@ def _diagnose(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, Wh
             if not found.in_forward:
                 text = f"The derivative is taken with {said}, which the forward has not."
             evidence = "where 0 stands there it is right"
-            return Diagnosis("wrong-variable", text, None, evidence, None), None
+            return Diagnosis("wrong-variable", text, evidence=evidence), None
     diagnosis, where = _diagnosed(bare, rng)
     return replace(diagnosis, evidence=f"{diagnosis.evidence}; without {said}"), where
 
@@ -88,7 +87,7 @@ def _diagnosed(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, W
         if differing is not None:
             return differing, None
         locator = Locator(subject, outputs, rng)
-        rest = _without_severed(subject, locator) or _in_shape(subject, locator, rng)
+        rest = without_severed(subject, locator) or in_shape(subject, locator, rng)
         if rest is not None:
             return _diagnosed(rest, rng)
         found = fact(subject, outputs, locator) or rounding(locator)
@@ -120,61 +119,6 @@ def _diagnosed(subject: Metered, rng: np.random.Generator) -> tuple[Diagnosis, W
         reason = f"{type(error).__name__}: {error}"
         found = found or unnamed("What is wrong could not be looked into.", reason)
     return found, where
-
-
-def _without_severed(subject: Metered, locator: Locator) -> Metered | None:
-    """Return the subject without inputs whose gradient is None, where another is wrong besides.
-
-    That no gradient is given is said anyway: what is wrong with those that are is not.
-    """
-    try:
-        entries = raw_answer(subject, subject.points, locator.cotangent)
-    except Ended:
-        return None
-    if len(entries) != len(subject.floating):
-        return None
-    given = [where for where, entry in enumerate(entries) if entry is not None]
-    if len(given) in (0, len(entries)) or all(locator.right[k] is not False for k in given):
-        return None
-    rest = replace(subject)
-    rest.set_aside([subject.floating[k] for k in range(len(entries)) if k not in given])
-    return rest
-
-
-def _in_shape(subject: Metered, locator: Locator, rng: np.random.Generator) -> Metered | None:
-    """Return the subject with gradients in their inputs' shapes, where they are wrong besides.
-
-    Those that lack an axis of length 1, or have one more, are meant: all else is no other shape.
-    """
-    shapes = [point.shape for point in subject.points]
-
-    def long(shape: tuple[int, ...]) -> list[int]:
-        return [length for length in shape if length > 1]
-
-    def vjp(*arguments: Any) -> Any:
-        entries = subject.listed(subject.vjp(*arguments))
-        if len(entries) != len(shapes):
-            return tuple(entries)
-        pairs = zip(entries, arguments_of(arguments), strict=True)
-        return tuple(
-            np.reshape(entry, np.shape(own))
-            if entry is not None and long(np.shape(entry)) == long(np.shape(own))
-            else entry
-            for entry, own in pairs
-        )
-
-    def arguments_of(arguments: tuple[Any, ...]) -> list[Any]:
-        return [arguments[place] for place in subject.floating]
-
-    try:
-        entries = raw_answer(subject, subject.points, locator.cotangent)
-        others = [np.shape(entry) for entry in entries]
-        if others == shapes or list(map(long, others)) != list(map(long, shapes)):
-            return None
-        rest = replace(subject, vjp=vjp, kept_vjp=None)
-        return rest if False in Locator(rest, locator.outputs, rng).right else None
-    except Ended:
-        return None
 
 
 def _other_forward(subject: Metered, outputs: Arrays, rng: np.random.Generator) -> Diagnosis | None:

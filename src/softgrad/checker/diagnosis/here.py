@@ -51,7 +51,7 @@ def rounding(locator: Locator) -> Diagnosis | None:
             name = "float64" if wide is np.float64 else "extended precision"
             evidence = f"the same backward in {name} agrees with the differences of the forward"
             text = f"The formula is right, and {what} {dtype}."
-            return Diagnosis("arithmetic", text, None, evidence, None)
+            return Diagnosis("arithmetic", text, evidence=evidence)
     return None
 
 
@@ -101,7 +101,7 @@ def only_here(locator: Locator) -> Diagnosis:
         if any(part.any() for part in finite):
             count = sum(int((~part).sum()) for part in finite)
             text = f"{count} entries of the gradient are not finite, and the others are."
-            return Diagnosis("subset", text, None, "the forward is finite", None)
+            return Diagnosis("subset", text, evidence="the forward is finite")
         return unnamed("Entries of the gradient are not finite.", "the forward is finite")
     evidence = "no whole Jacobian could be had on a small twin of the inputs"
     if locator.right_elsewhere:

@@ -109,7 +109,7 @@ def _said(constant: Constant, here_alone: str, cancels: bool) -> Diagnosis:
     else:
         code, text = "scale", constant.put(f"{whose} is {{}} times what it must be.")
     evidence = "so it is along two directions at the inputs and at two more points"
-    return Diagnosis(code, text, None, evidence, None)
+    return Diagnosis(code, text, evidence=evidence)
 
 
 def _together(named: list[Diagnosis], names: list[str]) -> Diagnosis:

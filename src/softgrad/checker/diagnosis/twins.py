@@ -131,7 +131,7 @@ def _swapped(spots: tuple[Spot, Spot], wrong: list[int]) -> Diagnosis | None:
             names = spots[0].subject.floating_names
             text = f"The gradients of {names[one]} and {names[other]} are swapped."
             evidence = f"each explains the other's error but for {left:.0e} of it"
-            return Diagnosis("axis", text, None, evidence, None)
+            return Diagnosis("axis", text, evidence=evidence)
     return None
 
 
@@ -239,7 +239,7 @@ def _confined(
     # Some entries of all may be a gate, or what one of several terms reaches: no set by itself.
     text = f"{WRONG_ONLY} {what or 'some entries'}."
     evidence += _there(views, shown)
-    return Diagnosis("subset" if what else "unnamed", text, None, evidence, None)
+    return Diagnosis("subset" if what else "unnamed", text, evidence=evidence)
 
 
 def _there(views: Views, shown: list[Matrix]) -> str:

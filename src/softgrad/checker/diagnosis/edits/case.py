@@ -49,7 +49,6 @@ class Case:
         self.J = graph.whole[:, columns]
         self.R = self.A - self.J
         self.columns = columns
-        graph.kept.setdefault("case", self)
         rng = np.random.default_rng(0)
         u, w = (rng.standard_normal((size, _SKETCHES)) for size in self.A.shape)
         self.u, self.w = u, w[:, 0]

@@ -90,13 +90,16 @@ def by_steps(spots: tuple[Spot, Spot], wrong: Sequence[int]) -> Diagnosis | None
             found = _explained((bare[0], bare[1]), _edits, spots, wrong)
     # Reverse mode knows no step that is idle, such as the maximum that softmax subtracts.
     return found or _explained(
-        graphs, lambda case: chain(uncancelled(case.graph), detached(case.graph)), spots, wrong
+        graphs,
+        lambda cases: chain(uncancelled(cases[0].graph), detached(cases[0].graph)),
+        spots,
+        wrong,
     )
 
 
 def _explained(
     graphs: tuple[Graph, Graph],
-    edits: Callable[[Case], Iterator[Edit]],
+    edits: Callable[[Sequence[Case]], Iterator[Edit]],
     spots: tuple[Spot, Spot],
     wrong: Sequence[int],
 ) -> Diagnosis | None:
@@ -105,7 +108,7 @@ def _explained(
     cases = [[Case(graph, spot, scope) for graph, spot in pairs] for scope in scopes]
     found: list[list[_Fit]] = [[] for _ in scopes]
     meter = spots[0].subject.meter
-    for edit in islice(edits(cases[0][0]), _MOST):
+    for edit in islice(edits(cases[0]), _MOST):
         if meter.work <= 0:
             break  # the likelier edits have been tried
         meter.work -= len(graphs[0].steps)
@@ -153,9 +156,9 @@ def _fit(edit: Edit, changes: Sequence[Change], cases: Sequence[Case]) -> _Fit |
     return _Fit(edit, factors[0], left, clean) if left < _LEFT else None
 
 
-def _edits(case: Case) -> Iterator[Edit]:
+def _edits(cases: Sequence[Case]) -> Iterator[Edit]:
     """Yield the mistakes that the steps may hold, the likelier ones first."""
-    graph = case.graph
+    case, graph = cases[0], cases[0].graph
     loops = _loops(graph)
     repeated = {place for places in loops for place in places}
     alone = [[place] for place in range(len(graph.steps)) if place not in repeated]
@@ -197,7 +200,7 @@ def _edits(case: Case) -> Iterator[Edit]:
     for family in (as_it_is, without_factor, reversed_sign):
         yield from for_operands(graph, _over(family, graph, chain(alone, loops)))
     yield from other_upstreams(graph)
-    yield from other_weights(case)
+    yield from other_weights(cases)
 
 
 def _over(
@@ -303,7 +306,7 @@ def _said(fit: _Fit, cases: Sequence[Case]) -> Diagnosis:
         elif all(case.is_projection(edit) for case in cases):
             code = "projection-term"
     evidence = f"explains all but {fit.left:.0e} of the error on a twin, at two points"
-    return Diagnosis(code, text, None, evidence, None)
+    return Diagnosis(code, text, evidence=evidence)
 
 
 def _alike(spots: tuple[Spot, Spot]) -> tuple[Graph, Graph] | None:

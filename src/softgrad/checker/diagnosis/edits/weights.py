@@ -27,13 +27,14 @@ Picks = Sequence[tuple[int, int]]
 """The steps that are the labels' entries, and the softmaxes that they are taken of."""
 
 
-def other_weights(case: Case) -> Iterator[Edit]:
+def other_weights(cases: Sequence[Case]) -> Iterator[Edit]:
     """Yield the weights that explain an error, where labels' log-probabilities have others.
 
-    Each is found from many entries, and all must fit. Where they are one number for all rows, the
-    weights are left out; else they are those of an array that is there, or stand for constants.
+    Each is found from many entries of the error at each point, and all must fit. Where they are
+    one number for all rows, the weights are left out; else they are those of an array that is
+    there, or stand for constants.
     """
-    graph = case.graph
+    case, graph = cases[0], cases[0].graph
     groups: dict[object, list[tuple[int, int]]] = {}
     for after, before in found(graph) if len(graph.whole) == 1 else ():
         for pick in picks_of(graph, after, before):
@@ -47,7 +48,7 @@ def other_weights(case: Case) -> Iterator[Edit]:
             continue  # one number before all of them is a mistake of another name
 
         def changes(graph: Graph, picks: Picks = picks) -> list[Change]:
-            more = _more(graph.kept["case"], picks)
+            more = _more(next(case for case in cases if case.graph is graph), picks)
             return [] if more is None else _changes(graph, picks, more)
 
         text = f"The weights of {graph.steps[picks[0][0]].label}, the labels' entries of a softmax,"
