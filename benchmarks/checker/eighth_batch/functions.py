@@ -304,7 +304,7 @@ MASKED = Subject(
             "rule": lambda y, x_dot, inner: y * (x_dot + inner)}),
         "log-softmax's-rule": ("wrong-variable projection-term", {
             "rule": lambda y, x_dot, inner: x_dot - inner}),
-        "mask-forgotten": ("wrong-variable subset", {
+        "mask-forgotten": ("wrong-variable subset chain-term", {
             "primal": lambda x, where: softmax(x, 0)}),
     }),
 )  # fmt: skip

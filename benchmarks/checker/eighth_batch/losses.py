@@ -245,7 +245,7 @@ RANKED = Subject(
     ((2, 4), (3, 5), (4, 6), (5, 9), (8, 16)), scales=(0.1, 1.0, 3.0),
     edits=edited(_ranked_backward, {
         # The loss of the first place alone is another one, of the same paper's family.
-        "first-place-alone": ("chain-term", {"places": lambda L: range(1)}),
+        "first-place-alone": ("chain-term unreduced-broadcast", {"places": lambda L: range(1)}),
         "all-items-at-every-place": ("wrong-variable", {
             "rest": lambda sorted_, i: sorted_, "start": lambda i: 0}),
         "items-before-for-items-left": ("axis wrong-variable", {

@@ -221,7 +221,7 @@ SIMPLE = Subject(
             "per_word": lambda filled: filled / total(filled) ** 2}),
         "divided-by-the-padded-length": ("chain-term scale", {
             "per_word": lambda filled: filled / filled.shape[1]}),
-        "padding-learnt": ("subset", {
+        "padding-learnt": ("subset chain-term", {
             "per_word": lambda filled: (0 * filled + 1) / total(filled)}),
         "beta-forgotten": ("scale", {"beta": lambda: 1}),
         "margin-forgotten": ("wrong-variable chain-term", {"shift": lambda margin: margin}),
