@@ -110,6 +110,28 @@ NEAR_MISSES = {
 }  # fmt: skip
 
 
+def output_layer(image, W):
+    return softmax(image.reshape(-1) @ W)
+
+
+def output_layer_backward(image, W, g, rule=lambda p, g: p * (g - p @ g)):
+    p = output_layer(image, W)
+    d = rule(p, g)
+    return (W @ d).reshape(image.shape), np.outer(image, d)
+
+
+def test_an_image_is_laid_flat_on_a_twin_as_well():
+    image, weights = RNG.normal(size=(5, 4, 3)), RNG.normal(size=(60, 10)) / 8
+    assert sg.check(output_layer, output_layer_backward, image, weights).verdict == "pass"
+    for rule, code in (
+        (lambda p, g: p * (1 - p) * g, "diagonal-only"),
+        (lambda p, g: p * (g + p @ g), "projection-term"),
+        (lambda p, g: p**1.5 * (g - p**0.5 @ g), "unnamed"),
+    ):
+        wrong = partial(output_layer_backward, rule=rule)
+        assert_named(sg.check(output_layer, wrong, image, weights), code)
+
+
 def report(forward, **wrong):
     backward, *inputs = FORWARDS[forward]
     return sg.check(forward, partial(backward, **wrong), *inputs)

@@ -76,6 +76,8 @@ def plans(subject: Subject) -> Iterator[Plan]:
         spare = [_by_size("sizes with the same divisors", _divisible(sizes, n)) for n in (3, 5, 2)]
         if shared := _shared(shapes):
             spare.insert(0, _by_size("the same share of an axis", _sharing(sizes, shared)))
+        if flat := _flattened(shapes, sizes):
+            spare.insert(0, _by_size("one axis for several, laid flat", flat))
         fitting = (plan for plan in spare if _size(subject, plan) <= _LARGEST_SPARE)
         smaller = [
             _by_size("sizes in the same relations", _related(sizes, least)) for least in (3, 2)
@@ -118,6 +120,19 @@ def _sharing(sizes: list[int], shared: list[int]) -> dict[int, int]:
     found = {n: 2 * (n // shared[0]) for n in shared}
     rest = iter((2, 3, 5, 7, 11))
     return found | {n: next(rest, 13) for n in sizes if n not in found}
+
+
+def _flattened(shapes: list[Shape], sizes: list[int]) -> dict[int, int]:
+    """Return small sizes where one is that of other axes laid flat, as of an image; else none."""
+    for axes in (axes for shape in shapes for axes in (shape, shape[1:])):
+        count = math.prod(axes)
+        if len(axes) > 1 and count in sizes and count not in axes:
+            small = iter((2, 3, 5, 7))
+            found = {n: next(small, n) for n in dict.fromkeys(axes) if n > 1}
+            found[count] = math.prod(found.get(n, n) for n in axes)
+            rest = (k for k in (4, 7, 9, 11, 13) if k not in found.values())
+            return found | {n: next(rest, n) for n in sizes if n not in found}
+    return {}
 
 
 def _divisible(sizes: list[int], least: int) -> dict[int, int]:
