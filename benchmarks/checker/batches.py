@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.checker import (
+    eighth_batch,
     fifth_batch,
     fourth_batch,
     second_batch,
@@ -62,6 +63,11 @@ BATCHES = (
         "seventh",
         "seventh batch: everyday mistakes as often as they are met, and heads that the others lack",
         seventh_batch.SUBJECTS,
+    ),
+    Batch(
+        "eighth",
+        "eighth batch: everyday mistakes as often as they are met, and losses that the others lack",
+        eighth_batch.SUBJECTS,
     ),
 )
 

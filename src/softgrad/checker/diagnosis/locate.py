@@ -97,7 +97,8 @@ class Locator:
         if seen is None:
             return False
         found = float((sums.reshape(kept) * weights).sum())
-        return abs(found - seen[0]) <= min(8 * seen[1] + 1e-9 * abs(found), 0.01 * abs(found))
+        part = 32 * coarsest_epsilon(self.subject.points) + 1e-9
+        return abs(found - seen[0]) <= min(8 * seen[1] + part * abs(found), 0.01 * abs(found))
 
     def is_near(self, where: int, part: float, gradient: Vector | None = None) -> bool:
         """Whether a gradient is wrong by no more than a part of its size."""
@@ -145,15 +146,15 @@ class Locator:
         """Whether the gradient of each input is right; None where that cannot be told."""
         return [self.agrees(where) for where in range(len(self.points))]
 
-    def factor(self, where: int, accuracy: float = 1e-8) -> float | None:
+    def factor(self, where: int, accuracy: float = 1e-8, directions: int = 2) -> float | None:
         """Return what the gradient of one input is, as a multiple of the true one.
 
-        NaN where it is none: along two directions there are different factors. None where the
+        NaN where it is none: along some directions there are different factors. None where the
         slopes are not known well enough.
         """
         G, ratios, open_yet = self.gradient[where], [], 0.0
         mask, epsilon = self.subject.masks[where], coarsest_epsilon(self.subject.points)
-        for _ in range(2):
+        for _ in range(directions):
             signs = np.where(G, np.sign(G), self.rng.choice([-1.0, 1.0], G.shape))
             direction = signs * self.rng.uniform(0.5, 1.5, G.shape)
             direction = direction if mask is None else np.where(mask, direction, 0.0)
@@ -164,11 +165,12 @@ class Locator:
             ratios.append(float(parts.sum()) / seen[0])
             bar = seen[1] + 32 * epsilon * norm(parts)
             open_yet = max(open_yet, bar / abs(seen[0]))
-        if max(map(abs, ratios)) <= 64 * max(epsilon, 2.0**-52):
-            return 0.0  # rounding is all that it is
-        tolerance = min(max(4 * open_yet, accuracy), 1e-3)
-        same = abs(ratios[0] - ratios[1]) <= tolerance * max(map(abs, ratios))
-        return sum(ratios) / 2 if same else math.nan
+            size = max(map(abs, ratios))
+            if len(ratios) > 1 and size <= 64 * max(epsilon, 2.0**-52):
+                return 0.0  # rounding is all that it is
+            if np.ptp(ratios) > min(max(4 * open_yet, accuracy), 1e-3) * size:
+                return math.nan
+        return sum(ratios) / len(ratios)
 
     def place(self, where: int, sets: bool) -> Where:
         """Return the smallest slice, or named set if `sets`, that is wrong in this input.

@@ -62,6 +62,9 @@ def plans(subject: Subject) -> Iterator[Plan]:
     if sizes and len(sizes) <= len(primes):
         # Where labels are spelt by steps, what is longer stays so, or they would not fit.
         lengths = sorted(sizes) if _is_spelt(subject) else sizes
+        # Two entries have one order besides their own, and it undoes itself.
+        ordered = _ordered(subject)
+        lengths = sorted(lengths, key=lambda n: n in ordered)
         yield _by_size("every size another prime", dict(zip(lengths, primes, strict=False)))
     if sizes and shapes[0]:
         last = shapes[0][-1]
@@ -73,6 +76,8 @@ def plans(subject: Subject) -> Iterator[Plan]:
         spare = [_by_size("sizes with the same divisors", _divisible(sizes, n)) for n in (3, 5, 2)]
         if shared := _shared(shapes):
             spare.insert(0, _by_size("the same share of an axis", _sharing(sizes, shared)))
+        if flat := _flattened(shapes, sizes):
+            spare.insert(0, _by_size("one axis for several, laid flat", flat))
         fitting = (plan for plan in spare if _size(subject, plan) <= _LARGEST_SPARE)
         smaller = [
             _by_size("sizes in the same relations", _related(sizes, least)) for least in (3, 2)
@@ -81,6 +86,12 @@ def plans(subject: Subject) -> Iterator[Plan]:
         smaller.append(_by_size("even and odd sizes", _alike_by_two(sizes)))
         yield from (replace(plan, spare=True) for plan in (*islice(fitting, 2), *smaller))
     yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
+
+
+def _ordered(subject: Subject) -> set[int]:
+    """Return the lengths of which an argument says an order."""
+    arrays = [a for a in map(_as_array, subject.values) if a is not None and a.dtype.kind in "iu"]
+    return {array.shape[-1] for array in arrays if array.size and _is_order(array)}
 
 
 def _is_spelt(subject: Subject) -> bool:
@@ -109,6 +120,19 @@ def _sharing(sizes: list[int], shared: list[int]) -> dict[int, int]:
     found = {n: 2 * (n // shared[0]) for n in shared}
     rest = iter((2, 3, 5, 7, 11))
     return found | {n: next(rest, 13) for n in sizes if n not in found}
+
+
+def _flattened(shapes: list[Shape], sizes: list[int]) -> dict[int, int]:
+    """Return small sizes where one is that of other axes laid flat, as of an image; else none."""
+    for axes in (axes for shape in shapes for axes in (shape, shape[1:])):
+        count = math.prod(axes)
+        if len(axes) > 1 and count in sizes and count not in axes:
+            small = iter((2, 3, 5, 7))
+            found = {n: next(small, n) for n in dict.fromkeys(axes) if n > 1}
+            found[count] = math.prod(found.get(n, n) for n in axes)
+            rest = (k for k in (4, 7, 9, 11, 13) if k not in found.values())
+            return found | {n: next(rest, n) for n in sizes if n not in found}
+    return {}
 
 
 def _divisible(sizes: list[int], least: int) -> dict[int, int]:
@@ -248,12 +272,30 @@ def _others(value: Any, plan: Plan, rng: np.random.Generator, rows: list[Shape])
             spelt = not _are_of_rows(np.asarray(drawn), rows)
             least = int(array.min() > 0 and plan.sizes[into] > 2 and spelt)
             fresh = rng.integers(least, plan.sizes[into], drawn.shape).astype(array.dtype)
+            if _is_order(array):
+                return _of_form(value, _order(fresh, rng))
             if fresh.size > 2 and len(np.unique(array)) < array.size:
                 fresh.flat[-1] = fresh.flat[0]  # what occurs twice there occurs twice here
             if np.ptp(array) and fresh.size > 1 and not np.ptp(fresh):
                 fresh.flat[fresh.size // 2] = (fresh.flat[0] + 1) % plan.sizes[into]
             drawn = np.where(drawn < 0, drawn, fresh)
     return _of_form(value, drawn)
+
+
+def _is_order(array: AnyArray) -> bool:
+    """Whether every row says in which order entries are taken, and one leaves not all in place."""
+    places = np.arange(array.shape[-1] if array.ndim else 0)
+    in_order = array.ndim > 0 and bool((np.sort(array, axis=-1) == places).all())
+    return in_order and bool((array != places).any())
+
+
+def _order(like: AnyArray, rng: np.random.Generator) -> AnyArray:
+    """Return rows in each of which every entry has another's place."""
+    drawn = np.empty_like(like)
+    for row in drawn.reshape(-1, like.shape[-1]):
+        cycle = rng.permutation(len(row))
+        row[cycle] = np.roll(cycle, 1)
+    return drawn
 
 
 def _of_form(value: Any, drawn: AnyArray) -> Any:

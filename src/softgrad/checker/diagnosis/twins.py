@@ -182,7 +182,8 @@ def _scaled(found: Diagnosis, fit: Fit, views: Views, locator: Locator) -> Diagn
     Unusable
         There it is none.
     """
-    c = locator.factor(views[0].where, accuracy=1e-3)
+    # Along two directions what is no factor may come within the accuracy of one.
+    c = locator.factor(views[0].where, accuracy=1e-3, directions=4)
     if c is None or math.isnan(c):
         raise Unusable
     if abs(c + 1) < 1e-3:

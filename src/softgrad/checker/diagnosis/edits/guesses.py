@@ -35,6 +35,8 @@ class _Spot:
     points: tuple[Vector, ...]
     outputs: tuple[Vector, ...]
     subject: _Subject
+    graph: None = None
+    """A stretch is followed as a part of the whole forward, and not by itself."""
 
 
 def guessed(

@@ -18,7 +18,7 @@ from softgrad.checker.diagnosis.graph.graph import Change, Graph
 from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.subject import Vector
 
-__all__ = ["logsumexps", "missing"]
+__all__ = ["log_sum_exps", "logsumexps", "missing"]
 
 
 Axes = tuple[int, ...]
@@ -55,7 +55,7 @@ _Part = Callable[[_Rows, NDArray[np.bool_]], Vector]
 
 def logsumexps(graph: Graph) -> Iterator[Edit]:
     """Yield what the weights of every log-sum-exp may be taken for, in all its uses or in some."""
-    for after, before, axis in _found(graph):
+    for after, before, axis in log_sum_exps(graph):
         own = list(_of_own(graph, after, before, axis))
         yield from own
         yield from _of_others(graph, after, before, axis)
@@ -64,7 +64,7 @@ def logsumexps(graph: Graph) -> Iterator[Edit]:
 
 def missing(graph: Graph) -> Iterator[Edit]:
     """Yield log-sum-exps that are taken for constants."""
-    for after, before, _ in _found(graph):
+    for after, before, _ in log_sum_exps(graph):
 
         def changes(graph: Graph, after: int = after, before: int = before) -> list[Change]:
             return [Change(after, before, -graph.stretch(before, after))]
@@ -178,7 +178,7 @@ def _laid(shape: tuple[int, ...], axis: Axes) -> Matrix:
     return np.asarray(np.arange(row.max() + 1)[:, None] == row, np.float64)
 
 
-def _found(graph: Graph) -> Iterator[tuple[int, int, Axes]]:
+def log_sum_exps(graph: Graph) -> Iterator[tuple[int, int, Axes]]:
     """Yield the places of a log-sum-exp and of its logits, those before any shift, and the axes."""
     seen: set[int] = set()
     for before, first in enumerate(graph.steps):

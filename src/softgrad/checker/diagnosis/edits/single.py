@@ -301,8 +301,16 @@ def other_constants(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
             new = with_operand(k, made[0], given) if made else alone
             what = operand(graph, places[0], made[0]) if made else ""
             text = f"In {derivative(graph, places[0], k)} {minus}{name} stands where"
-            text += f" {what or 'the other factor'} must."
-            yield Edit("wrong-variable", text, becomes(places, k, new), place=places[0])
+            text += f" {what or 'the other factor'} must"
+            code, more = "wrong-variable", "."
+            if made and _is_masked(graph.values(places[0])[made[0]], given(graph, places[0])):
+                code, more = "subset", ": it is not 0 where that is 0, and the same elsewhere."
+            yield Edit(code, f"{text}{more}", becomes(places, k, new), place=places[0])
+
+
+def _is_masked(value: Vector, whole: Vector) -> bool:
+    """Whether an array is another one with some entries set to 0."""
+    return bool((value == 0).any()) and np.array_equal(np.where(value != 0, whole, 0.0), value)
 
 
 def _is_diagonal(L: Matrix) -> bool:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from softgrad.checker.diagnosis.edits.logsumexps import log_sum_exps
 from softgrad.checker.diagnosis.hypotheses.base import Guess, Hypothesis
 from softgrad.checker.diagnosis.hypotheses.losses import softmax
 from softgrad.checker.diagnosis.jacobians import Matrix, Unusable
 from softgrad.checker.diagnosis.view import View, differ_along
 from softgrad.checker.report import Formula
+from softgrad.checker.richardson import rms
 
 __all__ = ["AT_ANOTHER_FORM", "AT_LOGITS", "AT_THE_OUTPUT", "FORMULA_OF_INPUT", "TWICE"]
 
@@ -74,7 +76,10 @@ def _at_another_form(view: View) -> Iterator[Guess]:
     for name, q in (("exp(x)", p), ("softmax(x)", softmax(x, -1).ravel())):
         said = text.format("the logits", log)
         line = Formula(f"dx - {name} * dx.sum(axis=-1, keepdims=True)", "dx")
-        yield Guess(f"at the logits, {name}", view.J - sums * q, said, line)
+        found = view.J - sums * q
+        # Of a square of log-sum-exp that is forgotten the same is left.
+        if rms(view.A - found) > 1e-3 * rms(view.A) or not _normalises(view):
+            yield Guess(f"at the logits, {name}", found, said, line)
     said = text.format("the probabilities", "their logarithm")
     yield Guess("at the probabilities", view.J / p, said, Formula("dx / np.exp(x)", "dx"))
     said = "A factor of exp(x), x being the input, is one too many."
@@ -99,6 +104,18 @@ def _at_logits(view: View) -> Iterator[Guess]:
         said = text.format(minus, "sigmoid")
         line = Formula(f"{less}dp * p * (1 - p)", "dp")
         yield Guess(f"{minus}at the logit", sign * view.J * (p * (1 - p)).ravel(), said, line)
+
+
+def _normalises(view: View) -> bool:
+    """Whether the forward takes a log-sum-exp of all of the input, which holds no logarithms then.
+
+    One of some entries may be a sum of probabilities, as of paths.
+    """
+    graph = view.spot.graph
+    return graph is not None and any(
+        before == graph.inputs[view.where] and bool(graph.stretch(before, after).any(axis=0).all())
+        for after, before, _ in log_sum_exps(graph)
+    )
 
 
 def _in_terms_of_output(view: View) -> Iterator[tuple[str, Matrix, Matrix]]:
