@@ -19,6 +19,8 @@ _OTHERS: dict[str, Callable[[int, int], int]] = {
     "next": lambda turn, count: min(turn + 1, count - 1),
 }
 """Of which turn something is taken, by a turn and how many there are."""
+_FEW = 3
+"""Of two entries all that is not the right one is the other, whatever mistake it was."""
 
 
 def of_other_turns(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
@@ -28,6 +30,8 @@ def of_other_turns(graph: Graph, places: Places, k: int) -> Iterator[Edit]:
     by_constant = step.name == "multiply" and not _is_square(graph, places[0], k)
     by_constant = by_constant and not any(graph.moving[n] for n in step.operands if n != of_step)
     if len(places) < 2 or not (picks or by_constant):
+        return
+    if picks and graph.steps[of_step].value.size < _FEW:
         return
     code = "wrong-variable"
     if not picks and all(_is_mask(graph, place, k) for place in places):
