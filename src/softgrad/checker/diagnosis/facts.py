@@ -15,7 +15,7 @@ from softgrad.checker.diagnosis.metered import Metered
 from softgrad.checker.exact import new_draws
 from softgrad.checker.formats import limits
 from softgrad.checker.report import Diagnosis
-from softgrad.checker.subject import Arrays, Vector
+from softgrad.checker.subject import Arrays, Vector, is_floating
 from softgrad.results import number
 
 __all__ = ["fact"]
@@ -123,11 +123,13 @@ def _coarse(entries: list[Any], locator: Locator) -> Diagnosis | None:
 def _coarse_within(subject: Metered, first: list[Any], locator: Locator) -> Diagnosis | None:
     """A sum, or an array, of a narrower dtype within: there what is next to 0 is 0."""
     points, single = subject.points, float(np.finfo(np.float32).eps)
-    if any(limits(array.dtype).epsilon >= single for array in (*points, *locator.cotangent)):
+    floating = filter(is_floating, (*points, *locator.cotangent))
+    if any(limits(array.dtype).epsilon >= single for array in floating):
         return None
     if any(not locator.is_near(k, 4 * single) for k, e in enumerate(locator.right) if e is False):
         return None
-    answer = raw_answer(subject, points, tuple(c * _TINY for c in locator.cotangent))
+    tiny = tuple((c * _TINY).astype(c.dtype) for c in locator.cotangent)
+    answer = raw_answer(subject, points, tiny)
     if not are_finite(answer):
         return None
     lost = gap_of([None if e is None else wide(e) / _TINY for e in answer], first, points)
