@@ -16,7 +16,7 @@ import pytest
 
 import softgrad as sg
 from asserts import assert_same_bits
-from softgrad import arrays, blocks
+from softgrad import blocks, layout
 from softgrad.linear import Identity
 from softgrad.losses import TopK
 from specs import Spec, each, probe, where_holds
@@ -301,7 +301,7 @@ def test_the_memory_of_formulas_does_not_grow_with_the_rows(
     monkeypatch.setattr(blocks, "ENTRIES", 2**12)
     monkeypatch.setattr(blocks, "FEW", 2**12)
     arrays, f = BIG[name]
-    x, v = probe((4000, 50), 1), probe((4000, 50), 2)
+    x, v = probe((16_000, 50), 1), probe((16_000, 50), 2)
     f(x[:100], v[:100])
     tracemalloc.start()
     try:
@@ -343,10 +343,10 @@ def test_no_formula_sees_more_than_a_block(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("shape", [(40, 30), (2, 3, 40, 5), (1, 1, 300), (3, 200), (300,)])
 def test_a_copy_in_parts_is_the_copy(shape: tuple[int, ...], monkeypatch: Any) -> None:
-    monkeypatch.setattr(arrays, "PART", 64)
+    monkeypatch.setattr(layout, "PART", 64)
     x = probe(shape, 1).T
     copy = np.full_like(x, np.nan)
-    arrays.copy_in_parts(x, copy)
+    layout.copy_in_parts(x, copy)
     assert_same_bits(copy, x)
     y, rows = np.empty_like(x), np.ascontiguousarray(x)
     assert_same_bits(sg.relu(x, axis=0, out=y), sg.relu(rows, axis=0))

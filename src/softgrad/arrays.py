@@ -1,8 +1,4 @@
-"""How arrays come in and go out: NumPy, PyTorch, JAX and any other array-API library alike.
-
-Formulas see rows: the class axis last, a dtype that can be computed in, C order. `Layout` takes an
-array there and back; nothing else in the library moves an axis.
-"""
+"""What is asked of arrays: NumPy's, PyTorch's, JAX's and any other array-API library's alike."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import operator
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -22,14 +17,12 @@ from softgrad.errors import mismatch
 
 __all__ = [
     "Array",
-    "Layout",
     "adapter_for",
     "as_array",
     "as_integer",
     "boolean_mask",
     "compute_dtype",
     "computed",
-    "copy_in_parts",
     "cuts",
     "describe",
     "dtype_name",
@@ -50,9 +43,6 @@ __all__ = [
 
 Array: TypeAlias = Any
 """An array of any supported library; shapes stand beside the lines as ``# [N, K]``."""
-
-PART = 2**18
-"""Entries that are copied at a time."""
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
@@ -275,30 +265,6 @@ def cuts(length: int, step: int) -> Iterator[slice]:
         yield slice(start, min(start + step, length))
 
 
-def copy_in_parts(x: np.ndarray, to: np.ndarray) -> None:
-    """Copy into memory of the same shape, in any order, some entries at a time.
-
-    Columns that become rows take seconds, and Ctrl-C is answered between two parts alone.
-    """
-    if x.size <= PART:
-        to[...] = x
-    elif step := PART * len(x) // x.size:
-        for part in cuts(len(x), step):
-            to[part] = x[part]
-    else:
-        for part_of_x, part_of_to in zip(x, to, strict=True):
-            copy_in_parts(part_of_x, part_of_to)
-
-
-def _in_c_order(x: np.ndarray) -> np.ndarray:
-    """Return an aligned array in C order: the same bits whatever the strides were."""
-    if x.flags.c_contiguous and x.flags.aligned:
-        return x
-    rows = np.empty(x.shape, x.dtype)
-    copy_in_parts(x, rows)
-    return rows
-
-
 def wider_dtype(x: Array) -> Any:
     """Return float64 for a float32 array whose library and device have it, else None."""
     if dtype_name(x) != "float32" or array_api_compat.is_jax_array(x):
@@ -308,15 +274,13 @@ def wider_dtype(x: Array) -> Any:
     return None if getattr(device, "type", "") == "mps" else namespace(x).float64
 
 
-_NO_MEMORY = "DefaultCPUAllocator"
-"""Who tells, in PyTorch, that the memory of the CPU does not suffice: by a RuntimeError."""
+_NO_MEMORY = ("out of memory", "DefaultCPUAllocator")
+"""What RuntimeErrors of PyTorch and Triton say of a GPU's memory, and of the CPU's."""
 
 
-def is_want_of_memory(error: RuntimeError) -> bool:
-    """Tell PyTorch's want of memory, a GPU's or the CPU's, from its other errors."""
-    torch = sys.modules.get("torch")
-    on_gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
-    return on_gpu or _NO_MEMORY in str(error)
+def is_want_of_memory(error: Exception) -> bool:
+    """Tell a want of memory, a GPU's or the CPU's, from other errors."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
 @contextmanager
@@ -335,85 +299,3 @@ def quiet() -> Iterator[None]:
             if not is_want_of_memory(error):
                 raise
             raise MemoryError(str(error)) from error
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the class axis of an array is, and which dtype its results have."""
-
-    axis: int | None
-    """The class axis, counted from 0; None for a single number."""
-
-    rows_ndim: int
-
-    dtype: Any
-    compute_dtype: Any
-
-    @classmethod
-    def of(cls, x: Array, axis: int) -> Layout:
-        """Return the layout of a real array.
-
-        Raises
-        ------
-        TypeError
-            `axis` is not an integer.
-        ValueError
-            `axis` is outside of `x`.
-        """
-        axis = as_integer("axis", axis)
-        if x.ndim == 0 and axis == -1:
-            return cls(None, 1, x.dtype, compute_dtype(x))
-        if not -x.ndim <= axis < x.ndim:
-            expected = f"within the {x.ndim} axes of shape {tuple(x.shape)}"
-            raise ValueError(mismatch("axis", expected, axis))
-        return cls(axis % x.ndim, x.ndim, x.dtype, compute_dtype(x))
-
-    def to_rows(self, x: Array, class_axes: int = 1, stored: bool = False) -> Array:
-        """Move the class axis last, in C order and in the dtype that is computed in.
-
-        `class_axes` is 0 for an array whose class axis was summed away. With `stored`, half
-        precision stays what it is: kernels read it.
-        """
-        xp = namespace(x)
-        kept = dtype_name(x) == "bool" or (stored and x.dtype == self.dtype)
-        if not kept and x.dtype != self.compute_dtype:
-            x = xp.astype(x, self.compute_dtype)
-        if class_axes:
-            x = x[None] if self.axis is None else xp.moveaxis(x, self.axis, -1)
-        return _in_c_order(x) if isinstance(x, np.ndarray) else x
-
-    def from_rows(self, y: Array, class_axes: int = 1) -> Array:
-        """Undo `to_rows` for a result with 0, 1 or 2 class axes at its end.
-
-        A matrix keeps its two class axes at the end: [*batch, K, K] for any class axis.
-        """
-        if y.dtype != self.dtype:
-            y = namespace(y).astype(y, self.dtype)
-        return self.move_back(y, class_axes)
-
-    def move_back(self, y: Array, class_axes: int = 1) -> Array:
-        """Do what `from_rows` does, in the dtype that was computed in."""
-        if self.axis is None:
-            return y[(0,) * class_axes]
-        if self.is_last:
-            return y
-        return namespace(y).moveaxis(y, -1, self.axis) if class_axes == 1 else y
-
-    def shape_of(self, rows: tuple[int, ...], class_axes: int = 1) -> tuple[int, ...]:
-        """Return the shape that `from_rows` gives to rows of a shape."""
-        if not class_axes:
-            return rows
-        if self.axis is None:
-            return ()
-        batch = rows[:-1]
-        return (*batch[: self.axis], rows[-1], *batch[self.axis :])
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the class axis is the last: nothing to move."""
-        return self.axis == self.rows_ndim - 1
-
-    @property
-    def is_rows(self) -> bool:
-        """Whether rows are the array itself: nothing to move, nothing to cast."""
-        return self.is_last and bool(self.dtype == self.compute_dtype)

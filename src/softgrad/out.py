@@ -7,16 +7,9 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from softgrad.arrays import (
-    Array,
-    Layout,
-    as_array,
-    copy_in_parts,
-    describe,
-    dtype_name,
-    same_kind,
-)
+from softgrad.arrays import Array, as_array, describe, dtype_name, same_kind
 from softgrad.errors import mismatch
+from softgrad.layout import Layout, copy_in_parts
 
 __all__ = ["check_out", "is_contiguous", "is_row_buffer", "overlaps", "refuse_out", "write"]
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import array_api_compat
 
-from softgrad.arrays import Array, Layout, describe, dtype_name, namespace, real_array, same_kind
+from softgrad.arrays import Array, describe, dtype_name, namespace, real_array, same_kind
 from softgrad.errors import mismatch
 from softgrad.heads.layer import LinearLayer, Tangents
 from softgrad.heads.options import Options, check_options
 from softgrad.heads.products import products_for
 from softgrad.kernels import choose
+from softgrad.layout import Layout
 from softgrad.losses.spread.shards import AbstractRanks, Shards
 
 __all__ = ["NOTHING", "detached", "linear_layer", "parts_of_layer", "tangents"]

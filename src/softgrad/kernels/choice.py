@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 import array_api_compat
 import numpy as np
 
-from softgrad.arrays import Array, adapter_for, dtype_name, is_on_gpu
+from softgrad.arrays import Array, adapter_for, dtype_name, is_on_gpu, is_want_of_memory
 from softgrad.errors import mismatch
 
 __all__ = ["Choice", "Impl", "check_impl", "choose", "explain_impl", "kernels", "works"]
@@ -172,7 +172,7 @@ def works(impl: str = "numba", gpu: Any = None) -> bool:
     try:
         kernels(impl).logsumexp(_least(gpu))
     except Exception as error:
-        if "out of memory" in str(error):
+        if is_want_of_memory(error):
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         warnings.warn(

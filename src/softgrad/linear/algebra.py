@@ -8,8 +8,9 @@ from functools import cached_property
 
 import array_api_compat
 
-from softgrad.arrays import Array, Layout, namespace
+from softgrad.arrays import Array, namespace
 from softgrad.errors import mismatch
+from softgrad.layout import Layout
 from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shapes
 from softgrad.linear.rows import eye, total, weighted
 

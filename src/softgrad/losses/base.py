@@ -9,7 +9,6 @@ from typing import Any, ClassVar, TypedDict, Unpack
 
 from softgrad.arrays import (
     Array,
-    Layout,
     adapter_for,
     boolean_mask,
     describe,
@@ -20,6 +19,7 @@ from softgrad.arrays import (
 )
 from softgrad.errors import mismatch
 from softgrad.kernels import Choice, Impl, choose
+from softgrad.layout import Layout
 from softgrad.linear import AbstractLinearMap
 from softgrad.losses.blocks import losses_in_blocks
 from softgrad.losses.reduced import AbstractReduction, AbstractRowLosses, ReducedLoss, RowFactors

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from softgrad.arithmetic import accurate_sum, total
-from softgrad.arrays import Array, Layout, describe, is_concrete, namespace, quiet
+from softgrad.arrays import Array, describe, is_concrete, namespace, quiet
 from softgrad.errors import mismatch
+from softgrad.layout import Layout
 from softgrad.linear import AbstractLinearMap, OnAxis
 from softgrad.linear.rows import weighted
 from softgrad.maps.rows import one_of

@@ -10,7 +10,6 @@ import numpy as np
 
 from softgrad.arrays import (
     Array,
-    Layout,
     compute_dtype,
     describe,
     dtype_name,
@@ -24,6 +23,7 @@ from softgrad.arrays import (
     same_kind,
 )
 from softgrad.errors import mismatch
+from softgrad.layout import Layout
 
 __all__ = [
     "Labels",

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from softgrad.arrays import (
     Array,
-    Layout,
     adapter_for,
     boolean_mask,
     describe,
@@ -20,6 +19,7 @@ from softgrad.arrays import (
 )
 from softgrad.errors import mismatch
 from softgrad.kernels import AUTO, Choice, How, Impl, Wanted, choose
+from softgrad.layout import Layout
 from softgrad.linear import AbstractJacobian, AbstractLinearMap, OnAxis
 from softgrad.maps.blocks import linearize_in_blocks
 from softgrad.out import check_out, is_row_buffer, overlaps, refuse_out, write

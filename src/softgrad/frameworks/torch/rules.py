@@ -12,7 +12,6 @@ import torch
 
 from softgrad.arrays import (
     Array,
-    Layout,
     boolean_mask,
     compute_dtype,
     computed,
@@ -29,6 +28,7 @@ from softgrad.frameworks.torch.operator import Arrays, Maybe, empty
 from softgrad.frameworks.torch.products import AbstractRule, Value
 from softgrad.frameworks.torch.shortcut import AbstractKeepingRule, KeptGradients, take
 from softgrad.kernels import How, Impl
+from softgrad.layout import Layout
 from softgrad.linear import OnAxis
 from softgrad.losses.base import AbstractLoss, Options
 from softgrad.losses.reduced import ReducedLoss

@@ -9,18 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import array_api_compat
 
-from softgrad.arrays import (
-    Array,
-    Layout,
-    cuts,
-    describe,
-    dtype_name,
-    namespace,
-    quiet,
-    real_array,
-)
+from softgrad.arrays import Array, cuts, describe, dtype_name, namespace, quiet, real_array
 from softgrad.errors import mismatch
 from softgrad.kernels import How, choose
+from softgrad.layout import Layout
 from softgrad.linear import AbstractLinearMap
 from softgrad.linear.base import Shapes
 from softgrad.linear.rows import weighted
