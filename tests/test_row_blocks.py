@@ -314,6 +314,37 @@ def test_the_memory_of_formulas_does_not_grow_with_the_rows(
     assert peak < (arrays + 0.5) * x.nbytes, f"{peak / x.nbytes:.2f} arrays"
 
 
+MATRICES: dict[str, Callable[[Any, Any], Any]] = {
+    "softmax": lambda x, v: sg.softmax.jacobian(x),
+    "log_softmax": lambda x, v: sg.log_softmax.jacobian(x),
+    "sparsemax": lambda x, v: sg.sparsemax.jacobian(x),
+    "sigmoid": lambda x, v: sg.sigmoid.jacobian(x),
+    "second derivative": lambda x, v: sg.log_softmax.linearize(x)[1].derivative(v).as_matrix(),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in MATRICES if name != "log_softmax"])
+@pytest.mark.parametrize("shape", [(50,), (3, 50)])
+def test_the_matrix_of_a_long_row_is_made_in_parts(
+    name: str, shape: tuple[int, ...], cut: Any
+) -> None:
+    f = partial(MATRICES[name], probe(shape, 1), probe(shape, 2))
+    assert_same_bits(cut(f, 7 * 50), f())
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_a_matrix_takes_no_memory_besides(name: str) -> None:
+    x, v = probe((1200,), 1), probe((1200,), 2)
+    MATRICES[name](x[:2], v[:2])
+    tracemalloc.start()
+    try:
+        matrix = MATRICES[name](x, v)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * matrix.nbytes, f"{peak / matrix.nbytes:.2f} matrices"
+
+
 def test_no_formula_sees_more_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     map_rows, loss_rows = sg.Entmax.linearize_rows, sg.losses.SquaredError.at_rows

@@ -15,7 +15,7 @@ import numpy as np
 
 from softgrad.arrays import Array, cuts
 
-__all__ = ["RowBlocks"]
+__all__ = ["RowBlocks", "matrix_by_rows"]
 
 ENTRIES = 2**17
 """Entries of a block, if a row has no more. For fewer, calls cost as much as the arithmetic; many
@@ -59,3 +59,14 @@ class RowBlocks:
             for whole, part in zip(wholes, parts, strict=True):
                 whole[rows] = part
         return tuple(whole.reshape(*self.batch, *whole.shape[1:]) for whole in wholes)
+
+
+def matrix_by_rows(f: Callable[[slice], Array], like: Array) -> Array:
+    """Return the matrix [..., K, K] beside `like` [..., K], of which f returns rows [..., R, K]."""
+    K = like.shape[-1]
+    if not isinstance(like, np.ndarray) or like.size * K <= FEW:
+        return f(slice(None))
+    matrix = np.empty((*like.shape, K), like.dtype)
+    for rows in cuts(K, max(1, ENTRIES // like.size)):
+        matrix[..., rows, :] = f(rows)
+    return matrix

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import array_api_compat
+import numpy as np
 
-from softgrad.arrays import Array, namespace
+from softgrad.arrays import Array, indices, namespace
+from softgrad.blocks import matrix_by_rows
 from softgrad.errors import mismatch
 from softgrad.layout import Layout
 from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shapes
-from softgrad.linear.rows import eye, total, weighted
+from softgrad.linear.rows import total, weighted
 
 __all__ = ["Composed", "Deferred", "Identity", "OnAxis", "Outer", "Scaled", "Sum", "Transposed"]
 
@@ -55,7 +57,10 @@ class Outer(AbstractLinearMap):
         return self.v * total(weighted(self.u, y_bar))
 
     def as_matrix(self) -> Array:
-        return self.u[..., :, None] * self.v[..., None, :]
+        def some(rows: slice) -> Array:
+            return self.u[..., rows, None] * self.v[..., None, :]
+
+        return matrix_by_rows(some, self.v)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -240,10 +245,17 @@ class OnAxis(AbstractLinearMap):
 
 def matrix_by_columns(a: AbstractLinearMap, like: Array) -> Array:
     """Apply a square map to every unit vector: K products for arrays of shape [..., K]."""
-    xp = namespace(like)
-    units = xp.astype(eye(like), like.dtype)  # [K, K]
-    columns = [a.apply(xp.broadcast_to(units[j, :], like.shape)) for j in range(like.shape[-1])]
+    xp, index, shape = namespace(like), indices(like), (*like.shape, like.shape[-1])
+
+    def column(j: int) -> Array:
+        return a.apply(xp.broadcast_to(xp.astype(index == j, like.dtype), like.shape))
+
+    if isinstance(like, np.ndarray):  # no second matrix is made
+        matrix = np.empty(shape, like.dtype)
+        for j in range(like.shape[-1]):
+            matrix[..., j] = column(j)
+        return matrix
+    columns = [column(j) for j in range(like.shape[-1])]
     if not columns:
-        shape, device = (*like.shape, 0), array_api_compat.device(like)
-        return xp.zeros(shape, dtype=like.dtype, device=device)
+        return xp.zeros(shape, dtype=like.dtype, device=array_api_compat.device(like))
     return xp.stack(columns, axis=-1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from softgrad.arithmetic import accurate_sum, first_max
 from softgrad.arrays import Array, namespace
+from softgrad.blocks import matrix_by_rows
 from softgrad.kernels import AUTO, How
 from softgrad.linear.algebra import Outer, Scaled, matrix_by_columns
 from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shapes
@@ -60,8 +61,13 @@ class DiagonalMinusOuter(AbstractJacobian):
         xp = namespace(self.q)
         q, q_total, top = self.q, mass(self.q), first_max(self.q)
         others = xp.where(top.here, total(without(top, q)), q_total - q)  # Σ_{i≠j} q_i
-        off_diagonal = 0 - q[..., :, None] * (q / q_total)[..., None, :]  # never −0
-        return xp.where(eye(q), (q * (others / q_total))[..., None], off_diagonal)
+        share, diagonal = (q / q_total)[..., None, :], (q * (others / q_total))[..., None]
+
+        def some(rows: slice) -> Array:
+            off_diagonal = 0 - q[..., rows, None] * share  # never −0
+            return xp.where(eye(q, rows), diagonal[..., rows, :], off_diagonal)
+
+        return matrix_by_rows(some, q)
 
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
         q_dot = self.slope * self.apply(x_dot)
@@ -188,7 +194,13 @@ class Diagonal(AbstractJacobian):
 
     def as_matrix(self) -> Array:
         xp = namespace(self.d)
-        return xp.where(eye(self.d), self.d[..., None], xp.zeros_like(self.d)[..., None])
+        d = self.d[..., None]
+
+        def some(rows: slice) -> Array:
+            slopes = d[..., rows, :]
+            return xp.where(eye(self.d, rows), slopes, xp.zeros_like(slopes))
+
+        return matrix_by_rows(some, self.d)
 
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
         slope = self.slope() if callable(self.slope) else self.slope

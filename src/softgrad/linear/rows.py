@@ -63,7 +63,7 @@ def without(top: FirstMax, x: Array) -> Array:
     return xp.where(top.here, xp.zeros_like(x), x)
 
 
-def eye(x: Array) -> Array:
-    """Return the K×K mask of the diagonal beside x [..., K]."""  # [K, K]
+def eye(x: Array, rows: slice = slice(None)) -> Array:
+    """Return rows of the K×K mask of the diagonal beside x [..., K]."""  # [R, K]
     index = indices(x)
-    return index[:, None] == index[None, :]
+    return index[rows, None] == index[None, :]
