@@ -1,12 +1,9 @@
 """Everyday mistakes: at the labels, in softmaxes that run in a loop, in weights, masks, sums."""
 
-from functools import partial
-
 import numpy as np
-import pytest
 
 import softgrad as sg
-from reports import assert_named, assert_unnamed
+from reports import of_mistakes
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 4))
@@ -230,26 +227,9 @@ NEAR_MISSES = {
 }  # fmt: skip
 
 
-def report(forward, **wrong):
-    backward, *inputs = FORWARDS[forward]
-    return sg.check(forward, partial(backward, **wrong), *inputs)
-
-
-@pytest.mark.parametrize("forward", FORWARDS)
-def test_the_right_backward_passes(forward):
-    assert report(forward).verdict == "pass"
-
-
-@pytest.mark.parametrize("name", NAMED)
-def test_the_mistake_is_named(name):
-    forward, wrong, code, said = NAMED[name]
-    assert_named(report(forward, **wrong), code, said)
-
-
-@pytest.mark.parametrize("name", NEAR_MISSES)
-def test_what_is_nearly_so_has_no_name(name):
-    forward, wrong = NEAR_MISSES[name]
-    assert_unnamed(report(forward, **wrong))
+test_the_right_backward_passes, test_the_mistake_is_named, test_a_near_miss_has_no_name = (
+    of_mistakes(FORWARDS, NAMED, NEAR_MISSES)
+)
 
 
 def test_a_small_factor_is_not_zero():

@@ -3,10 +3,9 @@
 from functools import partial
 
 import numpy as np
-import pytest
 
 import softgrad as sg
-from reports import assert_named, assert_unnamed
+from reports import assert_named, assert_unnamed, of_mistakes
 
 RNG = np.random.default_rng(0)
 X, SCORES = RNG.normal(size=(6, 4)), RNG.normal(size=(4, 5))
@@ -95,13 +94,13 @@ FORWARDS = {
     weighted: (weighted_backward, X, KEPT),
 }
 NAMED = {
-    "an order that is not undone": (mixed, {"back": lambda d, order: d[order]}, "axis"),
-    "an order that is left out": (mixed, {"back": lambda d, order: d}, "axis"),
-    "a ranking that is not undone": (ranked, {"back": lambda d, order: d}, "axis"),
+    "an order that is not undone": (mixed, {"back": lambda d, order: d[order]}, "axis", ""),
+    "an order that is left out": (mixed, {"back": lambda d, order: d}, "axis", ""),
+    "a ranking that is not undone": (ranked, {"back": lambda d, order: d}, "axis", ""),
     "a ranking that is done again": (
-        ranked, {"back": lambda d, order: np.take_along_axis(d, order, 1)}, "axis"),
-    "a sum that is averaged": (ranked, {"count": np.size}, "scale"),
-    "a mask that is left out": (weighted, {"weights": lambda kept: 1.5 + 0 * kept}, "subset"),
+        ranked, {"back": lambda d, order: np.take_along_axis(d, order, 1)}, "axis", ""),
+    "a sum that is averaged": (ranked, {"count": np.size}, "scale", ""),
+    "a mask that is left out": (weighted, {"weights": lambda kept: 1.5 + 0 * kept}, "subset", ""),
 }  # fmt: skip
 NEAR_MISSES = {
     "both shares left out": (mixed, {"partner": lambda d: 2.3 * d}),
@@ -132,26 +131,11 @@ def test_an_image_is_laid_flat_on_a_twin_as_well():
         assert_named(sg.check(output_layer, wrong, image, weights), code)
 
 
-def report(forward, **wrong):
-    backward, *inputs = FORWARDS[forward]
-    return sg.check(forward, partial(backward, **wrong), *inputs)
-
-
-@pytest.mark.parametrize("forward", FORWARDS)
-def test_the_right_backward_passes(forward):
-    assert report(forward).verdict == "pass"
-
-
-@pytest.mark.parametrize("name", NAMED)
-def test_the_mistake_is_named(name):
-    forward, wrong, code = NAMED[name]
-    assert_named(report(forward, **wrong), code, "")
-
-
-@pytest.mark.parametrize("name", NEAR_MISSES)
-def test_what_is_nearly_so_has_another_name_or_none(name):
-    forward, wrong = NEAR_MISSES[name]
-    assert report(forward, **wrong).diagnosis.code in ("unnamed", "chain-term")
+(
+    test_the_right_backward_passes,
+    test_the_mistake_is_named,
+    test_a_near_miss_has_another_name_or_none,
+) = of_mistakes(FORWARDS, NAMED, NEAR_MISSES, allowed=("unnamed", "chain-term"))
 
 
 def test_a_factor_is_that_of_every_direction():

@@ -1,12 +1,9 @@
 """Mistakes in calls, in turns of a loop, in what is picked, in constants that differ by rows."""
 
-from functools import partial
-
 import numpy as np
-import pytest
 
 import softgrad as sg
-from reports import assert_named, assert_unnamed
+from reports import of_mistakes
 
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.normal(size=(4, 6)), np.array([0, 2, 1, 2])
@@ -249,26 +246,9 @@ NEAR_MISSES = {
 }  # fmt: skip
 
 
-def report(forward, **wrong):
-    backward, *inputs = FORWARDS[forward]
-    return sg.check(forward, partial(backward, **wrong), *inputs)
-
-
-@pytest.mark.parametrize("forward", FORWARDS)
-def test_the_right_backward_passes(forward):
-    assert report(forward).verdict == "pass"
-
-
-@pytest.mark.parametrize("name", NAMED)
-def test_the_mistake_is_named(name):
-    forward, wrong, code, said = NAMED[name]
-    assert_named(report(forward, **wrong), code, said)
-
-
-@pytest.mark.parametrize("name", NEAR_MISSES)
-def test_what_is_nearly_so_has_no_name(name):
-    forward, wrong = NEAR_MISSES[name]
-    assert_unnamed(report(forward, **wrong))
+test_the_right_backward_passes, test_the_mistake_is_named, test_a_near_miss_has_no_name = (
+    of_mistakes(FORWARDS, NAMED, NEAR_MISSES)
+)
 
 
 def test_a_number_for_an_outer_product_is_named():

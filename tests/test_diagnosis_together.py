@@ -1,12 +1,9 @@
 """Mistakes with a constant besides, p − t for other losses, and the gradient at the logits."""
 
-from functools import partial
-
 import numpy as np
-import pytest
 
 import softgrad as sg
-from reports import assert_named, assert_unnamed
+from reports import assert_named, of_mistakes
 
 RNG = np.random.default_rng(0)
 X, W, T = RNG.normal(size=(5, 4)), RNG.normal(size=(4, 3)), np.eye(3)[[0, 2, 1, 0, 1]]
@@ -105,26 +102,9 @@ NEAR_MISSES = {
 }  # fmt: skip
 
 
-def report(forward, **wrong):
-    backward, *inputs = FORWARDS[forward]
-    return sg.check(forward, partial(backward, **wrong), *inputs)
-
-
-@pytest.mark.parametrize("forward", FORWARDS)
-def test_the_right_backward_passes(forward):
-    assert report(forward).verdict == "pass"
-
-
-@pytest.mark.parametrize("name", NAMED)
-def test_the_mistake_is_named(name):
-    forward, wrong, code, said = NAMED[name]
-    assert_named(report(forward, **wrong), code, said)
-
-
-@pytest.mark.parametrize("name", NEAR_MISSES)
-def test_what_is_nearly_so_has_no_name(name):
-    forward, wrong = NEAR_MISSES[name]
-    assert_unnamed(report(forward, **wrong))
+test_the_right_backward_passes, test_the_mistake_is_named, test_a_near_miss_has_no_name = (
+    of_mistakes(FORWARDS, NAMED, NEAR_MISSES)
+)
 
 
 def test_the_diagonal_where_one_class_of_a_row_has_a_loss_is_no_p_less_t():
