@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
+from reports import assert_unnamed
 
 
 def softmax(z):
@@ -128,3 +129,25 @@ def test_a_backward_is_held_against_the_reference():
     z = np.random.default_rng(0).normal(size=(4, 7)).astype("f4")
     report = failed(narrow, lambda z, g: 3 * right(z, g), z, reference=softmax)
     assert (report.diagnosis.code, report.where.text) == ("scale", "input 0, everywhere")
+
+
+def test_a_long_chain_in_front_of_a_slope_is_walked_once():
+    def forward(x, W):
+        for _ in range(40):  # each turn has two ways back: 2⁴⁰ in all
+            x = x * (1 - 0.01 * x)
+        return np.tanh(x @ W)
+
+    def backward(x, W, g):
+        states = [x]
+        for _ in range(40):
+            states.append(states[-1] * (1 - 0.01 * states[-1]))
+        d = g * (1 - forward(x, W) ** 2) * np.exp(x[:, :1])
+        W_bar = states[-1].T @ d
+        d = d @ W.T
+        for state in reversed(states[:-1]):
+            d = d * (1 - 0.02 * state)
+        return d, W_bar
+
+    rng = np.random.default_rng(0)
+    x, W = rng.normal(size=(2, 3)), rng.normal(size=(3, 4))
+    assert_unnamed(sg.check(forward, backward, x, W))

@@ -107,15 +107,19 @@ def _of_the_layer_before(graph: Graph, before: int, after: int) -> Iterator[Edit
 
 def _layer_before(graph: Graph, before: int, after: int) -> int | None:
     """Return the nearest array of a step's shape that it is made of through a product."""
-    shape, open_ = graph.steps[after].value.shape, [(before, False)]
+    shape = graph.steps[after].value.shape
+    open_ = seen = {(before, False)}
     found = set()
     while open_:
-        place, through = open_.pop()
-        if through and graph.steps[place].value.shape == shape and graph.moving[place]:
-            found.add(place)
-            continue
-        product = graph.steps[place].name in ("matmul", "dot", "einsum")
-        open_ += [(k, through or product) for k in graph.steps[place].operands]
+        reached = set()
+        for place, through in open_:
+            if through and graph.steps[place].value.shape == shape and graph.moving[place]:
+                found.add(place)
+                continue
+            product = graph.steps[place].name in ("matmul", "dot", "einsum")
+            reached |= {(k, through or product) for k in graph.steps[place].operands}
+        open_ = reached - seen  # the ways are many, the steps are few
+        seen = seen | open_
     return max(found, default=None)
 
 
