@@ -14,7 +14,7 @@ from softgrad.checker.diagnosis.locate import Locator
 from softgrad.checker.diagnosis.metered import Metered
 from softgrad.checker.exact import new_draws
 from softgrad.checker.formats import limits
-from softgrad.checker.report import Diagnosis
+from softgrad.checker.report import Diagnosis, Formula
 from softgrad.checker.subject import Arrays, Vector, is_floating
 from softgrad.results import number
 
@@ -42,6 +42,7 @@ def fact(subject: Metered, outputs: Arrays, locator: Locator) -> Diagnosis | Non
     return (
         _whole_numbers(subject, first, locator)
         or not_linear(subject, first, locator)
+        or _one_sum(locator)
         or _coarse(first, locator)
         or _coarse_within(subject, first, locator)
     )
@@ -95,6 +96,24 @@ def _whole_numbers(subject: Metered, first: list[Any], locator: Locator) -> Diag
     text = "The gradient is rounded to whole numbers, as in an array of integers."
     evidence = f"it is right where what comes in is {_LARGE:g} times larger"
     return Diagnosis("arithmetic", text, evidence=evidence)
+
+
+def _one_sum(locator: Locator) -> Diagnosis | None:
+    """One number in every entry: what each must have by itself, summed over all."""
+    wrong = locator.wrong_inputs()
+    filled = [where for where in wrong if np.ptp(locator.gradient[where]) == 0]
+    if filled != wrong:
+        return None
+    for where in filled:
+        G = locator.gradient[where]
+        every = tuple(range(G.ndim))
+        if G.size > 1 and G.any() and locator.agrees_as_sum(where, every, G.ravel()[:1]):
+            name = locator.subject.floating_names[where]
+            text = f"The gradient of {name} is one number in every entry, the sum over all of them:"
+            formula = Formula("g.sum()", f"g summed to {G.shape}")
+            evidence = "the number is the sum of the right gradient"
+            return Diagnosis("axis", f"{text} each has its own.", formula, evidence)
+    return None
 
 
 def _coarse(entries: list[Any], locator: Locator) -> Diagnosis | None:

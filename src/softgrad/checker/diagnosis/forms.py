@@ -123,6 +123,12 @@ def _shape(subject: Metered, where: int, array: AnyArray, locator: Locator) -> D
         return Diagnosis(
             "unreduced-broadcast", text, evidence=f"{evidence}; its sum is not shown to be right"
         )
+    if number_like and locator.agrees_as_sum(where, tuple(range(len(shape))), wide(array).sum()):
+        text = f"The gradient of {name} is summed over another axis than that along which the input"
+        evidence = f"{evidence}; all its entries add up to what those of the right one do"
+        return Diagnosis(
+            "axis", f"{text} is broadcast.", Formula("g", f"g summed to {shape}"), evidence
+        )
     return Diagnosis("unnamed", f"The gradient of {name} has the wrong shape.", evidence=evidence)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from softgrad.checker.calls import Ended
 from softgrad.checker.diagnosis.locate import Locator
+from softgrad.checker.diagnosis.plan import AGAIN
 from softgrad.checker.diagnosis.scales import Constant, Factor, told
 from softgrad.checker.diagnosis.slopes import Unusable
-from softgrad.checker.diagnosis.twin import AGAIN, draw, plans
+from softgrad.checker.diagnosis.twin import draw, plans
 from softgrad.checker.report import Diagnosis
 from softgrad.checker.richardson import rms
 from softgrad.checker.subject import flat
@@ -48,7 +49,7 @@ def multiple(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
             if constant is not None:
                 name = subject.floating_names[where] if elsewhere_right else ""
                 cancels = bool(locator.gradient[where].any())
-                named.append(_said(constant, name, cancels))
+                named.append(_said(constant, name, cancels, of_all=True not in locator.right))
         if any(it.code == "zero" for it in named) and not _stays_zero(pair[0], wrong, rng):
             return None
         if len(named) == len(wrong):
@@ -96,12 +97,14 @@ def _same(one: Locator, other: Locator) -> bool:
     return all(map(np.array_equal, one.points, other.points))
 
 
-def _said(constant: Constant, here_alone: str, cancels: bool) -> Diagnosis:
+def _said(constant: Constant, here_alone: str, cancels: bool, of_all: bool) -> Diagnosis:
     """Put a factor into a sentence, with the input's name if it is right at other sizes."""
     whose = f"At these sizes the gradient of {here_alone}" if here_alone else "The gradient"
-    if constant.text == "0" and cancels:
+    if constant.text == "0" and cancels and of_all:
         code, text = "projection-term", f"{whose} is mere rounding: a sum that cancels, such as "
         text += "those over rows of a softmax's Jacobian, stands for a product with g."
+    elif constant.text == "0" and cancels:
+        code, text = "zero", f"{whose} is mere rounding: what is summed up to it cancels."
     elif constant.text == "0":
         code, text = "zero", f"{whose} is zero whatever comes in, and the forward does change."
     elif constant.text == "-1":

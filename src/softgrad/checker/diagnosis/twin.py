@@ -6,47 +6,38 @@ On it whole Jacobians are affordable, and no two axes can be taken for one anoth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
 
+from softgrad.checker.diagnosis.constants import (
+    are_of_rows,
+    as_array,
+    as_full,
+    constant,
+    is_order,
+    one_hot,
+    one_hot_axis,
+)
 from softgrad.checker.diagnosis.metered import Metered
-from softgrad.checker.subject import AnyArray, Subject, Vector, has_two_values
+from softgrad.checker.diagnosis.plan import Plan, Shape
+from softgrad.checker.subject import AnyArray, Subject, Vector
 from softgrad.checker.subjects.library import Lifted
 
-__all__ = ["AGAIN", "Plan", "draw", "nearer", "one_output", "plans"]
+__all__ = ["draw", "nearer", "one_output", "plans"]
 
 LARGEST = 250
 """The most entries that a twin's inputs may have together."""
 _LARGEST_SPARE = 400
 """The same of a twin that is the last resort: its sizes divide one another."""
 
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the shapes of a twin follow from those of the original."""
-
-    name: str
-    reshape: Callable[[Shape], Shape]
-    sizes: dict[int, int]
-    """The length of an axis in the twin, by its length in the original."""
-    fresh: bool = True
-    """Whether the numbers are drawn anew, at a scale of 1."""
-    spare: bool = False
-    """Whether it is only for functions that take no other sizes."""
-
-
-AGAIN = Plan("the same shapes", lambda shape: shape, {})
-
 
 def plans(subject: Subject) -> Iterator[Plan]:
     """Yield the plans in order of preference; not all of them suit every function."""
-    shapes = [v.shape for v in map(_as_array, subject.values) if v is not None and v.ndim]
+    shapes = [v.shape for v in map(as_array, subject.values) if v is not None and v.ndim]
     sizes = list(dict.fromkeys(n for shape in shapes for n in shape if n > 1))
     # With a third size the primes begin at 2, or the Jacobians would be large.
     several = ((3,) if max(map(len, shapes), default=0) > 1 else (5,), (3, 5))
@@ -90,19 +81,15 @@ def plans(subject: Subject) -> Iterator[Plan]:
 
 def _ordered(subject: Subject) -> set[int]:
     """Return the lengths of which an argument says an order."""
-    arrays = [a for a in map(_as_array, subject.values) if a is not None and a.dtype.kind in "iu"]
-    return {array.shape[-1] for array in arrays if array.size and _is_order(array)}
+    arrays = [a for a in map(as_array, subject.values) if a is not None and a.dtype.kind in "iu"]
+    return {array.shape[-1] for array in arrays if array.size and is_order(array)}
 
 
 def _is_spelt(subject: Subject) -> bool:
     """Whether there are labels that are not those of rows."""
-    arrays = [a for a in map(_as_array, subject.values) if a is not None and a.dtype.kind in "iu"]
+    arrays = [a for a in map(as_array, subject.values) if a is not None and a.dtype.kind in "iu"]
     rows = [point.shape for point in subject.points]
-    return any(array.ndim and not _are_of_rows(array, rows) for array in arrays)
-
-
-def _are_of_rows(labels: AnyArray, shapes: list[Shape]) -> bool:
-    return any(labels.shape == shape[: labels.ndim] for shape in shapes)
+    return any(array.ndim and not are_of_rows(array, rows) for array in arrays)
 
 
 def _shared(shapes: list[Shape]) -> list[int]:
@@ -182,9 +169,11 @@ def draw(
     largest = largest or (_LARGEST_SPARE if plan.spare else LARGEST)
     if _size(subject, plan) > largest:
         return None
-    rows = [plan.reshape(point.shape) for point in subject.points]
+    shapes = [point.shape for point in subject.points]
     values = tuple(
-        _floats(value, plan, rng) if place in subject.floating else _others(value, plan, rng, rows)
+        _floats(value, plan, rng)
+        if place in subject.floating
+        else constant(value, plan, rng, shapes)
         for place, value in enumerate(subject.values)
     )
     if like is not None:
@@ -241,68 +230,6 @@ def _by_size(name: str, sizes: dict[int, int]) -> Plan:
     return Plan(name, lambda shape: tuple(sizes.get(n, n) for n in shape), sizes)
 
 
-def _as_array(value: Any) -> AnyArray | None:
-    """Return arrays, and lists of integers, as arrays."""
-    if isinstance(value, np.ndarray):
-        return value
-    if isinstance(value, list) and value and np.asarray(value).dtype.kind in "iub":
-        return np.asarray(value)
-    return None
-
-
-def _others(value: Any, plan: Plan, rng: np.random.Generator, rows: list[Shape]) -> Any:
-    """Return integers and booleans that fit the twin's sizes; `rows` are its inputs' shapes."""
-    if isinstance(value, int) and not isinstance(value, bool) and plan.fresh:
-        return plan.sizes.get(value, value) if value > 3 else value
-    array = _as_array(value)
-    if array is None or not plan.fresh:
-        return value
-    axis = _one_hot_axis(array)
-    if axis is not None:
-        return _of_form(value, _one_hot(array, plan.reshape(array.shape), axis, rng))
-    drawn = rng.choice(array.ravel(), plan.reshape(array.shape))
-    if drawn.size > 1 and array.size > 1 and array.min() < array.max():
-        drawn.flat[0], drawn.flat[-1] = array.min(), array.max()  # both kinds of a mask, say
-        drawn = _as_full(drawn, array, rng)
-    if array.dtype.kind in "iu" and array.max() > 1:
-        # Labels and indices point into the shortest axis that is long enough for all of them.
-        into = min((n for n in plan.sizes if n > array.max()), default=None)
-        if into is not None:
-            # In what is spelt, 0 may be a blank that never occurs; labels of rows may be any class.
-            spelt = not _are_of_rows(np.asarray(drawn), rows)
-            least = int(array.min() > 0 and plan.sizes[into] > 2 and spelt)
-            fresh = rng.integers(least, plan.sizes[into], drawn.shape).astype(array.dtype)
-            if _is_order(array):
-                return _of_form(value, _order(fresh, rng))
-            if fresh.size > 2 and len(np.unique(array)) < array.size:
-                fresh.flat[-1] = fresh.flat[0]  # what occurs twice there occurs twice here
-            if np.ptp(array) and fresh.size > 1 and not np.ptp(fresh):
-                fresh.flat[fresh.size // 2] = (fresh.flat[0] + 1) % plan.sizes[into]
-            drawn = np.where(drawn < 0, drawn, fresh)
-    return _of_form(value, drawn)
-
-
-def _is_order(array: AnyArray) -> bool:
-    """Whether every row says in which order entries are taken, and one leaves not all in place."""
-    places = np.arange(array.shape[-1] if array.ndim else 0)
-    in_order = array.ndim > 0 and bool((np.sort(array, axis=-1) == places).all())
-    return in_order and bool((array != places).any())
-
-
-def _order(like: AnyArray, rng: np.random.Generator) -> AnyArray:
-    """Return rows in each of which every entry has another's place."""
-    drawn = np.empty_like(like)
-    for row in drawn.reshape(-1, like.shape[-1]):
-        cycle = rng.permutation(len(row))
-        row[cycle] = np.roll(cycle, 1)
-    return drawn
-
-
-def _of_form(value: Any, drawn: AnyArray) -> Any:
-    """Return an array as a list where it stands for one."""
-    return drawn if isinstance(value, np.ndarray) else drawn.tolist()
-
-
 def _floats(value: AnyArray, plan: Plan, rng: np.random.Generator) -> AnyArray:
     """Return numbers of the same kind: probabilities, masks, positive numbers, or any."""
     wide = np.asarray(value, np.float64)
@@ -316,44 +243,13 @@ def _floats(value: AnyArray, plan: Plan, rng: np.random.Generator) -> AnyArray:
         # A number may be a rate or a temperature: nearer to zero it still is one.
         return np.full(shape, wide.reshape(-1)[0] * rng.uniform(0.5, 1.0))
     if wide.size > 8 and len(np.unique(wide)) <= 3 and np.ptp(wide) > 0:
-        axis = _one_hot_axis(wide)
+        axis = one_hot_axis(wide)
         if axis is not None:
-            return _one_hot(wide, shape, axis, rng)
+            return one_hot(wide, shape, axis, rng)
         drawn = rng.choice(np.unique(wide), shape)
         drawn.flat[0], drawn.flat[-1] = wide.min(), wide.max()
-        return _as_full(drawn, wide, rng)
+        return as_full(drawn, wide, rng)
     return _of_kind(wide, rng.standard_normal(shape))
-
-
-def _one_hot_axis(array: AnyArray) -> int | None:
-    """Return the axis along which the larger of two values stands once; None where there is none.
-
-    It is the last one where labels are rows, and the first where they are columns.
-    """
-    if array.ndim < 2 or not has_two_values(array):
-        return None
-    top = array == array.max()
-    axes = (-1, *range(array.ndim - 1))
-    return next((axis for axis in axes if (top.sum(axis=axis) == 1).all()), None)
-
-
-def _one_hot(
-    like: AnyArray, shape: tuple[int, ...], axis: int, rng: np.random.Generator
-) -> AnyArray:
-    """Return labels with one largest entry each along an axis, of the same dtype."""
-    drawn = np.full(shape, like.min())
-    at = rng.integers(shape[axis], size=np.take(drawn, [0], axis=axis).shape)
-    np.put_along_axis(drawn, at, like.max(), axis=axis)
-    return drawn
-
-
-def _as_full(drawn: AnyArray, like: AnyArray, rng: np.random.Generator) -> AnyArray:
-    """Give every row a largest entry where all rows of the original have one: a mask keeps some."""
-    top = like.max()
-    if like.ndim > 1 and drawn.shape[-1] and (like == top).any(axis=-1).all():
-        empty = ~(drawn == top).any(axis=-1)
-        drawn[..., rng.integers(drawn.shape[-1])][empty] = top
-    return drawn
 
 
 def _of_kind(like: Vector, normal: Vector) -> Vector:

@@ -15,7 +15,14 @@ from softgrad.checker.diagnosis.graph.local import Matrix
 from softgrad.checker.diagnosis.view import differ_along
 from softgrad.checker.subject import Vector
 
-__all__ = ["labelled_rows", "one_class", "other_labels", "picks_of", "two_classes"]
+__all__ = [
+    "labelled_rows",
+    "not_subtracted",
+    "one_class",
+    "other_labels",
+    "picks_of",
+    "two_classes",
+]
 
 _Pick = tuple[int, int, int]
 """A softmax, its logits, and the step that is one entry of each of its rows."""
@@ -62,6 +69,15 @@ def labelled_rows(graph: Graph) -> Iterator[Edit]:
             ]
             yield from edits
             yield from in_uses(graph, edits, pick)
+
+
+def not_subtracted(graph: Graph) -> Iterator[Edit]:
+    """Yield p in place of p − t."""
+    for after, before in found(graph):
+        for pick in picks_of(graph, after, before):
+            text = "1 is not subtracted at the label: all entries of p go back as they are"
+            changes = _changes(after, before, pick, lambda p, own, t: -own * p)
+            yield Edit("subset", _said(graph, pick, text), changes, place=pick)
 
 
 def other_labels(graph: Graph) -> Iterator[Edit]:

@@ -14,6 +14,7 @@ from softgrad.checker.diagnosis.edits.case import Case
 from softgrad.checker.diagnosis.edits.choices import choices, other_masks
 from softgrad.checker.diagnosis.edits.labels import (
     labelled_rows,
+    not_subtracted,
     one_class,
     other_labels,
     two_classes,
@@ -71,7 +72,7 @@ _EXACT = 1e-7
 """What leaves less than this is not looked for further."""
 
 _CHOICES = ("where", "clip", "maximum", "minimum")
-_OF_SOFTMAXES = (one_class, softmaxes, logsumexps, labelled_rows, two_classes)
+_OF_SOFTMAXES = (one_class, not_subtracted, softmaxes, logsumexps, labelled_rows, two_classes)
 _LIKELY = (
     multiples, not_carried, as_it_is, branches, without_factor, choices, turned, rearranged, copied,
     next_to, last_of_row, unsummed, one_slice, inverted, of_other_turns, powers, squared, summed,

@@ -65,7 +65,9 @@ def slopes(graph: Graph) -> Iterator[Edit]:
                     x, y = graph.steps[before].value, graph.steps[after].value
                     with np.errstate(all="ignore"):
                         d = np.asarray(slope(number(x, y))).reshape(-1)
-                    if not np.isfinite(d).all() or (formula != "1" and not np.ptp(d)):
+                    if not np.isfinite(d).all() or (
+                        formula != "1" and d.size > 1 and not np.ptp(d)
+                    ):
                         return []  # one number everywhere is no slope of a function
                     return [Change(after, before, np.diag(d) - graph.stretch(before, after))]
 
@@ -144,7 +146,7 @@ def _stretches(graph: Graph) -> list[tuple[int, int]]:
     """Return steps before and after elementwise functions of one array, the shortest first."""
     found = []
     for before, first in enumerate(graph.steps):
-        if not graph.moving[before] or first.value.ndim == 0:
+        if not graph.moving[before]:
             continue
         closed = {before}  # what depends on this step alone
         for after in range(before + 1, len(graph.steps)):
@@ -156,6 +158,8 @@ def _stretches(graph: Graph) -> list[tuple[int, int]]:
             by_entry = last.elementwise or last.name == "where"
             if by_entry and last.value.shape == first.value.shape:
                 d = np.diag(graph.stretch(before, after))
-                if np.ptp(d) and not (graph.stretch(before, after) - np.diag(d)).any():
+                if (np.ptp(d) or d.size == 1) and not (
+                    graph.stretch(before, after) - np.diag(d)
+                ).any():
                     found.append((before, after))
     return sorted(found, key=lambda pair: pair[1] - pair[0])

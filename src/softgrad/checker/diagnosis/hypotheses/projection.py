@@ -272,7 +272,7 @@ OTHER_MAP = Hypothesis(
 )
 OUTER_FACTOR = Hypothesis("chain-term", "A = J/s", "A/J that varies in another way", _outer_factor)
 UNMASKED = Hypothesis(
-    "chain-term", "A = J of the map without its mask", "zeros where the mask is", _unmasked
+    "wrong-variable", "A = J of the map without its mask", "zeros where the mask is", _unmasked
 )
 WRONG_AXIS = Hypothesis(
     "axis", "A − J = s·sᵀ over other axes", "A that is zero between rows", _wrong_axis
