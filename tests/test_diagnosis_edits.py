@@ -240,7 +240,7 @@ MISTAKES = {
     ),
     "decay forgotten": regressed("chain-term", "W", "is missing", decay=0.0),
     "decay not doubled": regressed("chain-term", "halved", decay=0.1),
-    "label not subtracted": regressed("chain-term", "is missing", minus=0.0),
+    "label not subtracted": regressed("subset", "not subtracted", minus=0.0),
     "softmax over the rows in place of the classes": regressed(
         "axis", "stands the softmax", "along axis 0", p=partial(softmax, axis=0)
     ),

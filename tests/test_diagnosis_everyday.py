@@ -3,7 +3,7 @@
 import numpy as np
 
 import softgrad as sg
-from reports import of_mistakes
+from reports import assert_named, of_mistakes
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 4))
@@ -238,3 +238,16 @@ def test_a_small_factor_is_not_zero():
 
     found = sg.check(softmax, backward, X)
     assert found.diagnosis.code == "scale"
+
+
+def test_p_for_p_less_t_in_a_loop_of_words():
+    words = (2, 0, 3)
+
+    def forward(W):
+        return -sum(np.log(softmax(W @ X[t])[word]) for t, word in enumerate(words))
+
+    def backward(W, g):
+        return g * sum(np.outer(softmax(W @ X[t]), X[t]) for t in range(len(words)))
+
+    W = np.random.default_rng(1).normal(size=(4, 4))
+    assert_named(sg.check(forward, backward, W), "subset", "1 is not subtracted at the label")

@@ -1,9 +1,12 @@
 """What shows without a Jacobian is called what it is: rounding, shapes, numbers of entries."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import softgrad as sg
+from reports import assert_named
 
 
 def square_backward(x, g):
@@ -263,3 +266,36 @@ def test_a_sum_in_a_narrower_dtype_is_called_so():
     for dtype, factor in ((np.float32, 1.001), (float, 1 + 3e-8)):
         found = sg.check(a_third, summed_in(dtype, factor), *inputs).diagnosis
         assert found.code != "arithmetic"
+
+
+def columns(W, b):
+    return np.tanh(W @ COLUMNS + b)
+
+
+def columns_backward(W, b, g, of_bias):
+    d = g * (1 - columns(W, b) ** 2)
+    return d @ COLUMNS.T, of_bias(d)
+
+
+COLUMNS = np.random.default_rng(1).normal(size=(3, 7))
+OF_BIAS = {
+    "one number": (lambda d: np.full((5, 1), d.sum()), "one number in every entry"),
+    "over the rows": (lambda d: d.sum(axis=0, keepdims=True), "summed over another axis"),
+    "over the rows, flat": (lambda d: d.sum(axis=0), "summed over another axis"),
+}
+
+
+@pytest.mark.parametrize("name", OF_BIAS)
+def test_a_bias_that_is_summed_over_too_much_or_another_axis(name):
+    rng = np.random.default_rng(0)
+    W, b = rng.normal(size=(5, 3)), rng.normal(size=(5, 1))
+    of_bias, words = OF_BIAS[name]
+    assert_named(sg.check(columns, partial(columns_backward, of_bias=of_bias), W, b), "axis", words)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.0])
+def test_another_number_in_every_entry_is_no_sum(factor):
+    rng = np.random.default_rng(0)
+    W, b = rng.normal(size=(5, 3)), rng.normal(size=(5, 1))
+    wrong = partial(columns_backward, of_bias=lambda d: np.full((5, 1), factor * d.sum()))
+    assert sg.check(columns, wrong, W, b).diagnosis.code == ("zero" if factor == 0 else "unnamed")

@@ -337,7 +337,7 @@ MISTAKES = {
         layer, "chain-term", "`jax.nn.sigmoid(h @ U)`", slope=lambda y: y
     ),
     "not transposed through time": wrong(unrolled, "axis", "`U` is transposed", turned=False),
-    "no label": wrong(classified, "subset", "targets alone", minus=0.0),
+    "no label": wrong(classified, "subset", "not subtracted", minus=0.0),
 }  # fmt: skip
 
 

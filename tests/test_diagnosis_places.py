@@ -1,9 +1,11 @@
 """Mistakes in calls, in turns of a loop, in what is picked, in constants that differ by rows."""
 
+from functools import partial
+
 import numpy as np
 
 import softgrad as sg
-from reports import of_mistakes
+from reports import assert_named, of_mistakes
 
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.normal(size=(4, 6)), np.array([0, 2, 1, 2])
@@ -265,3 +267,22 @@ def test_a_gradient_along_another_axis_is_named():
         return g * two_axes_backward(z, np.ones(len(z)))  # [A] beside [A, B, A]: equal lengths
 
     assert sg.check(two_axes, backward, Z).diagnosis.code == "axis"
+
+
+def test_lengths_of_padded_rows_are_lengths_on_a_twin_as_well():
+    def weights(x, lengths):
+        kept = np.arange(x.shape[1]) < lengths[:, None]
+        return kept[:, None], softmax(np.where(kept[:, None], x @ x.swapaxes(1, 2), -1e4))
+
+    def forward(x, lengths):
+        return weights(x, lengths)[1] @ x
+
+    def backward(x, lengths, g, rule=softmax_back):
+        _, p = weights(x, lengths)
+        d = rule(p, g @ x.swapaxes(1, 2))
+        return p.swapaxes(1, 2) @ g + d @ x + d.swapaxes(1, 2) @ x
+
+    x, lengths = np.random.default_rng(0).normal(size=(4, 10, 12)) / 3, np.array([10, 9, 10, 9])
+    assert sg.check(forward, backward, x, lengths).verdict == "pass"
+    wrong = partial(backward, rule=lambda p, d: p * (1 - p) * d)
+    assert_named(sg.check(forward, wrong, x, lengths), "diagonal-only")

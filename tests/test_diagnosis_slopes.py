@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
-from reports import assert_unnamed
+from reports import assert_named, assert_unnamed
 
 
 def softmax(z):
@@ -151,3 +151,21 @@ def test_a_long_chain_in_front_of_a_slope_is_walked_once():
     rng = np.random.default_rng(0)
     x, W = rng.normal(size=(2, 3)), rng.normal(size=(3, 4))
     assert_unnamed(sg.check(forward, backward, x, W))
+
+
+def test_the_slope_of_a_single_number_is_known():
+    labels = np.array([0, 2, 1, 1])
+
+    def loss(z):
+        return -np.mean((z - np.log(np.exp(z).sum(axis=1, keepdims=True)))[np.arange(4), labels])
+
+    def perplexity(z):
+        return np.exp(loss(z))
+
+    def backward(z, g):
+        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        p[np.arange(4), labels] -= 1
+        return g * loss(z) * p / 4  # exp's slope is its output
+
+    z = np.random.default_rng(0).normal(size=(4, 3))
+    assert_named(sg.check(perplexity, backward, z), "wrong-variable", "v being the input")

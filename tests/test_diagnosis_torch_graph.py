@@ -403,7 +403,7 @@ MISTAKES = {
     "the last turn alone": wrong(
         unrolled, "unreduced-broadcast", "one alone", add=lambda total, part: part
     ),
-    "no label": wrong(classified, "subset", "targets alone", minus=0.0),
+    "no label": wrong(classified, "subset", "not subtracted", minus=0.0),
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,9 @@ def _one_sum(locator: Locator) -> Diagnosis | None:
     for where in filled:
         G = locator.gradient[where]
         every = tuple(range(G.ndim))
-        if G.size > 1 and G.any() and locator.agrees_as_sum(where, every, G.ravel()[:1]):
+        if G.size < 2 or not math.isnan(locator.factor(where) or 0.0):
+            continue  # where all entries are alike, their sum is a multiple of them
+        if locator.agrees_as_sum(where, every, G.ravel()[:1]):
             name = locator.subject.floating_names[where]
             text = f"The gradient of {name} is one number in every entry, the sum over all of them:"
             formula = Formula("g.sum()", f"g summed to {G.shape}")

@@ -49,7 +49,7 @@ def multiple(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
             if constant is not None:
                 name = subject.floating_names[where] if elsewhere_right else ""
                 cancels = bool(locator.gradient[where].any())
-                named.append(_said(constant, name, cancels, of_all=True not in locator.right))
+                named.append(_said(constant, name, cancels, of_all=wrong[0] == 0))
         if any(it.code == "zero" for it in named) and not _stays_zero(pair[0], wrong, rng):
             return None
         if len(named) == len(wrong):

@@ -65,10 +65,10 @@ def slopes(graph: Graph) -> Iterator[Edit]:
                     x, y = graph.steps[before].value, graph.steps[after].value
                     with np.errstate(all="ignore"):
                         d = np.asarray(slope(number(x, y))).reshape(-1)
-                    if not np.isfinite(d).all() or (
-                        formula != "1" and d.size > 1 and not np.ptp(d)
-                    ):
-                        return []  # one number everywhere is no slope of a function
+                    plain = d.size > 1 and not np.ptp(d)  # one number is no slope of a function
+                    chosen = d.size == 1 and formula == "1[v > 0]"  # 0 and 1 come too easily
+                    if not np.isfinite(d).all() or (formula != "1" and plain) or chosen:
+                        return []
                     return [Change(after, before, np.diag(d) - graph.stretch(before, after))]
 
                 if formula != "1":
