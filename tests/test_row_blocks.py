@@ -319,6 +319,8 @@ MATRICES: dict[str, Callable[[Any, Any], Any]] = {
     "log_softmax": lambda x, v: sg.log_softmax.jacobian(x),
     "sparsemax": lambda x, v: sg.sparsemax.jacobian(x),
     "sigmoid": lambda x, v: sg.sigmoid.jacobian(x),
+    "at a temperature": lambda x, v: sg.Softmax(temperature=2.0).jacobian(x),
+    "of a mean": lambda x, v: sg.cross_entropy.hessian(x, x.argmax(axis=-1)).as_matrix(),
     "second derivative": lambda x, v: sg.log_softmax.linearize(x)[1].derivative(v).as_matrix(),
 }
 
@@ -334,6 +336,7 @@ def test_the_matrix_of_a_long_row_is_made_in_parts(
 
 @pytest.mark.parametrize("name", MATRICES)
 def test_a_matrix_takes_no_memory_besides(name: str) -> None:
+    besides = name in ("at a temperature", "of a mean")  # one that is scaled is copied
     x, v = probe((1200,), 1), probe((1200,), 2)
     MATRICES[name](x[:2], v[:2])
     tracemalloc.start()
@@ -342,7 +345,7 @@ def test_a_matrix_takes_no_memory_besides(name: str) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 1.5 * matrix.nbytes, f"{peak / matrix.nbytes:.2f} matrices"
+    assert peak < (1.5 + besides) * matrix.nbytes, f"{peak / matrix.nbytes:.2f} matrices"
 
 
 def test_no_formula_sees_more_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from softgrad.arrays import Array, cuts
 
-__all__ = ["RowBlocks", "matrix_by_rows"]
+__all__ = ["RowBlocks", "matrix_by_rows", "scaled"]
 
 ENTRIES = 2**17
 """Entries of a block, if a row has no more. For fewer, calls cost as much as the arithmetic; many
@@ -70,3 +70,10 @@ def matrix_by_rows(f: Callable[[slice], Array], like: Array) -> Array:
     for rows in cuts(K, max(1, ENTRIES // like.size)):
         matrix[..., rows, :] = f(rows)
     return matrix
+
+
+def scaled(factor: Array | float, matrix: Array) -> Array:
+    """Return a number, or one for each matrix [..., 1, 1], times a matrix [..., K, K]."""
+    if matrix.ndim < 2 or matrix.shape[-2] != matrix.shape[-1] or not matrix.shape[-1]:
+        return factor * matrix
+    return matrix_by_rows(lambda rows: factor * matrix[..., rows, :], matrix[..., 0])

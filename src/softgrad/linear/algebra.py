@@ -10,7 +10,7 @@ import array_api_compat
 import numpy as np
 
 from softgrad.arrays import Array, indices, namespace
-from softgrad.blocks import matrix_by_rows
+from softgrad.blocks import matrix_by_rows, scaled
 from softgrad.errors import mismatch
 from softgrad.layout import Layout
 from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shapes
@@ -86,7 +86,7 @@ class Scaled(AbstractLinearMap):
 
     def as_matrix(self) -> Array:
         factor = self.factor if isinstance(self.factor, float) else self.factor[..., None]
-        return factor * self.inner.as_matrix()
+        return scaled(factor, self.inner.as_matrix())
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from softgrad.arithmetic import accurate_sum, first_max
 from softgrad.arrays import Array, namespace
-from softgrad.blocks import matrix_by_rows
+from softgrad.blocks import matrix_by_rows, scaled
 from softgrad.kernels import AUTO, How
 from softgrad.linear.algebra import Outer, Scaled, matrix_by_columns
 from softgrad.linear.base import AbstractJacobian, AbstractLinearMap, Shapes
@@ -229,7 +229,7 @@ class InputScaled(AbstractJacobian):
         return self.beta * self.inner.apply_transpose(y_bar)
 
     def as_matrix(self) -> Array:
-        return self.beta * self.inner.as_matrix()
+        return scaled(self.beta, self.inner.as_matrix())
 
     def derivative(self, x_dot: Array) -> AbstractLinearMap:
         return Scaled(self.beta**2, self.inner.derivative(x_dot))
