@@ -268,6 +268,35 @@ def test_a_sum_in_a_narrower_dtype_is_called_so():
         assert found.code != "arithmetic"
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_constant_that_is_lost_in_a_narrow_dtype_is_left_where_it_is(axis):
+    for seed in range(4):
+        x = 20 * np.random.default_rng(seed).normal(size=(6, 7)).astype(np.float32)
+        forward = lambda x: norm(x, axis, 1e-5)  # noqa: E731
+        wrong = lambda x, g: norm_backward(x, g, axis, 1e-5, power=2)  # noqa: E731
+        found = sg.check(forward, wrong, x, seed=seed).diagnosis
+        assert found.code == "chain-term"
+        assert "without the" not in found.evidence
+
+
+def log_softmax_of_columns(W, b):
+    z = W @ COLUMNS + b
+    return z - np.log(np.exp(z).sum(axis=0))
+
+
+def bias_summed_over_classes(W, b, g):
+    d = g - np.exp(log_softmax_of_columns(W, b)) * g.sum(axis=0)
+    return d @ COLUMNS.T, np.full_like(b, d.sum())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_sum_that_cancels_in_every_entry_is_one_over_an_axis_too_many(dtype):
+    rng = np.random.default_rng(0)
+    W, b = (rng.normal(size=shape).astype(dtype) for shape in ((5, 3), (5, 1)))
+    report = sg.check(log_softmax_of_columns, bias_summed_over_classes, W, b)
+    assert_named(report, "axis", "one number in every entry")
+
+
 def columns(W, b):
     return np.tanh(W @ COLUMNS + b)
 
@@ -299,3 +328,18 @@ def test_another_number_in_every_entry_is_no_sum(factor):
     W, b = rng.normal(size=(5, 3)), rng.normal(size=(5, 1))
     wrong = partial(columns_backward, of_bias=lambda d: np.full((5, 1), factor * d.sum()))
     assert sg.check(columns, wrong, W, b).diagnosis.code == ("zero" if factor == 0 else "unnamed")
+
+
+def softmax_of_channels(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def diagonal_of_channels(x, g):
+    s = softmax_of_channels(x)
+    return g * s * (1 - s)
+
+
+def test_images_of_four_sizes_have_a_twin_that_is_small_enough():
+    x = np.random.default_rng(0).normal(size=(3, 8, 7, 6))
+    assert_named(sg.check(softmax_of_channels, diagonal_of_channels, x), "diagonal-only")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
+from reports import assert_named
 from softgrad.checker.diagnosis.examples import EXAMPLES
 
 
@@ -113,6 +114,42 @@ def test_a_number_of_rows_is_told_from_the_number_2_that_it_is_on_a_twin():
     diagnosis = sg.check(affine_loss, summed_affine_loss, *inputs).diagnosis
     assert diagnosis.code == "scale"
     assert diagnosis.message.startswith("The gradient is N times what it must be")
+
+
+def mean_of_squares(x):
+    return (x**2).mean()
+
+
+def test_a_small_factor_is_no_rounding_in_a_narrow_dtype():
+    def wrong(x, g):
+        return (g * 2 * x / x.size / len(x)).astype(x.dtype)
+
+    report = sg.check(mean_of_squares, wrong, draw(30, 7).astype(np.float16))
+    assert_named(report, "scale", "1/N times")
+    assert "along two directions at the inputs" in report.diagnosis.evidence
+
+
+def test_a_mean_that_is_taken_at_each_of_three_layers_is_a_cube():
+    def wrong(x, g):
+        return g * 2 * x / x.size / len(x) ** 3
+
+    assert_named(sg.check(mean_of_squares, wrong, draw(6, 5)), "scale", "1/N³ times")
+
+
+def expected_reward(z, r):
+    return (softmax(z) * r).sum(axis=-1)
+
+
+def of_the_rows(z, r, g):
+    s = softmax(z)
+    return g[:, None] * (s - s * s.sum(axis=-1, keepdims=True)), g[:, None] * s
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(5, 6), (4, 3), (9, 8)])
+def test_what_cancels_is_zero_however_small_the_slope(shape, dtype):
+    inputs = [0.3 * draw(*shape, seed=seed).astype(dtype) for seed in (0, 1)]
+    assert_named(sg.check(expected_reward, of_the_rows, *inputs), "zero")
 
 
 def test_the_part_that_a_mask_keeps_is_told():

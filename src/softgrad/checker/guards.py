@@ -91,16 +91,18 @@ def unguarded(subject: AnySubject) -> Bare[AnySubject] | None:
         return None
     forward, vjp = map(Unguarded, functions)
     bare = replace(subject, forward=forward, vjp=vjp, kept_vjp=None, damage=set())
+    # In a narrow dtype a constant may be lost, and on a twin it is not.
+    points = tuple(point.astype(np.float64) for point in bare.points)
     try:
-        others = bare.first_outputs()
+        others = bare.evaluate(points)
         g = _drawn(others)
-        theirs = bare.vector(bare.pull_back(bare.points, g))
+        theirs = bare.vector(bare.pull_back(points, g))
         if not (forward.spared or vjp.spared):
             return None
-        own, new = flat(subject.first_outputs()), flat(others)
+        own, new = flat(subject.evaluate(points)), flat(others)
         if own.size != new.size or not rms(new - own) <= _NEAR * rms(own):
             return None
-        gradient = subject.vector(subject.pull_back(subject.points, g))
+        gradient = subject.vector(subject.pull_back(points, g))
     except Ended:
         return None
     gap, size = rms(theirs - gradient), rms(gradient)
@@ -142,7 +144,7 @@ def _spared(subject: Subject) -> dict[str, float]:
 
 def _drawn(outputs: Arrays) -> Arrays:
     rng = np.random.default_rng(0)
-    return tuple(np.asarray(rng.standard_normal(y.shape), y.dtype) for y in outputs)
+    return tuple(rng.standard_normal(y.shape) for y in outputs)
 
 
 def _wrapped(argument: Any, tape: Tape) -> Any:

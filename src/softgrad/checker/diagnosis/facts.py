@@ -108,13 +108,16 @@ def _one_sum(locator: Locator) -> Diagnosis | None:
     for where in filled:
         G = locator.gradient[where]
         every = tuple(range(G.ndim))
-        if G.size < 2 or not math.isnan(locator.factor(where) or 0.0):
+        c = locator.factor(where) or 0.0
+        if G.size < 2 or not G.any() or (c and not math.isnan(c)):
             continue  # where all entries are alike, their sum is a multiple of them
-        if locator.agrees_as_sum(where, every, G.ravel()[:1]):
+        if locator.agrees_as_sum(where, every, G.ravel()[:1]) if c else locator.cancels(where):
             name = locator.subject.floating_names[where]
             text = f"The gradient of {name} is one number in every entry, the sum over all of them:"
             formula = Formula("g.sum()", f"g summed to {G.shape}")
-            evidence = "the number is the sum of the right gradient"
+            evidence = (
+                f"the number is the sum of the right gradient{'' if c else ', which cancels'}"
+            )
             return Diagnosis("axis", f"{text} each has its own.", formula, evidence)
     return None
 

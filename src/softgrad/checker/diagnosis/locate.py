@@ -28,6 +28,8 @@ __all__ = ["Locator", "named_sets"]
 Mask = NDArray[np.bool_]
 _PARTS = 6
 """The parts of a named set, of one or two entries, that must be wrong each by itself."""
+_DOUBLE = 2.0**-48
+"""The rounding of a sum in double precision, next to the slope along some direction."""
 Part = tuple[int, int, int]
 """Axis, start and stop of a slice."""
 
@@ -92,13 +94,23 @@ class Locator:
         """Whether numbers are the right gradient summed over some axes of the input."""
         shape = self.points[where].shape
         kept = tuple(1 if axis in axes else n for axis, n in enumerate(shape))
-        weights = self.rng.uniform(0.5, 1.5, kept) * self.rng.choice([-1.0, 1.0], kept)
+        weights = self._direction(kept)
         seen = self._slope(where, np.array(np.broadcast_to(weights, shape)))
         if seen is None:
             return False
         found = float((sums.reshape(kept) * weights).sum())
         part = 32 * coarsest_epsilon(self.subject.points) + 1e-9
         return abs(found - seen[0]) <= min(8 * seen[1] + part * abs(found), 0.01 * abs(found))
+
+    def cancels(self, where: int) -> bool:
+        """Whether the right gradient of an input is something, and its sum is nothing."""
+        shape = self.points[where].shape
+        one, every = self._slope(where, self._direction(shape)), self._slope(where, np.ones(shape))
+        return (
+            one is not None
+            and every is not None
+            and max(abs(every[0]), 8 * every[1]) <= 1e-6 * abs(one[0])
+        )
 
     def is_near(self, where: int, part: float, gradient: Vector | None = None) -> bool:
         """Whether a gradient is wrong by no more than a part of its size."""
@@ -110,8 +122,7 @@ class Locator:
     ) -> tuple[float, float, float, float] | None:
         """Return error, its bar, slope and size along a direction; None where there is no slope."""
         G = self.gradient[where] if gradient is None else gradient
-        signs = self.rng.choice([-1.0, 1.0], G.shape)
-        direction = self.rng.uniform(0.5, 1.5, G.shape) * signs
+        direction = self._direction(G.shape)
         for limit in (mask, self.subject.masks[where]):
             if limit is not None:
                 direction = np.where(limit, direction, 0.0)
@@ -124,6 +135,11 @@ class Locator:
         (slope, bar), size = seen, norm(parts)
         epsilon = max(coarsest_epsilon(self.subject.points), 2.0**-52)
         return abs(float(parts.sum()) - slope), bar + 32 * epsilon * size, slope, size
+
+    def _direction(self, shape: tuple[int, ...]) -> Vector:
+        """Return numbers that are not near 0, of both signs."""
+        signs = self.rng.choice([-1.0, 1.0], shape)
+        return np.asarray(self.rng.uniform(0.5, 1.5, shape) * signs)
 
     def _slope(self, where: int, direction: Vector) -> tuple[float, float] | None:
         """Return the slope of ⟨cotangent, output⟩ and its bar; None where it cannot be had."""
@@ -165,11 +181,10 @@ class Locator:
             ratios.append(float(parts.sum()) / seen[0])
             bar = seen[1] + 32 * epsilon * norm(parts)
             open_yet = max(open_yet, bar / abs(seen[0]))
-            size = max(map(abs, ratios))
-            if len(ratios) > 1 and size <= 64 * max(epsilon, 2.0**-52):
-                return 0.0  # rounding is all that it is
-            if np.ptp(ratios) > min(max(4 * open_yet, accuracy), 1e-3) * size:
-                return math.nan
+        size = max(map(abs, ratios))
+        if np.ptp(ratios) > min(max(4 * open_yet, accuracy), 1e-3) * size:
+            # Rounding is no multiple, and it may be all that there is.
+            return 0.0 if size <= 64 * max(epsilon, _DOUBLE) else math.nan
         return sum(ratios) / len(ratios)
 
     def place(self, where: int, sets: bool) -> Where:

@@ -49,7 +49,7 @@ def multiple(locator: Locator, rng: np.random.Generator) -> Diagnosis | None:
             if constant is not None:
                 name = subject.floating_names[where] if elsewhere_right else ""
                 cancels = bool(locator.gradient[where].any())
-                named.append(_said(constant, name, cancels, of_all=wrong[0] == 0))
+                named.append(_said(constant, name, cancels, within=_is_passed(locator, wrong)))
         if any(it.code == "zero" for it in named) and not _stays_zero(pair[0], wrong, rng):
             return None
         if len(named) == len(wrong):
@@ -81,6 +81,12 @@ def _pairs(locator: Locator, rng: np.random.Generator) -> Iterator[tuple[Locator
             yield pair[0], pair[1]
 
 
+def _is_passed(locator: Locator, wrong: list[int]) -> bool:
+    """Whether what comes in is passed through the Jacobian of a map, or of a layer within."""
+    is_map = [output.shape for output in locator.outputs] == [locator.points[0].shape]
+    return wrong[0] == 0 and (is_map or len(wrong) > 1)
+
+
 def _stays_zero(twin: Locator, wrong: list[int], rng: np.random.Generator) -> bool:
     """Whether a gradient that was zero is so at more points: it may be zero on one side alone."""
     for _ in range(6):
@@ -97,10 +103,10 @@ def _same(one: Locator, other: Locator) -> bool:
     return all(map(np.array_equal, one.points, other.points))
 
 
-def _said(constant: Constant, here_alone: str, cancels: bool, of_all: bool) -> Diagnosis:
+def _said(constant: Constant, here_alone: str, cancels: bool, within: bool) -> Diagnosis:
     """Put a factor into a sentence, with the input's name if it is right at other sizes."""
     whose = f"At these sizes the gradient of {here_alone}" if here_alone else "The gradient"
-    if constant.text == "0" and cancels and of_all:
+    if constant.text == "0" and cancels and within:
         code, text = "projection-term", f"{whose} is mere rounding: a sum that cancels, such as "
         text += "those over rows of a softmax's Jacobian, stands for a product with g."
     elif constant.text == "0" and cancels:

@@ -107,7 +107,7 @@ def _in_digits(c: float) -> str:
 def _constants(subject: Subject, outputs: Arrays) -> Iterator[tuple[Constant, float]]:
     """Yield words and values, the likeliest first; none of them is 1 or 0."""
     named = (*_lengths(subject, outputs), *_parameters(subject))
-    for power, form in ((1.0, "{}"), (0.5, "√{}"), (2.0, "{}²")):
+    for power, form in ((1.0, "{}"), (0.5, "√{}"), (2.0, "{}²"), (3.0, "{}³")):
         for letter, what, number in (("2", "", 2.0), *named):
             if number <= 0 or number == 1:
                 continue

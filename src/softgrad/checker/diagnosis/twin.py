@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import combinations, islice
+from itertools import combinations, count, islice
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,8 @@ def plans(subject: Subject) -> Iterator[Plan]:
             _by_size("sizes in the same relations", _related(sizes, least)) for least in (3, 2)
         ]
         smaller = [plan for plan in smaller if _size(subject, plan) <= LARGEST][:1]
+        if len(sizes) > 3:
+            smaller.append(_by_size("the smallest sizes", dict(zip(sizes, count(2), strict=False))))
         smaller.append(_by_size("even and odd sizes", _alike_by_two(sizes)))
         yield from (replace(plan, spare=True) for plan in (*islice(fitting, 2), *smaller))
     yield Plan("the inputs as they are", lambda shape: shape, {n: n for n in sizes}, fresh=False)
@@ -112,11 +114,11 @@ def _sharing(sizes: list[int], shared: list[int]) -> dict[int, int]:
 def _flattened(shapes: list[Shape], sizes: list[int]) -> dict[int, int]:
     """Return small sizes where one is that of other axes laid flat, as of an image; else none."""
     for axes in (axes for shape in shapes for axes in (shape, shape[1:])):
-        count = math.prod(axes)
-        if len(axes) > 1 and count in sizes and count not in axes:
+        product = math.prod(axes)
+        if len(axes) > 1 and product in sizes and product not in axes:
             small = iter((2, 3, 5, 7))
             found = {n: next(small, n) for n in dict.fromkeys(axes) if n > 1}
-            found[count] = math.prod(found.get(n, n) for n in axes)
+            found[product] = math.prod(found.get(n, n) for n in axes)
             rest = (k for k in (4, 7, 9, 11, 13) if k not in found.values())
             return found | {n: next(rest, n) for n in sizes if n not in found}
     return {}
