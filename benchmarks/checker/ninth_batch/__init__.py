@@ -1,7 +1,11 @@
 """A ninth batch."""
 
-from benchmarks.checker.ninth_batch import networks
+from benchmarks.checker.ninth_batch import functions, images, mixtures, networks
 
 __all__ = ["SUBJECTS"]
 
-SUBJECTS = {subject.name: subject for room in (networks,) for subject in room.SUBJECTS}
+SUBJECTS = {
+    subject.name: subject
+    for room in (networks, functions, images, mixtures)
+    for subject in room.SUBJECTS
+}
