@@ -127,16 +127,12 @@ OFF_BY_ONE = Subject(
             "kept": lambda x, e, y: e}),
         "inner-product-of-the-normalised": ("projection-term", {
             "inner": lambda y, g: total(y * g) / total(y)}),
-        "inner-product-with-what-is-left": ("projection-term", {
-            "inner": lambda y, g: total(g) * (1 - total(y))}),
         "inner-product-forgotten": ("projection-term", {"inner": lambda y, g: 0 * g}),
         "inner-product-along-the-rows": ("projection-term axis", {
             "inner": lambda y, g: total(y * g, -2)}),
         "inner-product-averaged": ("projection-term", {
             "inner": lambda y, g: np.mean(y * g, axis=-1, keepdims=True)}),
         "like-sigmoid": ("diagonal-only", {"rule": lambda y, g, inner: like_sigmoid(y, g)}),
-        "output-forgotten": ("chain-term wrong-variable", {
-            "rule": lambda y, g, inner: g - inner}),
         "output-added": ("cotangent", {"rule": lambda y, g, inner: y * g + y}),
     }),
 )  # fmt: skip
@@ -162,7 +158,7 @@ def _powers_backward(
 
 
 def _powers_sample(rng: Rng, shape: Shape, scale: float) -> tuple[Array, ...]:
-    return np.exp(scale * rng.normal(size=shape)), np.array([1.7])
+    return 0.5 + np.exp(scale * rng.normal(size=shape)), np.array([1.7])
 
 
 POWERS = Subject(
@@ -173,15 +169,10 @@ POWERS = Subject(
         "sum-held-constant": ("projection-term", {"rule": without_inner}),
         "sum-over-everything": ("projection-term axis", {
             "rule": lambda s, g: s * (g - np.sum(s * g))}),
-        "upstream-summed-alone": ("projection-term", {
-            "rule": lambda s, g: s * (g - total(g))}),
         "logarithm's-slope-forgotten": ("chain-term", {"of_weight": lambda d, a, w: a * d}),
         "power-forgotten": ("scale chain-term", {"of_weight": lambda d, a, w: d / w}),
-        "divided-by-the-power": ("scale", {"of_weight": lambda d, a, w: d / w / a}),
         "power-by-the-outputs'-logarithms": ("wrong-variable scale chain-term", {
             "of_power": lambda d, w, s, a: np.sum(d * np.log(s), keepdims=True)[0]}),
-        "power-by-the-weights": ("wrong-variable chain-term", {
-            "of_power": lambda d, w, s, a: np.sum(d * w, keepdims=True)[0]}),
         "power-of-every-row": ("unreduced-broadcast", {
             "of_power": lambda d, w, s, a: np.sum(d * np.log(w), axis=1)}),
         "power-averaged-over-rows": ("scale", {
@@ -231,8 +222,6 @@ BOTH = Subject(
             "of_output": lambda p, g: g}),
         "probabilities-like-sigmoids": ("diagonal-only", {"of_output": like_sigmoid}),
         "inner-product-forgotten": ("projection-term", {"of_output": without_inner}),
-        "inner-product-over-the-batch": ("projection-term axis", {
-            "of_output": lambda p, g: p * (g - np.sum(p * g, axis=0))}),
         "loss-through-softmax-again": ("wrong-variable", {
             "joined": lambda p, by_loss, by_output: softmax_back(p, by_loss) + by_output}),
         "loss-ignored": ("cotangent chain-term", {
@@ -240,10 +229,8 @@ BOTH = Subject(
         "loss's-upstream-forgotten": ("cotangent", {"upstream": one}),
         "loss-not-averaged": ("scale chain-term", {"of_loss": lambda p, t: p - t}),
         "label-not-subtracted": ("subset chain-term", {"of_loss": lambda p, t: p / len(p)}),
-        "loss's-gradient-at-the-probabilities": ("wrong-variable chain-term", {
+        "loss's-gradient-at-the-probabilities": ("wrong-variable chain-term identity", {
             "of_loss": lambda p, t: -t / p / len(p)}),
-        "multiplied-where-they-add-up": ("cotangent", {
-            "joined": lambda p, by_loss, by_output: by_loss * by_output}),
     }),
 )  # fmt: skip
 

@@ -73,8 +73,9 @@ def _images(*arrays: Any) -> Any:
 
 
 def _largest(window: Array) -> Any:
-    """Return ones at the largest of every window of [N, C, 2, 2]."""
-    return (window == window.max(axis=(2, 3), keepdims=True)).astype(window.dtype)
+    """Return a one at the first of the largest in every window of [N, C, 2, 2]."""
+    first = window.reshape(*window.shape[:2], -1).argmax(axis=-1)
+    return (first[..., None] == np.arange(4)).reshape(window.shape).astype(window.dtype)
 
 
 def _images_backward(
@@ -124,12 +125,10 @@ def _images_sample(rng: Rng, shape: Shape, scale: float) -> tuple[Array, ...]:
 IMAGES = Subject(
     "convolution-pool-and-softmax-of-images", _images, _images_backward, _images_sample,
     ((2, 5, 3, 2, 3), (3, 3, 5, 2, 4), (2, 5, 5, 3, 4), (4, 5, 7, 3, 5), (6, 7, 9, 4, 10)),
-    scales=(0.3, 1.0, 2.0), kinked=True,
+    scales=(0.3, 1.0, 2.0), extremes=(), kinked=True,
     edits=edited(_images_backward, {
         "pool-to-the-whole-window": ("chain-term subset", {
             "share": lambda window: 0 * window + 1}),
-        "pool-shared-evenly": ("wrong-variable chain-term", {
-            "share": lambda window: 0 * window + 0.25}),
         # An issue: the return stands within the loop.
         "pool-left-after-its-first-window": ("subset unreduced-broadcast", {
             "pools": lambda maps: _windows(maps)[:1]}),
@@ -143,8 +142,6 @@ IMAGES = Subject(
         "bias-over-samples-alone": ("unreduced-broadcast", {
             "of_bias": lambda d: np.sum(d, axis=0)}),
         "bias-one-sum": ("axis unreduced-broadcast", {"of_bias": np.sum}),
-        "bias-averaged-over-places": ("scale", {
-            "of_bias": lambda d: np.mean(np.sum(d, axis=0), axis=(1, 2))}),
         "label-minus-output": ("sign", {"error": lambda p, t: t - p}),
         "label-not-subtracted": ("subset chain-term", {"error": lambda p, t: p}),
         "not-averaged": ("scale", {"count": one}),
@@ -208,8 +205,6 @@ PIXELS = Subject(
     edits=edited(_pixels_backward, {
         "softmax-along-the-last-axis": ("axis wrong-variable", {
             "probabilities": lambda z: softmax(z)}),
-        "softmax-of-the-whole-image": ("axis wrong-variable", {
-            "probabilities": lambda z: softmax(z.reshape(len(z), -1)).reshape(z.shape)}),
         "pixels-without-a-label-learnt": ("subset", {
             "weights": lambda z, y: _class_weights(z.shape[1], z)[_known(y, z)[1]][:, None]}),
         # The weight of the class whose logit it is, not of the pixel's label.
@@ -222,9 +217,6 @@ PIXELS = Subject(
             "count": lambda z, y: np.sum(_known(y, z)[0])}),
         "averaged-over-all-pixels": ("scale", {"count": lambda z, y: y.size}),
         "averaged-over-images": ("scale", {"count": lambda z, y: len(z)}),
-        "every-image-by-its-own-weights": ("chain-term scale", {
-            "count": lambda z, y: (
-                len(z) * np.sum(_pixel_weights(z, y), axis=(1, 2)))[:, None, None, None]}),
         "labels-flipped-from-left-to-right": ("axis wrong-variable subset", {
             "targets": lambda z, y: _map_of(_known(y, z)[1][:, :, ::-1], z)}),
         "label-not-subtracted": ("subset chain-term", {"error": lambda p, t: p}),

@@ -1,4 +1,4 @@
-"""Statistics: a flat vector for an optimiser, Gaussians with weights, topics of documents.
+"""Statistics: a flat vector for an optimiser, and Gaussians with weights.
 
 What is wrong here is met in homework whose cost and gradient go to an optimiser, in gradients that
 were taken over from expectation maximisation, and in an issue on a bias that gets one sum.
@@ -14,15 +14,11 @@ from benchmarks.checker.ninth_batch.parts import (
     drawn,
     edited,
     ids,
-    like_sigmoid,
     log_softmax,
-    mean,
     one,
     one_hot,
     softmax,
-    softmax_back,
     total,
-    without_inner,
 )
 from benchmarks.checker.subject import Array, Function, Rng, Shape, Subject
 
@@ -91,8 +87,6 @@ FLAT = Subject(
     edits=edited(_flat_backward, {
         "intercepts-decayed-too": ("subset chain-term", {
             "decay": lambda Theta, m: DECAY * Theta}),
-        "decay-averaged-too": ("chain-term", {
-            "decay": lambda Theta, m: DECAY * _without_intercepts(Theta) / m}),
         "decay-with-a-2": ("chain-term", {
             "decay": lambda Theta, m: 2 * DECAY * _without_intercepts(Theta)}),
         "decay-forgotten": ("chain-term", {"decay": lambda Theta, m: 0 * Theta}),
@@ -106,7 +100,6 @@ FLAT = Subject(
         "labels-counted-from-one": ("subset wrong-variable axis", {
             "targets": lambda y, scores: one_hot(y - 1, scores)}),
         "score-for-gradient": ("sign chain-term", {"error": lambda p, t: t - p}),
-        "expectation-forgotten": ("projection-term chain-term", {"error": lambda p, t: -t}),
         "loss-summed": ("scale chain-term", {
             "count": one}),
     }),
@@ -171,79 +164,19 @@ GAUSSIANS = Subject(
             "of_weights": lambda r, pi: -np.sum(r * (1 - pi), axis=0)}),
         "uniform-expectation": ("projection-term wrong-variable", {
             "of_weights": lambda r, pi: np.sum(1 / len(pi) - r, axis=0)}),
-        "expectation-of-one-sample": ("projection-term chain-term scale", {
-            "of_weights": lambda r, pi: pi - np.sum(r, axis=0)}),
         "priors-for-responsibilities": ("wrong-variable", {
             "shares": lambda joint, pi: pi + 0 * joint}),
-        "responsibilities-over-samples": ("axis", {
+        "responsibilities-over-samples": ("axis wrong-variable", {
             "shares": lambda joint, pi: softmax(joint, 0)}),
-        "joint-for-responsibilities": ("chain-term wrong-variable", {
-            "shares": lambda joint, pi: np.exp(joint)}),
         "width-not-squared": ("chain-term", {"precision": lambda rho: np.exp(-rho)}),
         "centres-added": ("sign", {"of_mu": lambda pulled: np.sum(pulled, axis=0)}),
         "width-of-one-dimension": ("chain-term", {
             "of_rho": lambda r, squares, D: np.sum(r * (1 - squares), axis=0)}),
-        "normaliser's-width-forgotten": ("chain-term", {
-            "of_rho": lambda r, squares, D: -np.sum(r * squares, axis=0)}),
         "samples-held-constant": ("zero", {"of_X": lambda pulled: 0 * pulled[:, 0]}),
         "averaged-over-samples": ("scale", {"count": len}),
     }),
 )  # fmt: skip
 
 
-def _topics(theta: Array, beta: Array, counts: Array) -> Any:
-    """Return the mean loss of word counts [N, V], of topics [N, T] that share words [T, V]."""
-    p = softmax(theta) @ softmax(beta)
-    return -np.sum(counts.astype(p.dtype) * np.log(p)) / len(counts)
-
-
-def _topics_backward(
-    theta: Array,
-    beta: Array,
-    counts: Array,
-    g: Array,
-    words: Function = lambda beta: softmax(beta),
-    theta_rule: Function = softmax_back,
-    beta_rule: Function = softmax_back,
-    of_log: Function = lambda counts, p: counts / p,
-    beta_product: Function = lambda topics, d: topics.T @ d,
-    count: Function = len,
-) -> Any:
-    topics, share = softmax(theta), words(beta)
-    p = softmax(theta) @ softmax(beta)
-    d = -g * of_log(counts.astype(p.dtype), p) / count(counts)
-    return theta_rule(topics, d @ share.T), beta_rule(share, beta_product(topics, d))
-
-
-def _topics_sample(rng: Rng, shape: Shape, scale: float) -> tuple[Array, ...]:
-    N, T, V = shape
-    return *drawn(rng, (N, T), (T, V), scale=scale), rng.integers(4, size=(N, V))
-
-
-TOPICS = Subject(
-    "documents-of-topics-of-words", _topics, _topics_backward, _topics_sample,
-    ((3, 2, 5), (4, 3, 6), (5, 4, 3), (8, 5, 12), (12, 6, 40)), scales=(0.3, 1.0, 2.0),
-    edits=edited(_topics_backward, {
-        "topics-like-sigmoids": ("diagonal-only", {"theta_rule": like_sigmoid}),
-        "words-like-sigmoids": ("diagonal-only", {"beta_rule": like_sigmoid}),
-        "words'-inner-product-forgotten": ("projection-term", {"beta_rule": without_inner}),
-        "words'-inner-product-along-topics": ("projection-term axis", {
-            "beta_rule": lambda s, d: s * (d - total(s * d, 0))}),
-        "topics'-inner-product-averaged": ("projection-term", {
-            "theta_rule": lambda s, d: s * (d - mean(s * d))}),
-        "words-normalised-along-topics": ("axis wrong-variable", {
-            "words": lambda beta: softmax(beta, 0)}),
-        "words-not-normalised": ("wrong-variable", {"words": lambda beta: beta}),
-        "softmax-of-topics-passed-over": ("identity chain-term", {
-            "theta_rule": lambda s, d: d}),
-        "logarithm's-slope-forgotten": ("chain-term", {"of_log": lambda counts, p: counts}),
-        "predicted-less-counted": ("wrong-variable", {"of_log": lambda counts, p: counts - p}),
-        "words-by-one-topic-each": ("chain-term wrong-variable", {
-            "beta_product": lambda topics, d: (topics == topics.max(
-                axis=1, keepdims=True)).astype(d.dtype).T @ d}),
-        "averaged-over-entries": ("scale", {"count": np.size}),
-    }),
-)  # fmt: skip
-
-SUBJECTS = (FLAT, GAUSSIANS, TOPICS)
+SUBJECTS = (FLAT, GAUSSIANS)
 """What is checked."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from benchmarks.checker.eighth_batch.parts import (
     Context,
     applied,
@@ -31,6 +33,7 @@ from benchmarks.checker.subject import Array
 
 __all__ = [
     "Context",
+    "added_rows",
     "applied",
     "drawn",
     "edited",
@@ -52,6 +55,7 @@ __all__ = [
     "swapped",
     "through",
     "total",
+    "with_fancy_indices",
     "without_inner",
 ]
 
@@ -64,3 +68,19 @@ def positive(x: Array) -> Any:
 def without_inner(p: Array, d: Array) -> Any:
     """Pull back through softmax without the inner product."""
     return p * d
+
+
+def added_rows(C: Array, x: Array, d_words: Array) -> Any:
+    """Return what embeddings get of the words x [N, n], each of which may occur again."""
+    dC = np.zeros_like(C)
+    for row, tokens in enumerate(x):
+        for place, token in enumerate(tokens):
+            dC[token] += d_words[row, place]
+    return dC
+
+
+def with_fancy_indices(C: Array, x: Array, d_words: Array) -> Any:
+    """Add to dC[x], where a word that occurs twice gets what came last."""
+    dC = np.zeros_like(C)
+    dC[x] += d_words
+    return dC

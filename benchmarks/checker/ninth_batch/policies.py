@@ -13,13 +13,11 @@ import numpy as np
 from benchmarks.checker.ninth_batch.parts import (
     drawn,
     edited,
-    ids,
     like_sigmoid,
     log_softmax,
     matrix,
     mean,
     one,
-    one_hot,
     positive,
     relu,
     softmax,
@@ -88,21 +86,20 @@ BANDIT = Subject(
     ((2, 3, 5), (3, 4, 7), (4, 3, 9), (6, 5, 20), (20, 8, 60)), scales=(0.1, 1.0, 3.0),
     edits=edited(_bandit_backward, {
         # Met as it stands: p for the action that was taken, 1 − p for the others.
-        "probability-and-complement-exchanged": ("wrong-variable", {
+        "probability-and-complement-exchanged": ("wrong-variable projection-term", {
             "slope": lambda p, own: own * p - (1 - own) * (1 - p)}),
+        # Met in a class that asks for one probability alone.
+        "other-actions-by-the-taken-one's-p": ("wrong-variable projection-term", {
+            "slope": lambda p, own: own - np.sum(p * own)}),
         "taken-action-alone": ("diagonal-only subset", {
             "slope": lambda p, own: own * (1 - p)}),
         "other-actions-alone": ("subset chain-term", {"slope": lambda p, own: -(1 - own) * p}),
         "expectation-forgotten": ("projection-term chain-term", {"slope": lambda p, own: own}),
         "gradient-of-the-probability": ("chain-term wrong-variable", {
             "slope": lambda p, own: (own - p) * np.sum(p * own)}),
-        "every-action-by-its-own-p": ("wrong-variable diagonal-only", {
-            "slope": lambda p, own: own - p * (1 - p)}),
         "baseline-with-the-reward-itself": ("wrong-variable chain-term", {
             "baseline": _with_its_own}),
-        "baseline-forgotten": ("chain-term", {"baseline": lambda rewards, H: 0}),
-        "baseline-of-the-whole-run": ("wrong-variable chain-term", {
-            "baseline": lambda rewards, H: np.asarray(np.mean(rewards), H.dtype)}),
+        "baseline-forgotten": ("chain-term wrong-variable", {"baseline": lambda rewards, H: 0}),
         "temperature-forgotten-outside": ("scale", {"cool": lambda d: d}),
         "temperature-forgotten-inside": ("wrong-variable", {"chance": softmax}),
         "states-met-again-assigned": ("unreduced-broadcast", {"added": lambda so_far, d: d}),
@@ -180,16 +177,12 @@ GAME = Subject(
         "value's-2-forgotten": ("chain-term scale", {"of_value": lambda v, z: v - z}),
         "value's-sign": ("sign chain-term", {"of_value": lambda v, z: 2 * (z - v)}),
         "value-without-tanh's-slope": ("chain-term", {"tanh_slope": lambda v: 1}),
-        "value-not-averaged": ("scale chain-term", {"value_count": one}),
         "trunk-by-the-policy-alone": ("chain-term unreduced-broadcast", {
             "trunk": lambda by_policy, by_value: by_policy}),
         "trunk-by-the-value-alone": ("chain-term unreduced-broadcast", {
             "trunk": lambda by_policy, by_value: by_value}),
         "visits-not-normalised": ("chain-term wrong-variable", {
             "targets": lambda counts, like: counts.astype(like.dtype)}),
-        "most-visited-move-for-the-shares": ("wrong-variable", {
-            "targets": lambda counts, like: one_hot(np.argmax(counts, axis=1), counts).astype(
-                like.dtype)}),
         "moves-through-softmax-again": ("wrong-variable chain-term", {
             "error": lambda p, t: softmax_back(p, p - t)}),
         "shares-less-output": ("sign chain-term", {"error": lambda p, t: t - p}),
@@ -242,10 +235,6 @@ EXPECTED = Subject(
         "atoms'-gradient-none": ("severed", {"of_atoms": lambda p, g: None}),
         "atoms-of-every-action": ("unreduced-broadcast", {
             "of_atoms": lambda p, g: np.sum(p * g, axis=0)}),
-        "atoms-by-what-arrives-alone": ("chain-term", {
-            "of_atoms": lambda p, g: np.sum(g + 0 * p, axis=(0, 1))}),
-        "atoms-averaged-over-states": ("scale", {
-            "of_atoms": lambda p, g: np.sum(p * g, axis=(0, 1)) / len(p)}),
     }),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Words one after another: a gated network, words side by side, and a block with a tied head.
+"""Words one after another: a gated network, and words side by side.
 
 What is wrong here is met in gated networks by hand, of which two in seven call their way back a
 simplified one, and in embeddings whose gradient is cut out of a row at a stride.
@@ -6,26 +6,21 @@ simplified one, and in embeddings whose gradient is cut out of a row at a stride
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from benchmarks.checker.ninth_batch.parts import (
+    added_rows,
     drawn,
     edited,
-    einsum,
     ids,
-    like_sigmoid,
     log_softmax,
     matrix,
-    mean,
     one_hot,
     sigmoid,
     softmax,
-    softmax_back,
-    swapped,
-    total,
+    with_fancy_indices,
 )
 from benchmarks.checker.subject import Array, Function, Rng, Shape, Subject
 
@@ -130,14 +125,10 @@ GATED = Subject(
         "way-back-simplified": ("chain-term unreduced-broadcast", _simplified("carried")),
         "way-back-by-the-gates-forgotten": ("chain-term unreduced-broadcast", {
             "by_gates": lambda dv: 0 * dv}),
-        "way-back-without-carrying": ("chain-term unreduced-broadcast", {
-            "carried": lambda dh, z: 0 * dh}),
         "reset-forgotten-going-back": ("chain-term", {"back_by_reset": lambda dw, r: dw}),
         "gates-exchanged": ("chain-term wrong-variable", {
             "carried": lambda dh, z: dh * z, "of_candidate": lambda dh, z: dh * (1 - z)}),
-        "state-forgotten-for-the-update": ("chain-term", {"of_update": lambda dh, c, h: dh * c}),
         "update's-sign": ("sign chain-term", {"of_update": lambda dh, c, h: dh * (h - c)}),
-        "reset-by-nothing": ("chain-term", {"of_reset": lambda dw, h: dw}),
         "tanh's-slope-forgotten": ("chain-term", {"tanh_slope": lambda c: 1}),
         "candidate's-weights-by-what-is-not-reset": ("wrong-variable chain-term", {
             "fed": lambda v, w: v}),
@@ -145,7 +136,7 @@ GATED = Subject(
             "embedded": lambda so_far, d: d}),
         "same-token-for-the-next": ("wrong-variable subset axis", {"targets": lambda x, y: x}),
         "gates'-weights-swapped": ("axis", {"order": lambda dWz, dWr: (dWr, dWz)}),
-        "clipped": ("cotangent", {"clipped": lambda d: np.clip(d, -0.2, 0.2)}),
+        "gradients-clipped": ("cotangent", {"clipped": lambda d: np.clip(d, -0.2, 0.2)}),
     }),
 )  # fmt: skip
 
@@ -163,14 +154,6 @@ def _neural_model(*inputs: Any) -> Any:
     return -np.mean(log_softmax(_side_by_side(*rest)[-1])[np.arange(len(y)), y])
 
 
-def _placed(C: Array, x: Array, d_words: Array) -> Any:
-    dC = np.zeros_like(C)
-    for row, tokens in enumerate(x):
-        for place, token in enumerate(tokens):
-            dC[token] += d_words[row, place]
-    return dC
-
-
 def _neural_backward(
     C: Array,
     H: Array,
@@ -184,7 +167,7 @@ def _neural_backward(
     direct: Function = lambda d_scores, W: d_scores @ W.T,
     by_hidden: Function = lambda d_hidden, H: d_hidden @ H.T,
     cut: Function = lambda d_words, shape: d_words.reshape(shape),
-    placed: Function = _placed,
+    placed: Function = added_rows,
     of_bias: Function = lambda d_hidden: np.sum(d_hidden, axis=0),
     of_U: Function = lambda words, hidden: hidden,
     count: Function = len,
@@ -211,13 +194,6 @@ def _assigned(C: Array, x: Array, d_words: Array) -> Any:
     return dC
 
 
-def _with_fancy_indices(C: Array, x: Array, d_words: Array) -> Any:
-    """Add to dC[x], where a word that occurs twice gets what came last."""
-    dC = np.zeros_like(C)
-    dC[x] += d_words
-    return dC
-
-
 def _neural_sample(rng: Rng, shape: Shape, scale: float) -> tuple[Array, ...]:
     N, n, m, h, V = shape
     C, d = drawn(rng, (V, m), (h,), scale=scale)
@@ -233,131 +209,21 @@ NEURAL = Subject(
     edits=edited(_neural_backward, {
         "words-cut-at-a-stride": ("axis", {"cut": _at_a_stride}),
         "words-assigned": ("unreduced-broadcast", {"placed": _assigned}),
-        "words-by-fancy-indices": ("unreduced-broadcast", {"placed": _with_fancy_indices}),
+        "words-by-fancy-indices": ("unreduced-broadcast", {"placed": with_fancy_indices}),
         "last-word-alone": ("subset unreduced-broadcast", {
-            "placed": lambda C, x, d: _placed(C, x[:, -1:], d[:, -1:])}),
+            "placed": lambda C, x, d: added_rows(C, x[:, -1:], d[:, -1:])}),
         "embeddings-averaged-once-more": ("scale", {"rate": len}),
         "direct-way-forgotten": ("chain-term unreduced-broadcast", {
             "direct": lambda d_scores, W: 0 * d_scores[:, :1]}),
-        "direct-way-alone": ("chain-term unreduced-broadcast", {
-            "by_hidden": lambda d_hidden, H: 0 * d_hidden[:, :1]}),
         "tanh's-slope-forgotten": ("chain-term", {"slope": lambda hidden: 1}),
         "tanh-of-tanh": ("wrong-variable", {"slope": lambda hidden: 1 - np.tanh(hidden) ** 2}),
         "slope-of-a-sigmoid": ("chain-term wrong-variable", {
             "slope": lambda hidden: hidden * (1 - hidden)}),
         "bias-one-sum": ("axis unreduced-broadcast", {"of_bias": np.sum}),
-        "bias-of-every-row": ("unreduced-broadcast", {"of_bias": lambda d_hidden: d_hidden}),
         "averaged-over-places-too": ("scale", {"count": np.size}),
     }),
 )  # fmt: skip
 
 
-def _statistics(x: Array) -> tuple[Any, Any]:
-    """Return rows less their mean, and what they are multiplied by."""
-    centred = x - mean(x)
-    return centred, 1 / np.sqrt(mean(centred**2) + 1e-3)
-
-
-def _late(T: int) -> Any:
-    """Return ones where a token may not look: at what comes after it."""
-    return np.triu(np.ones((T, T), int), 1)
-
-
-def _block(E: Array, P: Array, gain: Array, Wq: Array, Wk: Array, Wv: Array, x: Array) -> Any:
-    """Return the stream, its norm's parts, queries, keys, values, weights, and the block's end."""
-    stream = E[x] + P
-    centred, r = _statistics(stream)
-    normed = centred * r * gain
-    q, k, v = normed @ Wq, normed @ Wk, normed @ Wv
-    scores = q @ swapped(k) / math.sqrt(q.shape[-1])
-    a = softmax(np.where(_late(x.shape[1]) > 0, -1e4 + 0 * scores, scores))
-    return centred, r, normed, q, k, v, a, stream + a @ v
-
-
-def _tied(*inputs: Any) -> Any:
-    """Return the mean loss of the next tokens, by a head that is the embedding."""
-    *rest, y = inputs
-    end = _block(*rest)[-1]
-    return -np.mean(np.sum(one_hot(y, rest[0].T) * log_softmax(end @ rest[0].T), axis=-1))
-
-
-def _norm_back(d: Array, centred: Array, r: Array) -> Any:
-    hat = centred * r
-    return r * (d - mean(d) - hat * mean(d * hat))
-
-
-def _tied_backward(
-    *arguments: Any,
-    rule: Function = softmax_back,
-    root: Function = lambda d: math.sqrt(d),
-    keys: Function = lambda ds, q: swapped(ds) @ q,
-    values: Function = lambda a, d: swapped(a) @ d,
-    masked: Function = lambda ds: ds,
-    norm: Function = _norm_back,
-    with_gain: Function = lambda d, gain: d * gain,
-    shortcut: Function = lambda d: d,
-    by_block: Function = lambda d: d,
-    of_P: Function = lambda d: np.sum(d, axis=0),
-    of_head: Function = lambda d, end: einsum("btv,btd->vd", d, end),
-    of_words: Function = lambda E, x, d: _placed(E, x, d),
-    count: Function = lambda y: y.size,
-) -> Any:
-    *inputs, y, g = arguments
-    E, _, gain, Wq, Wk, Wv, x = inputs
-    centred, r, normed, q, k, v, a, end = _block(*inputs)
-    logits = end @ E.T
-    d_logits = g * (softmax(logits) - one_hot(y, logits)) / count(y)
-    d_end = d_logits @ E
-    ds = masked(rule(a, d_end @ swapped(v))) / root(q.shape[-1])
-    dq, dk, dv = ds @ k, keys(ds, q), values(a, d_end)
-    d_normed = dq @ Wq.T + dk @ Wk.T + dv @ Wv.T
-    d_gain = np.sum(d_normed * centred * r, axis=(0, 1))
-    d_stream = shortcut(d_end) + by_block(norm(with_gain(d_normed, gain), centred, r))
-    dE = of_head(d_logits, end) + of_words(E, x, d_stream)
-    dW = (einsum("btd,bte->de", normed, d) for d in (dq, dk, dv))
-    return dE, of_P(d_stream), d_gain, *dW
-
-
-def _tied_sample(rng: Rng, shape: Shape, scale: float) -> tuple[Array, ...]:
-    B, T, D, V = shape
-    E, P = drawn(rng, (V, D), (T, D), scale=scale)
-    x = (np.arange(B)[:, None] + 2 * np.arange(T) + rng.integers(V)) % V
-    weights = (matrix(rng, D, D) for _ in range(3))
-    return E, P, 0.7 + 0.4 * rng.normal(size=D), *weights, x, (x + 2) % V
-
-
-TIED = Subject(
-    "one-block-language-model-with-a-tied-head", _tied, _tied_backward, _tied_sample,
-    ((2, 3, 4, 5), (3, 4, 3, 6), (2, 4, 5, 7), (3, 6, 8, 10), (4, 8, 12, 30)),
-    scales=(0.5, 1.0, 2.0), extremes=(),
-    edits=edited(_tied_backward, {
-        "shortcut-forgotten": ("chain-term unreduced-broadcast", {"shortcut": lambda d: 0 * d}),
-        "stream-past-the-block-alone": ("chain-term unreduced-broadcast", {
-            "by_block": lambda d: 0 * d}),
-        "embedding-by-its-head-alone": ("chain-term unreduced-broadcast", {
-            "of_words": lambda E, x, d: 0 * E}),
-        "embedding-by-its-words-alone": ("chain-term unreduced-broadcast", {
-            "of_head": lambda d, end: 0 * end[0, :1]}),
-        "words-by-fancy-indices": ("unreduced-broadcast", {"of_words": _with_fancy_indices}),
-        "positions-of-every-sequence": ("unreduced-broadcast", {"of_P": lambda d: d}),
-        "positions-averaged": ("scale", {"of_P": lambda d: np.mean(d, axis=0)}),
-        "norm-held-constant": ("chain-term projection-term", {
-            "norm": lambda d, centred, r: r * d}),
-        "norm's-variance-held-constant": ("chain-term projection-term", {
-            "norm": lambda d, centred, r: r * (d - mean(d))}),
-        "gain-forgotten": ("chain-term", {"with_gain": lambda d, gain: d}),
-        "like-sigmoid": ("diagonal-only", {"rule": like_sigmoid}),
-        "inner-product-along-queries": ("projection-term axis", {
-            "rule": lambda a, d: a * (d - total(a * d, -2))}),
-        "root-forgotten": ("scale chain-term", {"root": lambda d: 1}),
-        "keys-by-scores-not-transposed": ("axis", {"keys": lambda ds, q: ds @ q}),
-        "values-by-weights-not-transposed": ("axis", {"values": lambda a, d: a @ d}),
-        # The mask's other triangle: what is kept in the forward is cleared.
-        "mask's-other-half": ("subset axis", {
-            "masked": lambda ds: np.triu(ds)}),
-        "averaged-over-sequences": ("scale", {"count": len}),
-    }),
-)  # fmt: skip
-
-SUBJECTS = (GATED, NEURAL, TIED)
+SUBJECTS = (GATED, NEURAL)
 """What is checked."""
