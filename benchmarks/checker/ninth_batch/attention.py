@@ -72,8 +72,6 @@ def _tied_backward(
     rule: Function = softmax_back,
     root: Function = lambda d: math.sqrt(d),
     keys: Function = lambda ds, q: swapped(ds) @ q,
-    values: Function = lambda a, d: swapped(a) @ d,
-    masked: Function = lambda ds: ds,
     norm: Function = _norm_back,
     with_gain: Function = lambda d, gain: d * gain,
     shortcut: Function = lambda d: d,
@@ -89,8 +87,8 @@ def _tied_backward(
     logits = end @ E.T
     d_logits = g * (softmax(logits) - one_hot(y, logits)) / count(y)
     d_end = d_logits @ E
-    ds = masked(rule(a, d_end @ swapped(v))) / root(q.shape[-1])
-    dq, dk, dv = ds @ k, keys(ds, q), values(a, d_end)
+    ds = rule(a, d_end @ swapped(v)) / root(q.shape[-1])
+    dq, dk, dv = ds @ k, keys(ds, q), swapped(a) @ d_end
     d_normed = dq @ Wq.T + dk @ Wk.T + dv @ Wv.T
     d_gain = np.sum(d_normed * centred * r, axis=(0, 1))
     d_stream = shortcut(d_end) + by_block(norm(with_gain(d_normed, gain), centred, r))
@@ -165,7 +163,6 @@ def _with_sums_backward(
     tiles: Function = _tiles,
     of_q: Function = lambda so_far, part: so_far + part,
     root_of_keys: Function = lambda d: math.sqrt(d),
-    values: Function = lambda p, do: swapped(p) @ do,
 ) -> Any:
     do, dlse = g
     o, lse = _with_sums(q, k, v)
@@ -176,7 +173,7 @@ def _with_sums_backward(
         ds = rule(p, do @ swapped(v[:, tile]), delta(do, o), by_sums(dlse))
         dq = of_q(dq, ds @ k[:, tile] / root)
         dk[:, tile] = swapped(ds) @ q / root_of_keys(q.shape[-1])
-        dv[:, tile] = values(p, do)
+        dv[:, tile] = swapped(p) @ do
     return dq, dk, dv
 
 

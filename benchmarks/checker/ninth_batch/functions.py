@@ -55,15 +55,10 @@ def _in_loops(
     return gradient
 
 
-def _at_once(rule: Function) -> Function:
-    """Return the rule of a whole row, by the slopes that the loops add up."""
-    return lambda x, g: rule(softmax(x), g)
-
-
 LOOPS = Subject(
     "softmax-slopes-in-two-loops", softmax, _in_loops, _logits,
     ((2, 3), (3, 4), (4, 5), (3, 9), (6, 14)), scales=(0.1, 1.0, 4.0),
-    also_right={"at once": _at_once(softmax_back)},
+    also_right={"at once": lambda x, g: softmax_back(softmax(x), g)},
     edits=edited(_in_loops, {
         # A question's own lines: the sum over outputs is written over.
         "last-output's-slope": ("cotangent unreduced-broadcast", {

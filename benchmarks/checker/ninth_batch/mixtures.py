@@ -59,14 +59,13 @@ def _flat_backward(
     targets: Function = one_hot,
     error: Function = lambda p, t: p - t,
     decay: Function = lambda Theta, m: DECAY * _without_intercepts(Theta),
-    product: Function = lambda d, ones: d.T @ ones,
     unrolled: Function = lambda dTheta: dTheta.reshape(-1),
     count: Function = len,
 ) -> Any:
     Theta, scores = theta.reshape(-1, X.shape[1] + 1), _scores(theta, X)
     m = count(y)
     d = g * error(probabilities(scores), targets(y, scores))[:, :-1] / m
-    dTheta = product(d, _with_ones(X)) + g * decay(Theta, m)
+    dTheta = d.T @ _with_ones(X) + g * decay(Theta, m)
     return unrolled(dTheta), d @ Theta[:, :-1]
 
 

@@ -59,7 +59,6 @@ def _neurons_backward(
     expected: Function = lambda label, K: np.arange(K) == label,
     transfer: Function = lambda z, h: h * (1 - h),
     error: Function = lambda so_far, part: so_far + part,
-    reached: Function = lambda count: range(count),
     bias: Function = lambda delta: delta,
     gathered: Function = lambda so_far, part: so_far + part,
     stepped: Function = lambda neurons, deltas, inputs: None,
@@ -71,12 +70,12 @@ def _neurons_backward(
         wanted = expected(label, len(out)).astype(out.dtype)
         deltas = [own_delta(out[k], wanted[k]) for k in range(len(out))]
         stepped(output, deltas, h)
-        hidden_deltas = [0 * h[0] for _ in h]
-        for j in reached(len(h)):
+        hidden_deltas = []
+        for j in range(len(h)):
             total = 0 * h[0]
             for k, delta in enumerate(deltas):
                 total = error(total, output[k, j] * delta)
-            hidden_deltas[j] = total * transfer(z[j], h[j])
+            hidden_deltas.append(total * transfer(z[j], h[j]))
         for inputs, own, grads in ((h, deltas, d_output), (row, hidden_deltas, d_hidden)):
             for k, delta in enumerate(own):
                 grads[k, :-1] = gathered(grads[k, :-1], delta * inputs)

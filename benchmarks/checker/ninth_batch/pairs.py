@@ -56,14 +56,13 @@ def _queued_backward(
     positives: Function = lambda d, k: d[:, :1] * k,
     negatives: Function = lambda d, queue: d[:, 1:] @ queue,
     of_queue: Function = lambda d, u: d.T @ u,
-    of_k: Function = lambda d, u: d * u,
     through_unit: Function = unit_back,
 ) -> Any:
     logits = _compared(q, k, queue)
     d = heat(g * (chance(logits) - targets(logits)) / count(q))
     d_u = positives(d, k) + negatives(d, queue)
     u = unit(q)
-    return through_unit(d_u, q), of_k(d[:, :1], u), of_queue(d[:, 1:], u)
+    return through_unit(d_u, q), d[:, :1] * u, of_queue(d[:, 1:], u)
 
 
 def _in_order(logits: Array) -> Any:
@@ -119,7 +118,6 @@ def _few_backward(
     chance: Function = softmax,
     error: Function = lambda p, t: p - t,
     square: Function = lambda gap: -2 * gap,
-    of_queries: Function = lambda d: np.sum(d, axis=1),
     of_prototypes: Function = lambda d: -np.sum(d, axis=0),
     shared: Function = lambda d, support: d[:, None] / support.shape[1] + 0 * support,
     count: Function = lambda y, p: len(y),
@@ -128,7 +126,7 @@ def _few_backward(
     p = chance(-np.sum(gap**2, axis=-1))
     d_logits = g * error(p, one_hot(y, p)) / count(y, p)
     d = d_logits[..., None] * square(gap)
-    return shared(of_prototypes(d), support), of_queries(d)
+    return shared(of_prototypes(d), support), np.sum(d, axis=1)
 
 
 def _to_the_first(d: Array, support: Array) -> Any:

@@ -60,7 +60,6 @@ def _bandit_backward(
     chance: Function = lambda row: softmax(row / HEAT),
     cool: Function = lambda d: d / HEAT,
     added: Function = lambda so_far, d: so_far + d,
-    place: Function = lambda state: state,
     sign: float = -1.0,
     count: Function = lambda actions: 1,
 ) -> Any:
@@ -70,7 +69,7 @@ def _bandit_backward(
         p = chance(H[s])
         own = (np.arange(len(p)) == a).astype(p.dtype)
         d = sign * g * advantage * cool(slope(p, own)) / count(actions)
-        dH[place(s)] = added(dH[place(s)], d)
+        dH[s] = added(dH[s], d)
     return dH
 
 
@@ -146,12 +145,10 @@ def _game_backward(
     trunk: Function = lambda by_policy, by_value: by_policy + by_value,
     relu_slope: Function = positive,
     decay: Function = lambda W: 2 * DECAY * W,
-    count: Function = len,
-    value_count: Function = len,
 ) -> Any:
     hidden, scores, v = _game_outputs(X, W, Wp, wv)
-    d_scores = g * error(softmax(scores), targets(counts, X)) / count(X)
-    d_value = g * of_value(v, outcome.astype(X.dtype)) * tanh_slope(v) / value_count(X)
+    d_scores = g * error(softmax(scores), targets(counts, X)) / len(X)
+    d_value = g * of_value(v, outcome.astype(X.dtype)) * tanh_slope(v) / len(X)
     d_hidden = trunk(d_scores @ Wp.T, np.outer(d_value, wv)) * relu_slope(hidden)
     return (
         d_hidden @ W.T,
@@ -205,11 +202,10 @@ def _expected_backward(
     chance: Function = softmax,
     values: Function = lambda atoms, p: atoms,
     rule: Function = softmax_back,
-    upstream: Function = lambda g: g[..., None],
     of_atoms: Function = lambda p, g: np.sum(p * g, axis=(0, 1)),
 ) -> Any:
     p = chance(logits)
-    d = rule(p, upstream(g) * values(atoms, p))
+    d = rule(p, g[..., None] * values(atoms, p))
     return d, of_atoms(p, g[..., None])
 
 

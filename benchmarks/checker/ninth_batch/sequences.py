@@ -59,12 +59,10 @@ def _gated_backward(
     x: Array,
     y: Array,
     g: Array,
-    error: Function = lambda p, t: p - t,
     read: Function = lambda before, after: after,
     carried: Function = lambda dh, z: dh * (1 - z),
     of_update: Function = lambda dh, c, h: dh * (c - h),
     of_candidate: Function = lambda dh, z: dh * z,
-    of_reset: Function = lambda dw, h: dw * h,
     back_by_reset: Function = lambda dw, r: dw * r,
     by_gates: Function = lambda dv: dv,
     tanh_slope: Function = lambda c: 1 - c**2,
@@ -81,14 +79,14 @@ def _gated_backward(
     for t, step in reversed(list(enumerate(_gated(E, Wz, Wr, Wc, x)))):
         v, w, z, r, c, h, after = step
         p = softmax(Wy @ after)
-        dy = g * error(p, (np.arange(len(p)) == labels[t]).astype(p.dtype))
+        dy = g * (p - (np.arange(len(p)) == labels[t]).astype(p.dtype))
         dWy += np.outer(dy, read(h, after))
         dh = Wy.T @ dy + dh_next
         dc = of_candidate(dh, z) * tanh_slope(c)
         dWc += np.outer(dc, fed(v, w))
         dw = Wc.T @ dc
         dz = of_update(dh, c, h) * z * (1 - z)
-        dr = of_reset(dw[:H], h) * r * (1 - r)
+        dr = dw[:H] * h * r * (1 - r)
         dWz += np.outer(dz, v)
         dWr += np.outer(dr, v)
         dv = by_gates(Wz.T @ dz + Wr.T @ dr)
@@ -165,21 +163,18 @@ def _neural_backward(
     g: Array,
     slope: Function = lambda hidden: 1 - hidden**2,
     direct: Function = lambda d_scores, W: d_scores @ W.T,
-    by_hidden: Function = lambda d_hidden, H: d_hidden @ H.T,
     cut: Function = lambda d_words, shape: d_words.reshape(shape),
     placed: Function = added_rows,
     of_bias: Function = lambda d_hidden: np.sum(d_hidden, axis=0),
-    of_U: Function = lambda words, hidden: hidden,
     count: Function = len,
     rate: Function = lambda x: 1,
 ) -> Any:
     words, hidden, scores = _side_by_side(C, H, d, U, W, x)
     d_scores = g * (softmax(scores) - one_hot(y, scores)) / count(x)
     d_hidden = (d_scores @ U.T) * slope(hidden)
-    d_words = by_hidden(d_hidden, H) + direct(d_scores, W)
+    d_words = d_hidden @ H.T + direct(d_scores, W)
     dC = placed(C, x, cut(d_words, (*x.shape, C.shape[1]))) / rate(x)
-    dU = of_U(words, hidden).T @ d_scores
-    return dC, words.T @ d_hidden, of_bias(d_hidden), dU, words.T @ d_scores
+    return dC, words.T @ d_hidden, of_bias(d_hidden), hidden.T @ d_scores, words.T @ d_scores
 
 
 def _at_a_stride(d_words: Array, shape: Shape) -> Any:

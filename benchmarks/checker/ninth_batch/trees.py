@@ -59,14 +59,13 @@ def _graph_backward(
     receivers: Function = lambda d: np.sum(d, axis=0),
     messages: Function = lambda weights, g: weights.T @ g,
     by_scores: Function = lambda d_own, d_other, a, b: np.outer(d_own, a) + np.outer(d_other, b),
-    of_a: Function = lambda h, X, d: h.T @ d,
     chance: Function = lambda raw, weights: weights,
 ) -> Any:
     h, raw, weights = _of_edges(X, W, a, b, edges)
     d_raw = leak(raw, rule(chance(raw, weights), g @ h.T))
     d_own, d_other = senders(d_raw), receivers(d_raw)
     d_h = messages(weights, g) + by_scores(d_own, d_other, a, b)
-    return d_h @ W.T, X.T @ d_h, of_a(h, X, d_own), of_a(h, X, d_other)
+    return d_h @ W.T, X.T @ d_h, h.T @ d_own, h.T @ d_other
 
 
 def _graph_sample(rng: Rng, shape: Shape, scale: float) -> tuple[Array, ...]:
@@ -154,7 +153,6 @@ def _tree_backward(
     of_log: Function = lambda own: -1 / own,
     product: Function = _by_product,
     slope: Function = lambda s: s * (1 - s),
-    shares: Function = lambda shares: shares,
     of_bias: Function = lambda d: np.sum(d, axis=0),
     count: Function = len,
 ) -> Any:
@@ -163,7 +161,7 @@ def _tree_backward(
     weight = g * of_log(total(_paths(s) * own)) / count(y)
     d_gates = product(s, weight * own) * slope(s)
     labels = (y[:, None] == np.arange(leaves.shape[1])).astype(X.dtype)
-    d_leaves = rule(q, (shares(_paths(s)) * weight).T @ labels)
+    d_leaves = rule(q, (_paths(s) * weight).T @ labels)
     return d_gates @ W.T, X.T @ d_gates, of_bias(d_gates), d_leaves
 
 
@@ -207,12 +205,10 @@ def _informed_backward(
     of_rows: Function = lambda p, logp: -(logp + 1),
     of_marginal: Function = lambda marginal: np.log(marginal) + 1,
     share: Function = len,
-    mean: Function = lambda p: p.mean(axis=0),
-    count: Function = len,
     base: float = 1.0,
 ) -> Any:
-    p, marginal = softmax(z), mean(softmax(z))
-    d = of_rows(p, log_softmax(z)) / count(z) + of_marginal(marginal) / share(z)
+    p, marginal = softmax(z), softmax(z).mean(axis=0)
+    d = of_rows(p, log_softmax(z)) / len(z) + of_marginal(marginal) / share(z)
     return g * rule(p, d) / base
 
 
