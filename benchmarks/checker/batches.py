@@ -9,6 +9,7 @@ from benchmarks.checker import (
     eighth_batch,
     fifth_batch,
     fourth_batch,
+    ninth_batch,
     second_batch,
     seventh_batch,
     sixth_batch,
@@ -68,6 +69,11 @@ BATCHES = (
         "eighth",
         "eighth batch: everyday mistakes as often as they are met, and losses that the others lack",
         eighth_batch.SUBJECTS,
+    ),
+    Batch(
+        "ninth",
+        "ninth batch: everyday mistakes as often as they are met, and outputs that the others lack",
+        ninth_batch.SUBJECTS,
     ),
 )
 
